@@ -1,0 +1,101 @@
+package policy
+
+import "time"
+
+// An Attempt is what the wire tells of one call, and when. It holds
+// observations; what they mean is for the rules.
+type Attempt struct {
+	At     time.Time  // when the INVITE arrived
+	Peer   *PeerTerms // nil: the source is no configured peer
+	CallID string     // the SIP Call-ID, for the record only
+
+	Caller Caller
+	Called Called
+
+	Campaign   *Campaign     // nil: can't be told
+	NoCampaign string        // why it can't be told, a sentence part
+	Entry      *CallerNumber // the inventory's entry of the number shown, nil if there is none
+	Registers  []Register    // the do-not-call registers in force
+
+	// Fax: the offer holds T.38 or image media. A fax counts as a robocall.
+	Fax bool
+
+	// Malformed says what in the message can't be judged, such as two
+	// X-Campaign headers; "" when all can.
+	Malformed string
+}
+
+// Mode is how the call is made; a fax is a robocall whatever its campaign says.
+func (a *Attempt) Mode() CallMode {
+	if a.Fax {
+		return Robocall
+	}
+	if a.Campaign != nil {
+		return a.Campaign.Mode
+	}
+	return Live
+}
+
+// Called is the number that the Request-URI asks for.
+type Called struct {
+	Number Number // zero: not an E.164 number
+	Short  string // digits of a short code such as "112", or "" when Number is set
+	Class  Class  // under the plan of its country
+	// Emergency: the call is to an emergency number in the narrow sense in
+	// which nothing may hinder it.
+	Emergency bool
+	// Hides is the dialled prefix that hides the caller (131, *31*, #31#), "" if none.
+	Hides string
+	// Text says what stood there when it is no number.
+	Text string
+}
+
+// Caller is what a message says about who calls.
+type Caller struct {
+	Shown  Number         // the number the called person will see; zero: none could be read
+	From   IdentityHeader // the header it was read from
+	Class  Class          // of Shown under the plan of its country
+	Text   string         // what stood there when it is no number, "" when nothing did
+	Marks  []Mark         // all that was noticed, in the order of the headers
+	NoCode bool           // Shown begins with no country code of E.164
+}
+
+// A Mark is one thing in a message that hides the caller, contradicts the
+// number shown, or is worth recording.
+type Mark struct {
+	Kind   MarkKind
+	Header string // the header's name as RFCs spell it, or "Request-URI"
+	Saw    string // what was seen there, short and without a full number
+	Means  string // what it means, the rest of a sentence: "asks to hide the caller"
+}
+
+// Sentence puts the mark into one sentence.
+func (m Mark) Sentence() string {
+	if m.Saw == "" {
+		return m.Header + " " + m.Means
+	}
+	return m.Header + " " + m.Saw + " " + m.Means
+}
+
+// A MarkKind says what a mark does to a call.
+type MarkKind uint8
+
+const (
+	MarkNote        MarkKind = iota // recorded, refuses nothing
+	MarkHidden                      // the caller is hidden: caller-anonymous
+	MarkContradicts                 // the message contradicts itself: caller-contradictory
+)
+
+var markKindNames = [...]string{MarkNote: "note", MarkHidden: "hidden", MarkContradicts: "contradicts"}
+
+func (k MarkKind) String() string { return nameOf(markKindNames[:], int(k)) }
+
+// Mark finds the first mark of a kind, nil if there is none.
+func (c *Caller) Mark(k MarkKind) *Mark {
+	for i := range c.Marks {
+		if c.Marks[i].Kind == k {
+			return &c.Marks[i]
+		}
+	}
+	return nil
+}
