@@ -9,14 +9,14 @@ import (
 type Purpose uint8
 
 const (
-	NoPurpose  Purpose = iota
-	Commercial         // telemarketing, Tw art. 11.7
-	Ideal              // telemarketing, Tw art. 11.7
-	Charitable         // telemarketing, Tw art. 11.7
-	Service            // informs a customer, offers nothing
-	Research           // historical, statistical or scientific research (GDPR art. 89), offers nothing
-	Requested          // a call that the called person asked for
-	OtherPurpose       // anything else, offers nothing
+	NoPurpose    Purpose = iota
+	Commercial           // telemarketing, Tw art. 11.7
+	Ideal                // telemarketing, Tw art. 11.7
+	Charitable           // telemarketing, Tw art. 11.7
+	Service              // informs a customer, offers nothing
+	Research             // historical, statistical or scientific research (GDPR art. 89), offers nothing
+	Requested            // a call that the called person asked for
+	OtherPurpose         // anything else, offers nothing
 )
 
 var purposeNames = [...]string{Commercial: "commercial", Ideal: "ideal", Charitable: "charitable",
@@ -67,7 +67,7 @@ type Advertiser struct {
 	RelationshipYears int
 }
 
-// A Mode is how a campaign calls: a person speaks, or a machine does.
+// A CallMode is how a campaign calls: a person speaks, or a machine does.
 type CallMode uint8
 
 const (
@@ -150,6 +150,8 @@ type PeerTerms struct {
 	// MayRoute: the peer may send preloaded routes and number-portability
 	// parameters that change where the call goes.
 	MayRoute bool
+	// Dialect names the table by which calls of this peer are refused.
+	Dialect string
 	// Plan reads national forms of numbers.
 	Plan *Plan
 	// StripPrefixes are dial-plan prefixes that are removed before a called
@@ -170,6 +172,11 @@ const (
 var identityHeaderNames = [...]string{HeaderFrom: "from", HeaderPAI: "pai", HeaderRPID: "rpid", HeaderPPI: "ppi"}
 
 func (h IdentityHeader) String() string { return nameOf(identityHeaderNames[:], int(h)) }
+
+// Header is the header's name as RFCs spell it.
+func (h IdentityHeader) Header() string {
+	return [...]string{HeaderFrom: "From", HeaderPAI: "P-Asserted-Identity", HeaderRPID: "Remote-Party-ID", HeaderPPI: "P-Preferred-Identity"}[h]
+}
 
 // ParseIdentityHeader finds a header by its short name.
 func ParseIdentityHeader(s string) (IdentityHeader, bool) {

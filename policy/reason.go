@@ -92,16 +92,16 @@ const (
 type Step uint8
 
 const (
-	StepMessage  Step = iota + 1 // malformed, peer
-	StepCaller                   // caller ID
-	StepCallee                   // callee, country, date
-	StepCampaign                 // can the purpose be told
-	StepWill                     // objections and registers
-	StepBasis                    // consent, relationship, or no need of either
-	StepFlags                    // what the campaign's script offers
-	StepHours                    // hours and holidays
-	StepAttempts                 // how often
-	StepOperation                // the system itself could not judge or record
+	StepMessage   Step = iota + 1 // malformed, peer
+	StepCaller                    // caller ID
+	StepCallee                    // callee, country, date
+	StepCampaign                  // can the purpose be told
+	StepWill                      // objections and registers
+	StepBasis                     // consent, relationship, or no need of either
+	StepFlags                     // what the campaign's script offers
+	StepHours                     // hours and holidays
+	StepAttempts                  // how often
+	StepOperation                 // the system itself could not judge or record
 )
 
 var reasons = [reasonCount]struct {

@@ -1,0 +1,307 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Strength is how hard a rule is.
+type Strength uint8
+
+const (
+	House      Strength = iota // our own safe default where the law is silent ("policy")
+	Supervisor                 // a regulator's published stance
+	Code                       // self-regulation: Code Telemarketing, Reclame Code
+	Statute                    // breach is unlawful
+)
+
+var strengthNames = [...]string{House: "policy", Supervisor: "supervisor", Code: "code", Statute: "statute"}
+
+func (s Strength) String() string { return nameOf(strengthNames[:], int(s)) }
+
+// A Mode says what a rule's denial does.
+type Mode uint8
+
+const (
+	Enforce Mode = iota // it refuses the call
+	Shadow              // it is recorded and counted, the call goes on
+	Off                 // it is recorded, the call goes on
+)
+
+var modeNames = [...]string{Enforce: "enforce", Shadow: "shadow", Off: "off"}
+
+func (m Mode) String() string { return nameOf(modeNames[:], int(m)) }
+
+// ParseMode finds a mode by its name.
+func ParseMode(s string) (Mode, bool) {
+	i, ok := parseName(modeNames[:], s)
+	return Mode(i), ok
+}
+
+// A Rule is one dated rule of law, of a code, of a supervisor, or of the house.
+type Rule struct {
+	ID   string // such as "nl.consent.verified": words between dots
+	From Date   // the first local date it applies on; zero: always
+	To   Date   // the first local date it no longer applies on; zero: open
+	// Strength and Source say how hard it is and where it is written.
+	Strength Strength
+	Source   string
+	// English and Dutch say in one plain sentence what the rule asks.
+	English, Dutch string
+	// Needs says which evidence has to be held, "" if none.
+	Needs string
+	// Reasons are the deny reasons it can give.
+	Reasons []Reason
+	// Params are the values an operator may set.
+	Params []Param
+	// Judge is a total function of the call. It is nil in a condition, which
+	// the rule that holds it judges.
+	Judge func(c *Call, r *Bound) Finding
+	// Conditions are parts of the rule that can be put in shadow or off by
+	// themselves.
+	Conditions []Rule
+}
+
+// Applies reports whether the rule is in force on a local date.
+func (r *Rule) Applies(d Date) bool { return d >= r.From && (r.To == 0 || d < r.To) }
+
+// A Param is a value of a rule that an operator may set.
+type Param struct {
+	Name    string
+	Default int // of a switch: 0 or 1
+	Switch  bool
+	Doc     string
+}
+
+// A Bound rule is a rule with the mode and values that the operator chose.
+type Bound struct {
+	*Rule
+	Mode       Mode
+	Conditions []Bound
+	values     []int
+}
+
+// Value is the value of the rule's i-th parameter.
+func (b *Bound) Value(i int) int { return b.values[i] }
+
+// Is reports whether the rule's i-th parameter, a switch, is on.
+func (b *Bound) Is(i int) bool { return b.values[i] != 0 }
+
+// A Result is what a rule found.
+type Result uint8
+
+const (
+	NotApplicable Result = iota // the rule has nothing to say of this call
+	Pass                        // its demand is met
+	Deny                        // its demand is not met
+	Allow                       // it is a reason to allow the call
+)
+
+var resultNames = [...]string{NotApplicable: "not-applicable", Pass: "pass", Deny: "deny", Allow: "allow"}
+
+func (r Result) String() string { return nameOf(resultNames[:], int(r)) }
+
+// A Finding is what one rule found of one call.
+type Finding struct {
+	Rule   *Rule
+	Mode   Mode
+	Result Result
+	Reason Reason   // of Deny and Allow
+	Rests  [2]*Fact // the facts it rests on, nil where there are fewer
+	// Waived: the finding allows only because a condition is not enforced.
+	Waived bool
+	Note   string // one sentence for people; only when the call is explained
+}
+
+// Facts are the ids of the facts that the finding rests on.
+func (f *Finding) Facts() []string {
+	var ids []string
+	for _, r := range f.Rests {
+		if r != nil {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
+}
+
+// A Call is an attempt while it is judged.
+type Call struct {
+	*Attempt
+	Facts *Facts
+	Local time.Time // At in the rule book's time zone
+	Date  Date      // the civil date of Local
+
+	book    *bound // of the called number's country, nil if there is none
+	explain bool
+	found   []Finding
+}
+
+// booked reports whether a country's rules are in force for the call.
+func (c *Call) booked() bool { return c.book != nil && c.Date >= c.book.From }
+
+// Explaining reports whether somebody wants sentences. A rule makes its notes
+// only then, since a live call has no time for them.
+func (c *Call) Explaining() bool { return c.explain }
+
+// Note formats a sentence when the call is explained, else it is "".
+func (c *Call) Note(format string, args ...any) string {
+	if !c.explain {
+		return ""
+	}
+	return fmt.Sprintf(format, args...)
+}
+
+// Purpose is the purpose that the call is judged by, NoPurpose when the
+// campaign can't be told.
+func (c *Call) Purpose() Purpose {
+	if c.Campaign == nil {
+		return NoPurpose
+	}
+	return c.Campaign.Effective()
+}
+
+// Telemarketing reports whether the rules for telemarketing apply: unknown is
+// judged as if they did.
+func (c *Call) Telemarketing() bool {
+	p := c.Purpose()
+	return p == NoPurpose || p.Telemarketing()
+}
+
+// Condition judges one condition of a rule and reports whether it counts as
+// met, and whether it counts only because it is not enforced. A condition that
+// is not met keeps its finding.
+func (c *Call) Condition(b *Bound, met bool, why Reason, rests *Fact, note string) (counts, waived bool) {
+	if met || !b.Applies(c.Date) {
+		return true, false
+	}
+	c.found = append(c.found, Finding{Rule: b.Rule, Mode: b.Mode, Result: Deny, Reason: why, Rests: [2]*Fact{rests}, Note: note})
+	return b.Mode != Enforce, b.Mode != Enforce
+}
+
+// Settings are an operator's choices about rules.
+type Settings struct {
+	Modes  map[string]Mode           // rule id or prefix of whole words → mode
+	Params map[string]map[string]int // rule id → parameter → value
+	// Without leaves rules out of the books altogether, by id or prefix.
+	Without []string
+}
+
+// binder applies settings to rules and remembers which settings found a rule.
+type binder struct {
+	settings Settings
+	used     map[string]bool
+}
+
+// covers reports whether id is the prefix or begins with its words.
+func covers(prefix, id string) bool {
+	return id == prefix || strings.HasPrefix(id, prefix) && id[len(prefix)] == '.'
+}
+
+func (b *binder) bind(r *Rule) Bound {
+	out := Bound{Rule: r}
+	best := -1
+	for prefix, m := range b.settings.Modes {
+		if covers(prefix, r.ID) {
+			b.used[prefix] = true
+			if len(prefix) > best {
+				best, out.Mode = len(prefix), m
+			}
+		}
+	}
+	set := b.settings.Params[r.ID]
+	if set != nil {
+		b.used[r.ID] = true
+	}
+	for _, p := range r.Params {
+		v, ok := set[p.Name]
+		if !ok {
+			v = p.Default
+		}
+		out.values = append(out.values, v)
+	}
+	for i := range r.Conditions {
+		if !b.without(r.Conditions[i].ID) {
+			out.Conditions = append(out.Conditions, b.bind(&r.Conditions[i]))
+			continue
+		}
+		// A condition that is left out counts as met and leaves no trace.
+		never := r.Conditions[i]
+		never.From, never.To = maxDate, 0
+		out.Conditions = append(out.Conditions, b.bind(&never))
+	}
+	return out
+}
+
+const maxDate = Date(99991231)
+
+func (b *binder) without(id string) bool {
+	out := false
+	for _, prefix := range b.settings.Without {
+		if covers(prefix, id) {
+			b.used[prefix] = true
+			out = true
+		}
+	}
+	return out
+}
+
+// unused is an error for each setting that names no rule, and for each
+// parameter that its rule does not have.
+func (b *binder) unused(all []*Rule) []error {
+	var errs []error
+	names := make([]string, 0, len(all))
+	byID := make(map[string]*Rule, len(all))
+	for _, r := range all {
+		names = append(names, r.ID)
+		byID[r.ID] = r
+	}
+	complain := func(prefix string) {
+		if !b.used[prefix] {
+			errs = append(errs, fmt.Errorf("no rule is called %q%s", prefix, suggest(prefix, names)))
+		}
+	}
+	for prefix := range b.settings.Modes {
+		complain(prefix)
+	}
+	for _, prefix := range b.settings.Without {
+		complain(prefix)
+	}
+	for id, params := range b.settings.Params {
+		r := byID[id]
+		if r == nil {
+			complain(id)
+			continue
+		}
+		for name, v := range params {
+			i := slices.IndexFunc(r.Params, func(p Param) bool { return p.Name == name })
+			switch {
+			case i < 0:
+				errs = append(errs, fmt.Errorf("rule %q has no parameter %q", id, name))
+			case r.Params[i].Switch && v != 0 && v != 1:
+				errs = append(errs, fmt.Errorf("parameter %q of rule %q is true or false", name, id))
+			}
+		}
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errs
+}
+
+// suggest names the known id that shares the longest beginning with s.
+func suggest(s string, known []string) string {
+	best, length := "", 2
+	for _, k := range known {
+		n := 0
+		for n < len(k) && n < len(s) && k[n] == s[n] {
+			n++
+		}
+		if n > length {
+			best, length = k, n
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
