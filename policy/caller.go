@@ -26,6 +26,9 @@ var callerRules = []Rule{
 		Reasons: []Reason{ReasonCallerMissing},
 		Judge: func(c *Call, _ *Bound) Finding {
 			if !c.Caller.Shown.IsZero() {
+				if !c.explain {
+					return passed
+				}
 				return pass(c.Note("%s shows %s", c.Caller.From.Header(), c.Caller.Shown))
 			}
 			if c.Caller.Mark(MarkHidden) != nil {
@@ -48,6 +51,9 @@ var callerRules = []Rule{
 			}
 			if c.Caller.Class == Unassigned {
 				return deny(ReasonCallerInvalid, c.Note("%s is no number of its country's plan", c.Caller.Shown))
+			}
+			if !c.explain {
+				return passed
 			}
 			return pass(c.Note("%s is a %s number", c.Caller.Shown, c.Caller.Class))
 		},
@@ -75,6 +81,9 @@ var callerRules = []Rule{
 			}
 			if !c.Entry.Registered(c.Campaign, c.Date) {
 				return deny(ReasonCallerNotRegistered, c.Note("%s is not registered for %s on %s", c.Caller.Shown, c.campaignName(), c.Date))
+			}
+			if !c.explain {
+				return passed
 			}
 			return pass(c.Note("%s is registered for %s", c.Caller.Shown, c.campaignName()))
 		},
@@ -131,6 +140,9 @@ func judgeClass(c *Call, r *Bound) Finding {
 	}
 	if !ok {
 		return deny(ReasonCallerClassForbidden, c.Note("a %s number may not be shown: the called person can't ring it back as an ordinary number", c.Caller.Class))
+	}
+	if !c.explain {
+		return passed
 	}
 	return pass(c.Note("a %s number may be shown", c.Caller.Class))
 }

@@ -145,7 +145,8 @@ func (c *Call) booked() bool { return c.book != nil && c.Date >= c.book.From }
 // only then, since a live call has no time for them.
 func (c *Call) Explaining() bool { return c.explain }
 
-// Note formats a sentence when the call is explained, else it is "".
+// Note formats a sentence when the call is explained, else it is "". On the
+// allow path ask Explaining first: collecting the arguments allocates.
 func (c *Call) Note(format string, args ...any) string {
 	if !c.explain {
 		return ""
