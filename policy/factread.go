@@ -31,6 +31,8 @@ const (
 	maxFactText  = 1024    // octets of one text
 	maxFactList  = 64      // entries of one list
 	maxFactOctet = 1 << 16 // octets of a fact's JSON
+	firstYear    = 1900
+	lastYear     = 9998
 )
 
 // A FieldError says what is wrong with one field of a fact.
@@ -208,6 +210,14 @@ func (r *factReader) has(name string) bool {
 	return slices.ContainsFunc(r.given, func(g givenField) bool { return g.field.name == name })
 }
 
+// failed reports whether the field has its error already.
+func (r *factReader) failed(name string) bool {
+	return slices.ContainsFunc(r.errs, func(err error) bool {
+		var f *FieldError
+		return errors.As(err, &f) && f.Field == name
+	})
+}
+
 func (r *factReader) defaults(f *Fact) {
 	if f.At.IsZero() && !r.has("at") {
 		if f.Started != 0 {
@@ -224,7 +234,7 @@ func (r *factReader) defaults(f *Fact) {
 // check is what a fact of each kind must hold.
 func (r *factReader) check(f *Fact) {
 	need := func(name string, missing bool) {
-		if missing && !r.has(name) {
+		if missing && !r.failed(name) {
 			r.fail(name, "is missing")
 		}
 	}
@@ -235,8 +245,8 @@ func (r *factReader) check(f *Fact) {
 	case Consent:
 		need("advertiser", f.Advertiser == "")
 		if r.form.Attested {
-			need("preticked", true)
-			need("bundled", true)
+			need("preticked", !r.has("preticked"))
+			need("bundled", !r.has("bundled"))
 		}
 	case Withdrawal, Objection, Callback:
 		need("advertiser", f.Advertiser == "")
@@ -248,7 +258,7 @@ func (r *factReader) check(f *Fact) {
 			r.fail("ended", "is %s, before started %s", f.Ended, f.Started)
 		}
 	case Subscriber:
-		need("subscriber", true)
+		need("subscriber", !r.has("subscriber"))
 	case Listed:
 		need("list", f.List == "")
 	}
@@ -370,18 +380,21 @@ func setBool(at func(*Fact) *bool) setter {
 func setInstant(ends bool, at func(*Fact) *time.Time) setter {
 	return func(r *factReader, f *Fact, v any) error {
 		s, _ := v.(string)
-		if t, err := time.Parse(time.RFC3339, s); err == nil {
-			*at(f) = t
-			return nil
-		}
-		d, err := ParseDate(s)
+		t, err := time.Parse(time.RFC3339, s)
 		if err != nil {
-			return errors.New("want an RFC 3339 instant such as 2026-07-01T09:00:00+02:00, or a date")
+			d, err := ParseDate(s)
+			if err != nil {
+				return errors.New("want an RFC 3339 instant such as 2026-07-01T09:00:00+02:00, or a date")
+			}
+			t = d.In(r.zone())
+			if ends {
+				t = d.End(r.zone())
+			}
 		}
-		*at(f) = d.In(r.zone())
-		if ends {
-			*at(f) = d.End(r.zone())
+		if t.Year() < firstYear || t.Year() > lastYear {
+			return fmt.Errorf("lies outside the years %d to %d", firstYear, lastYear)
 		}
+		*at(f) = t
 		return nil
 	}
 }
@@ -392,6 +405,9 @@ func setDate(at func(*Fact) *Date) setter {
 		d, err := ParseDate(s)
 		if err != nil {
 			return errors.New("want a date such as 2026-07-01")
+		}
+		if y, _, _ := d.Split(); y < firstYear || y > lastYear {
+			return fmt.Errorf("lies outside the years %d to %d", firstYear, lastYear)
 		}
 		*at(f) = d
 		return nil
