@@ -1,0 +1,160 @@
+// Package gate is where lookup meets judgement: it looks up what is known of
+// the called number, lets the books decide, and records the decision before
+// anybody acts on it. When one of these can't be done, it refuses the call
+// with a reason of its own: unknown is never allow.
+//
+//	facts := store.Facts(attempt)            one read
+//	decision := books.Decide(attempt, facts) pure
+//	ledger.Append(record)                    durable before the call goes on
+//
+// The one exception is a call to an emergency number: nothing is looked up,
+// and the call does not wait for its record.
+package gate
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"dialgate/policy"
+)
+
+// Facts looks up what is known of one number. A number of which nothing is
+// known is no error; any error means that nothing can be said.
+type Facts interface {
+	Facts(n policy.Number, into *policy.Facts) error
+}
+
+// Ledger records decisions and outcomes. Append takes what it needs of the
+// record before it returns, and calls done exactly once: before it returns, or
+// later from a goroutine of its own when the record is durable.
+type Ledger interface {
+	Append(r *policy.Record, done func(error))
+	AppendOutcome(o *policy.Outcome, done func(error))
+}
+
+// Rules is everything that a new configuration replaces in one step.
+type Rules struct {
+	Books  *policy.Books
+	Config string // id of the configuration, for the record
+}
+
+// Options of a Gate. All but Permit and Observe are required.
+type Options struct {
+	Rules  Rules
+	Facts  Facts
+	Ledger Ledger
+	Node   string           // name of this node, for the record
+	Now    func() time.Time // the only clock that calls are judged by
+	// Answer is the SIP status code by which a refusal is answered in the
+	// peer's dialect, for the record.
+	Answer func(p *policy.PeerTerms, r policy.Reason) int
+	// Permit names the operation reasons for which the operator chose to let
+	// calls pass unjudged or unrecorded. The decision is then not-enforced.
+	Permit map[policy.Reason]bool
+	// Observe is told of each decision and how long it took, not counting the
+	// wait for the record.
+	Observe func(a *policy.Attempt, d *policy.Decision, took time.Duration)
+}
+
+// A Gate judges attempts. It is safe for use by many goroutines.
+type Gate struct {
+	o     Options
+	rules atomic.Pointer[Rules]
+}
+
+// New makes a Gate.
+func New(o Options) *Gate {
+	g := &Gate{o: o}
+	g.rules.Store(&o.Rules)
+	if g.o.Observe == nil {
+		g.o.Observe = func(*policy.Attempt, *policy.Decision, time.Duration) {}
+	}
+	return g
+}
+
+// SetRules puts new books in force for every attempt judged from now on.
+func (g *Gate) SetRules(r Rules) { g.rules.Store(&r) }
+
+// Judge decides one attempt at the gate's own time, records the decision, and
+// calls ready exactly once when it is durable: before Judge returns, or later
+// from the ledger's goroutine. A decision that could not be recorded becomes a
+// refusal, ledger-unavailable. The attempt must not change until ready is called.
+func (g *Gate) Judge(a *policy.Attempt, ready func(policy.Ruling)) {
+	start := time.Now()
+	rules := g.rules.Load()
+	a.At = g.o.Now()
+	ruling := policy.Ruling{ID: newID(), Decision: g.decide(rules.Books, a)}
+	g.o.Observe(a, &ruling.Decision, time.Since(start))
+
+	record := policy.Record{
+		ID: ruling.ID, At: a.At, Took: time.Since(start), Node: g.o.Node, Config: rules.Config,
+		Attempt: a, Decision: &ruling.Decision,
+	}
+	if ruling.Decision.Verdict == policy.Denied {
+		record.Answer = g.o.Answer(a.Peer, ruling.Decision.Reason)
+	}
+	if ruling.Decision.Reason == policy.ReasonEmergency {
+		ready(ruling)
+		g.o.Ledger.Append(&record, func(error) {}) // the ledger counts its own failures
+		return
+	}
+	g.o.Ledger.Append(&record, func(err error) {
+		if err != nil {
+			ruling.Decision = g.operational(policy.ReasonLedgerUnavailable, ruling.Decision)
+		}
+		ready(ruling)
+	})
+}
+
+// decide looks up and decides. When the facts can't be read, only what is
+// wrong with the call itself can be said, such as a hidden caller.
+func (g *Gate) decide(books *policy.Books, a *policy.Attempt) policy.Decision {
+	var facts policy.Facts
+	if n := a.Called.Number; !n.IsZero() && !a.Called.Emergency {
+		if err := g.o.Facts.Facts(n, &facts); err != nil {
+			d := books.Decide(a, &policy.Facts{Number: n})
+			if d.Reason.Step() >= policy.StepWill || d.Verdict == policy.Allowed {
+				d.Verdict = policy.Allowed
+				return g.operational(policy.ReasonFactsUnavailable, d)
+			}
+			return d
+		}
+	}
+	return books.Decide(a, &facts)
+}
+
+// operational is the decision when the system fails: a refusal, or what the
+// operator chose. A refusal that stood already keeps its reason, since the
+// call is refused either way.
+func (g *Gate) operational(why policy.Reason, d policy.Decision) policy.Decision {
+	switch {
+	case d.Verdict == policy.Denied:
+		return d
+	case g.o.Permit[why]:
+		d.Verdict, d.Reason = policy.Allowed, policy.ReasonNotEnforced
+		return d
+	}
+	return policy.Operational(why)
+}
+
+// Explain decides an attempt with a sentence in every finding and records
+// nothing. known is the facts to judge by.
+func (g *Gate) Explain(a *policy.Attempt, facts *policy.Facts) policy.Decision {
+	return g.rules.Load().Books.Explain(a, facts)
+}
+
+// Outcome records how the set-up of a judged call ended. No call waits for it.
+func (g *Gate) Outcome(o policy.Outcome) {
+	g.o.Ledger.AppendOutcome(&o, func(error) {})
+}
+
+// newID makes an id whose order is that of time (RFC 9562 section 5.7).
+func newID() policy.RulingID {
+	id, err := uuid.NewV7()
+	if err != nil {
+		panic(err) // the system's random source never fails on a supported system
+	}
+	return policy.RulingID(id)
+}
