@@ -52,12 +52,11 @@ type Called struct {
 
 // Caller is what a message says about who calls.
 type Caller struct {
-	Shown  Number         // the number the called person will see; zero: none could be read
-	From   IdentityHeader // the header it was read from
-	Class  Class          // of Shown under the plan of its country
-	Text   string         // what stood there when it is no number, "" when nothing did
-	Marks  []Mark         // all that was noticed, in the order of the headers
-	NoCode bool           // Shown begins with no country code of E.164
+	Shown Number         // the number the called person will see; zero: none could be read
+	From  IdentityHeader // the header it was read from
+	Class Class          // of Shown under the plan of its country, or of a short code in its place
+	Text  string         // what stood there when it is no number, "" when nothing did
+	Marks []Mark         // all that was noticed, in the order of the headers
 }
 
 // A Mark is one thing in a message that hides the caller, contradicts the

@@ -31,8 +31,8 @@ var callerRules = []Rule{
 				}
 				return pass(c.Note("%s shows %s", c.Caller.From.Header(), c.Caller.Shown))
 			}
-			if c.Caller.Mark(MarkHidden) != nil {
-				return Finding{} // a hidden number is not a missing one, RFC 5079 section 3
+			if c.Caller.Mark(MarkHidden) != nil || c.Caller.Class != Unassigned {
+				return Finding{} // hidden is not missing (RFC 5079 section 3), and a short code is there
 			}
 			if c.Caller.Text == "" {
 				return deny(ReasonCallerMissing, c.Note("%s holds no caller number", c.Caller.From.Header()))
@@ -124,7 +124,7 @@ const (
 // judgeClass refuses numbers that cost more to ring back, or that nobody
 // answers. 0800 is accepted when a call-back was tested.
 func judgeClass(c *Call, r *Bound) Finding {
-	if c.Caller.Shown.IsZero() {
+	if c.Caller.Shown.IsZero() && c.Caller.Class == Unassigned {
 		return Finding{}
 	}
 	ok := true

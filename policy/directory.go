@@ -235,6 +235,13 @@ func (p *PeerTerms) may(c *Campaign) bool {
 	return p.AllCampaigns || slices.Contains(p.Campaigns, c.ID)
 }
 
+// RegisteredFor reports whether a number is in the inventory for any campaign
+// of the peer.
+func (d *Directory) RegisteredFor(p *PeerTerms, n Number) bool {
+	entry := d.callers[n]
+	return entry != nil && slices.ContainsFunc(entry.Campaigns, p.may)
+}
+
 // TellCampaign finds the campaign of a call: the one the peer names if it may
 // name it, else the peer's only one, else the only one of the peer's for which
 // the caller number is registered. The campaign is nil when it can't be told,

@@ -74,8 +74,8 @@ const (
 
 	// deny, conduct
 	ReasonObjectionNotOffered
+	ReasonPublicHoliday // before the hours: a holiday is one at any hour
 	ReasonOutsideHours
-	ReasonPublicHoliday
 	ReasonAttemptsExceeded
 
 	// deny, operation

@@ -170,15 +170,10 @@ func (c *Call) Telemarketing() bool {
 	return p == NoPurpose || p.Telemarketing()
 }
 
-// Condition judges one condition of a rule and reports whether it counts as
-// met, and whether it counts only because it is not enforced. A condition that
-// is not met keeps its finding.
-func (c *Call) Condition(b *Bound, met bool, why Reason, rests *Fact, note string) (counts, waived bool) {
-	if met || !b.Applies(c.Date) {
-		return true, false
-	}
+// Unmet keeps the finding of a condition that a fact does not meet. Whether it
+// refuses the call is for the rule that holds the condition.
+func (c *Call) Unmet(b *Bound, why Reason, rests *Fact, note string) {
 	c.found = append(c.found, Finding{Rule: b.Rule, Mode: b.Mode, Result: Deny, Reason: why, Rests: [2]*Fact{rests}, Note: note})
-	return b.Mode != Enforce, b.Mode != Enforce
 }
 
 // Settings are an operator's choices about rules.

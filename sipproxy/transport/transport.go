@@ -1,0 +1,72 @@
+// Package transport moves SIP messages between the network and the proxy in
+// batches: one system call for many datagrams each way.
+//
+// What is above it knows only [PacketConn]. A test puts a network in memory in
+// its place.
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+)
+
+// MaxDatagram is the largest payload that UDP can carry, in octets.
+const MaxDatagram = 65535
+
+// Batch is how many datagrams one call reads or writes at most.
+const Batch = 32
+
+// A Datagram is one SIP message as it crossed the network. On reading, Payload
+// is a slice of a buffer of the connection, valid until its next ReadBatch, and
+// Remote is the source. On writing, Remote is the destination.
+type Datagram struct {
+	Payload []byte
+	Remote  netip.AddrPort
+}
+
+// A PacketConn reads and writes datagrams in batches. One goroutine may read
+// while many write.
+type PacketConn interface {
+	// ReadBatch waits for at least one datagram and fills ds[:n]. After Close
+	// it returns net.ErrClosed. Any other error is the listener's end.
+	ReadBatch(ds []Datagram) (n int, err error)
+	// WriteBatch hands ds to the network: n were taken; err tells why ds[n] was not.
+	WriteBatch(ds []Datagram) (n int, err error)
+	LocalAddr() netip.AddrPort
+	Close() error
+}
+
+// Options of a UDP listener.
+type Options struct {
+	// Buffer is the size of the kernel's receive and send buffers to ask for,
+	// in octets; the kernel may give less. 0: 4 MiB.
+	Buffer int
+}
+
+// ListenUDP opens a UDP socket on an address of this host.
+func ListenUDP(ctx context.Context, addr netip.AddrPort, o Options) (PacketConn, error) {
+	if o.Buffer == 0 {
+		o.Buffer = 4 << 20
+	}
+	network := "udp4"
+	if addr.Addr().Unmap().Is6() {
+		network = "udp6" // and IPv6 only: IPv4 has listeners of its own
+	}
+	pc, err := (&net.ListenConfig{}).ListenPacket(ctx, network, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()).String())
+	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("can't listen on udp %s: another program holds that port; stop it or choose another under listen.udp", addr)
+		}
+		return nil, fmt.Errorf("can't listen on udp %s: %w", addr, err)
+	}
+	conn := pc.(*net.UDPConn)
+	// The kernel caps what it gives; a smaller buffer only loses datagrams
+	// under load, which SIP repeats.
+	_ = conn.SetReadBuffer(o.Buffer)
+	_ = conn.SetWriteBuffer(o.Buffer)
+	return newUDP(conn)
+}
