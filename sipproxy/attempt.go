@@ -14,6 +14,8 @@ import (
 type Reader struct {
 	Directory *policy.Directory
 	Plans     *policy.Plans
+	// Home reads national forms of numbers that carriers call.
+	Home *policy.Plan
 	// Emergency holds the numbers, as dialled, that nothing may hinder.
 	Emergency map[string]bool
 }

@@ -2,93 +2,94 @@ package message
 
 import "bytes"
 
+// mandatory are the header fields that every message has (RFC 3261 section
+// 8.1.1). A request without Max-Forwards, as RFC 2543 made them, is given one.
+var mandatory = [...]Kind{Via, From, To, CallID, CSeq}
+
 // check reads the header fields that every message must have and a proxy
-// relies on (RFC 3261 sections 8.1.1, 16.3 and 20).
-func (v *View) check() error {
-	for _, k := range [...]Kind{Via, From, To, CallID, CSeq} {
+// relies on (RFC 3261 sections 8.1.1, 16.3 and 20). It goes on after an error,
+// so that what can be read is there for the refusal.
+func (v *View) check() (err *ParseError) {
+	for _, k := range mandatory {
 		if v.first[k] == 0 {
-			return bad("%s is missing", k)
+			err = first(err, bad("%s is missing", k))
 		}
 	}
-	if err := v.topVia(); err != nil {
-		return err
+	err = first(err, v.vias())
+	err = first(err, v.tag(From, &v.FromTag))
+	err = first(err, v.tag(To, &v.ToTag))
+	if h := v.Get(CallID); h != nil && (len(h.Value) == 0 || hasAny(h.Value, spaceClass)) {
+		err = first(err, bad("Call-ID is empty or holds white space"))
 	}
-	var err error
-	if v.FromTag, err = tagOf(From, v.Value(From)); err != nil {
-		return err
-	}
-	if v.ToTag, err = tagOf(To, v.Value(To)); err != nil {
-		return err
-	}
-	if id := v.Value(CallID); len(id) == 0 || bytes.ContainsAny(id, " \t\r\n") {
-		return bad("Call-ID is empty or holds white space")
-	}
-	if err := v.cseq(); err != nil {
-		return err
-	}
+	err = first(err, v.cseq())
 	if h := v.Get(MaxForwards); h != nil {
 		n, ok := number(h.Value, 255)
 		if !ok {
-			return bad("Max-Forwards is no number up to 255")
+			return first(err, bad("Max-Forwards is no number up to 255"))
 		}
 		v.MaxForwards = int(n)
 	}
 	if h := v.Get(ContentLength); h != nil {
 		n, ok := number(h.Value, 1<<31-1)
 		if !ok {
-			return bad("Content-Length is no number")
+			return first(err, bad("Content-Length is no number"))
 		}
 		v.ContentLength = int(n)
 	}
-	return v.lists()
+	return first(err, v.lists())
 }
 
-// tagOf checks an address and finds its tag.
-func tagOf(k Kind, value []byte) ([]byte, error) {
-	a, ok := ParseAddress(value)
+// tag checks the address in From or To and finds its tag.
+func (v *View) tag(k Kind, tag *[]byte) *ParseError {
+	h := v.Get(k)
+	if h == nil {
+		return nil
+	}
+	a, ok := ParseAddress(h.Value)
 	if !ok || !schemeOK(a.URI) {
-		return nil, bad("%s holds no address", k)
+		return bad("%s holds no address", k)
 	}
-	if !paramsOK(a.Params, "tag") {
-		return nil, bad("the parameters of %s are malformed", k)
+	for params := a.Params; len(params) > 0; {
+		name, value, rest, ok := nextParam(params)
+		if !ok {
+			return bad("the parameters of %s are malformed", k)
+		}
+		if EqualFold(name, "tag") {
+			if *tag != nil {
+				return bad("%s has two tags", k)
+			}
+			if len(value) == 0 || value[0] == '"' {
+				return bad("the tag of %s is empty or quoted", k)
+			}
+			*tag = value
+		}
+		params = rest
 	}
-	tag, found := Param(a.Params, "tag")
-	if found && len(tag) == 0 {
-		return nil, bad("the tag of %s is empty", k)
-	}
-	return tag, nil
+	return nil
 }
 
 // schemeOK reports whether a URI begins with a scheme (RFC 3986 section 3.1).
 func schemeOK(uri []byte) bool {
 	colon := bytes.IndexByte(uri, ':')
-	if colon <= 0 || lower(uri[0]) < 'a' || lower(uri[0]) > 'z' {
-		return false
-	}
-	for _, c := range uri[:colon] {
-		c = lower(c)
-		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '-' || c == '.') {
-			return false
-		}
-	}
-	return true
+	return colon > 0 && lower(uri[0]) >= 'a' && lower(uri[0]) <= 'z' && isAll(uri[:colon], schemeClass)
 }
 
-func (v *View) cseq() error {
-	value := v.Value(CSeq)
+func (v *View) cseq() *ParseError {
+	h := v.Get(CSeq)
+	if h == nil {
+		return nil
+	}
 	i := 0
-	for i < len(value) && value[i] >= '0' && value[i] <= '9' {
+	for i < len(h.Value) && h.Value[i] >= '0' && h.Value[i] <= '9' {
 		i++
 	}
-	n, ok := number(value[:i], 1<<31-1) // RFC 3261 section 8.1.1.5
-	if !ok || i == len(value) || !isSpace(value[i]) {
+	n, ok := number(h.Value[:i], 1<<31-1) // RFC 3261 section 8.1.1.5
+	if !ok || i == len(h.Value) || !isSpace(h.Value[i]) {
 		return bad("CSeq holds no number below 2^31 and a method")
 	}
-	v.CSeqNumber, v.CSeqMethod = uint32(n), trim(value[i:])
-	for _, c := range v.CSeqMethod {
-		if !isToken(c) {
-			return bad("the method of CSeq is no token")
-		}
+	v.CSeqNumber, v.CSeqMethod = uint32(n), trim(h.Value[i:])
+	if !isAll(v.CSeqMethod, tokenClass) {
+		return bad("the method of CSeq is no token")
 	}
 	if v.IsRequest() && !bytes.Equal(v.CSeqMethod, v.Method) {
 		return bad("the method of CSeq is not that of the request")
@@ -96,63 +97,55 @@ func (v *View) cseq() error {
 	return nil
 }
 
-// number reads decimal digits up to a greatest value.
-func number(b []byte, most uint64) (uint64, bool) {
-	if len(b) == 0 || len(b) > 20 {
-		return 0, false
-	}
-	var n uint64
-	for _, c := range b {
-		d := c - '0'
-		if d > 9 {
-			return 0, false
-		}
-		if n = n*10 + uint64(d); n > most {
-			return 0, false
-		}
-	}
-	return n, true
-}
-
 // lists checks the header fields that hold lists of addresses which a proxy
 // follows or judges: an unclosed quote there would hide what comes after it.
-func (v *View) lists() error {
+func (v *View) lists() *ParseError {
 	for i := range v.Headers {
 		h := &v.Headers[i]
+		ok := true
 		switch h.Kind {
 		case Route, RecordRoute:
-			if err := addresses(h, true); err != nil {
-				return err
-			}
+			ok = addresses(h.Value, true)
 		case PAssertedIdentity, PPreferredIdentity, RemotePartyID, Diversion, HistoryInfo:
-			if err := addresses(h, false); err != nil {
-				return err
-			}
+			ok = addresses(h.Value, false)
 		case Contact:
-			if string(h.Value) == "*" {
-				continue
-			}
-			if !EachValue(h.Value, func(value []byte) bool { return len(value) > 0 }) {
-				return bad("Contact has an unclosed quote or bracket")
-			}
+			ok = string(h.Value) == "*" || closed(h.Value)
 		case Privacy, XCampaign:
-			if bytes.IndexByte(h.Value, '"') >= 0 {
-				return bad("%s holds a quote", h.Kind)
-			}
+			ok = bytes.IndexByte(h.Value, '"') < 0
+		}
+		if !ok {
+			return bad("%s is malformed", h.Kind)
 		}
 	}
 	return nil
 }
 
-func addresses(h *Header, angle bool) error {
-	fine := true
-	closed := EachValue(h.Value, func(value []byte) bool {
+// addresses reports whether a text is a list of addresses, all of them in
+// angle brackets when they must be.
+func addresses(b []byte, angle bool) bool {
+	for b != nil {
+		value, rest, ok := nextValue(b)
+		if !ok {
+			return false
+		}
 		a, ok := ParseAddress(value)
-		fine = ok && schemeOK(a.URI) && (a.Angle || !angle)
-		return fine
-	})
-	if !closed || !fine {
-		return bad("%s holds no list of addresses", h.Kind)
+		if !ok || angle && !a.Angle || !schemeOK(a.URI) || !paramsOK(a.Params) {
+			return false
+		}
+		b = rest
 	}
-	return nil
+	return true
+}
+
+// closed reports whether a text is a list of values that are not empty, with
+// all quotes and brackets closed.
+func closed(b []byte) bool {
+	for b != nil {
+		value, rest, ok := nextValue(b)
+		if !ok || len(value) == 0 {
+			return false
+		}
+		b = rest
+	}
+	return true
 }

@@ -83,31 +83,11 @@ func KindOf[T string | []byte](name T) Kind {
 		return Other
 	}
 	for _, k := range byLength[len(name)] {
-		if EqualFold(name, kindNames[k]) {
+		if string(name) == kindNames[k] || EqualFold(name, kindNames[k]) {
 			return k
 		}
 	}
 	return Other
-}
-
-// EqualFold reports whether two texts are equal when ASCII case is ignored.
-func EqualFold[S, T string | []byte](a S, b T) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if lower(a[i]) != lower(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		return c + ('a' - 'A')
-	}
-	return c
 }
 
 // A Header is one header field as it stands in the message.
@@ -115,35 +95,6 @@ type Header struct {
 	Kind  Kind
 	Name  []byte
 	Value []byte // without the white space around it; a folded value keeps its line breaks
-	start int    // of the line
-	end   int    // past the line's CRLF
-}
-
-// isToken reports whether c may stand in a token (RFC 3261 section 25.1).
-func isToken(c byte) bool { return tokenChars[c] }
-
-var tokenChars = func() (t [256]bool) {
-	for c := '0'; c <= '9'; c++ {
-		t[c] = true
-	}
-	for c := 'a'; c <= 'z'; c++ {
-		t[c], t[c-'a'+'A'] = true, true
-	}
-	for _, c := range "-.!%*_+`'~" {
-		t[c] = true
-	}
-	return t
-}()
-
-func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
-
-// trim removes white space, folds included, from both ends.
-func trim(b []byte) []byte {
-	for len(b) > 0 && isSpace(b[0]) {
-		b = b[1:]
-	}
-	for len(b) > 0 && isSpace(b[len(b)-1]) {
-		b = b[:len(b)-1]
-	}
-	return b
+	start uint16 // of the line in Raw
+	end   uint16 // past the line's CRLF
 }

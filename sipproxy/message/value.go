@@ -2,33 +2,34 @@ package message
 
 import "bytes"
 
-// nextValue walks the comma-separated values of one header field's text (RFC 3261
-// section 7.3.1). A comma inside quotes or angle brackets separates nothing.
-// It returns the first value and the rest; ok is false when quotes or brackets
-// are not closed. The rest is nil after the last value.
+// nextValue takes the first of the comma-separated values of one header
+// field's text (RFC 3261 section 7.3.1). A comma inside quotes or angle
+// brackets separates nothing. ok is false when quotes or brackets are not
+// closed. The rest is nil after the last value.
 func nextValue(b []byte) (value, rest []byte, ok bool) {
 	quoted, angle := false, false
 	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case quoted:
+		c := b[i]
+		if quoted {
 			if c == '\\' {
 				i++
 			} else if c == '"' {
 				quoted = false
 			}
+			continue
+		}
+		if classes[c]&listClass == 0 {
+			continue
+		}
+		switch {
 		case c == '"':
 			quoted = true
-		case c == '<':
-			if angle {
+		case c == '<' || c == '>':
+			if angle == (c == '<') {
 				return nil, nil, false
 			}
-			angle = true
-		case c == '>':
-			if !angle {
-				return nil, nil, false
-			}
-			angle = false
-		case c == ',' && !angle:
+			angle = !angle
+		case !angle:
 			return trim(b[:i]), b[i+1:], true
 		}
 	}
@@ -54,7 +55,7 @@ func EachValue(b []byte, f func(value []byte) bool) bool {
 // An Address is a name-addr or addr-spec with its header parameters (RFC 3261
 // section 20.10).
 type Address struct {
-	Display []byte // as it stands, quotes included
+	Display []byte // as it stands, quotes included; see DisplayName
 	URI     []byte
 	Params  []byte // what follows, beginning with ";", or empty
 	Angle   bool   // the URI stood in angle brackets
@@ -65,39 +66,31 @@ type Address struct {
 // with "?" or "," is not allowed.
 func ParseAddress(b []byte) (a Address, ok bool) {
 	b = trim(b)
-	i := 0
+	name := 0 // where a quoted display name ends
 	if len(b) > 0 && b[0] == '"' {
-		end := quotedEnd(b)
-		if end < 0 {
+		if name = quotedEnd(b); name < 0 {
 			return a, false
 		}
-		i = end
 	}
-	open := bytes.IndexByte(b[i:], '<')
+	open := bytes.IndexByte(b[name:], '<')
 	if open < 0 {
-		if i > 0 {
-			return a, false // a quoted name without an address
-		}
 		uri, params := b, []byte(nil)
 		if semi := bytes.IndexByte(b, ';'); semi >= 0 {
 			uri, params = trim(b[:semi]), b[semi:]
 		}
-		if len(uri) == 0 || bytes.ContainsAny(uri, "?, \t\r\n\"<>") {
-			return a, false
-		}
-		return Address{URI: uri, Params: params}, true
+		// The URI can't be checked to be free of quotes when a name stood before it.
+		ok = name == 0 && len(uri) > 0 && !hasAny(uri, delimClass) && bytes.IndexByte(uri, ',') < 0 && bytes.IndexByte(uri, '?') < 0
+		return Address{URI: uri, Params: params}, ok
 	}
-	open += i
+	open += name
 	shut := bytes.IndexByte(b[open:], '>')
 	if shut < 0 {
 		return a, false
 	}
 	shut += open
 	a = Address{Display: trim(b[:open]), URI: b[open+1 : shut], Params: trim(b[shut+1:]), Angle: true}
-	if len(a.URI) == 0 || bytes.ContainsAny(a.URI, " \t\r\n<\"") || len(a.Params) > 0 && a.Params[0] != ';' {
-		return a, false
-	}
-	return a, displayOK(a.Display)
+	ok = len(a.URI) > 0 && !hasAny(a.URI, delimClass) && (len(a.Params) == 0 || a.Params[0] == ';') && displayOK(a.Display)
+	return a, ok
 }
 
 // displayOK asks for a quoted string or tokens (RFC 3261 section 25.1);
@@ -107,11 +100,32 @@ func displayOK(d []byte) bool {
 		return quotedEnd(d) == len(d)
 	}
 	for _, c := range d {
-		if !isToken(c) && !isSpace(c) && c < 0x80 {
+		if c < 0x80 && classes[c]&(tokenClass|spaceClass) == 0 {
 			return false
 		}
 	}
 	return true
+}
+
+// DisplayName is the display name as a person reads it: without its quotes,
+// its escapes and its outer blanks.
+func (a *Address) DisplayName() string {
+	d := a.Display
+	if len(d) < 2 || d[0] != '"' {
+		return string(d)
+	}
+	d = trim(d[1 : len(d)-1])
+	if bytes.IndexByte(d, '\\') < 0 {
+		return string(d)
+	}
+	out := make([]byte, 0, len(d))
+	for i := 0; i < len(d); i++ {
+		if d[i] == '\\' && i+1 < len(d) {
+			i++
+		}
+		out = append(out, d[i])
+	}
+	return string(trim(out))
 }
 
 // quotedEnd is the index past the closing quote of the quoted string that b
@@ -128,36 +142,43 @@ func quotedEnd(b []byte) int {
 	return -1
 }
 
-// nextParam takes the first ";name=value" of b. The value keeps its quotes.
+// nextParam takes the first ";name" or ";name=value" of b, with white space
+// around the signs. The value keeps its quotes. The rest is empty or begins
+// with the next ";".
 func nextParam(b []byte) (name, value, rest []byte, ok bool) {
-	b = trim(b)
-	if len(b) == 0 || b[0] != ';' {
+	i := skipSpace(b, 0)
+	if i == len(b) || b[i] != ';' {
 		return nil, nil, nil, false
 	}
-	b = trim(b[1:])
-	end, eq := len(b), -1
-scan:
-	for i := 0; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			n := quotedEnd(b[i:])
+	from := skipSpace(b, i+1)
+	for i = from; i < len(b) && isToken(b[i]); i++ {
+	}
+	name = b[from:i]
+	if i = skipSpace(b, i); i < len(b) && b[i] == '=' {
+		from = skipSpace(b, i+1)
+		i = from
+		if from < len(b) && b[from] == '"' {
+			n := quotedEnd(b[from:])
 			if n < 0 {
 				return nil, nil, nil, false
 			}
-			i += n - 1
-		case '=':
-			if eq < 0 {
-				eq = i
+			i += n
+		} else {
+			for i < len(b) && classes[b[i]]&valueClass != 0 {
+				i++
 			}
-		case ';':
-			end = i
-			break scan
 		}
+		value = b[from:i]
+		i = skipSpace(b, i)
 	}
-	if eq < 0 || eq > end {
-		return trim(b[:end]), nil, b[end:], true
+	return name, value, b[i:], len(name) > 0 && (i == len(b) || b[i] == ';')
+}
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && isSpace(b[i]) {
+		i++
 	}
-	return trim(b[:eq]), trim(b[eq+1 : end]), b[end:], true
+	return i
 }
 
 // Param finds a parameter in a text that begins with ";". The second result
@@ -176,24 +197,28 @@ func Param(params []byte, name string) (value []byte, found bool) {
 	return nil, false
 }
 
-// paramsOK reports whether a text is a well-formed list of parameters in which
-// none of the given names is there twice.
-func paramsOK(params []byte, once string) bool {
-	seen := 0
-	for len(trim(params)) > 0 {
-		n, _, rest, ok := nextParam(params)
-		if !ok || len(n) == 0 {
+// EachParam calls f with every parameter of a text that begins with ";". It
+// reports whether the text is well-formed.
+func EachParam(params []byte, f func(name, value []byte)) bool {
+	for len(params) > 0 {
+		n, v, rest, ok := nextParam(params)
+		if !ok {
 			return false
 		}
-		for _, c := range n {
-			if !isToken(c) {
-				return false
-			}
-		}
-		if EqualFold(n, once) {
-			seen++
+		f(n, v)
+		params = rest
+	}
+	return true
+}
+
+// paramsOK reports whether a text is a well-formed list of parameters.
+func paramsOK(params []byte) bool {
+	for len(params) > 0 {
+		_, _, rest, ok := nextParam(params)
+		if !ok {
+			return false
 		}
 		params = rest
 	}
-	return seen <= 1
+	return true
 }

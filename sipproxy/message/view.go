@@ -14,6 +14,7 @@ type View struct {
 	// a request's start line
 	Method []byte
 	URI    []byte // the Request-URI
+	Target URI    // the Request-URI taken apart
 	// a response's start line
 	Status int // 0 in a request
 	Phrase []byte
@@ -41,15 +42,24 @@ const (
 
 // A ParseError says why a message is refused.
 type ParseError struct {
-	// Status is what a request deserves; 0: nothing can be answered, drop it.
+	// Status is what a request deserves: 400, 416 or 505. 0: it is a response
+	// or nothing of SIP, so nothing can be answered and it is dropped.
 	Status int
 	Text   string
 }
 
 func (e *ParseError) Error() string { return "message: " + e.Text }
 
-func bad(format string, args ...any) error {
+func bad(format string, args ...any) *ParseError {
 	return &ParseError{Status: 400, Text: fmt.Sprintf(format, args...)}
+}
+
+// first is the error to report of two.
+func first(a, b *ParseError) *ParseError {
+	if a != nil {
+		return a
+	}
+	return b
 }
 
 // IsKeepAlive reports whether a datagram is one of the fillers that user
@@ -88,8 +98,9 @@ func (v *View) Value(k Kind) []byte {
 	return nil
 }
 
-// Parse reads a datagram. It keeps raw. On an error the view holds what was
-// understood up to there, which may be enough to answer (see CanAnswer).
+// Parse reads a datagram. It keeps raw. Its error is a *[ParseError]; the view
+// then holds what was understood all the same, which may be enough to answer
+// (see [View.CanAnswer]).
 func (v *View) Parse(raw []byte) error {
 	headers := v.Headers[:0]
 	*v = View{Raw: raw, Headers: headers, MaxForwards: -1, ContentLength: -1}
@@ -97,205 +108,98 @@ func (v *View) Parse(raw []byte) error {
 		return &ParseError{Text: "larger than any datagram"}
 	}
 	// Empty lines before a message are ignored (RFC 3261 section 7.5).
-	at := 0
-	for at+1 < len(raw) && raw[at] == '\r' && raw[at+1] == '\n' {
-		at += 2
+	for bytes.HasPrefix(v.Raw, crlf) {
+		v.Raw = v.Raw[len(crlf):]
 	}
-	v.Raw = raw[at:]
-	startErr := v.startLine()
+	err := v.startLine()
 	if v.head == 0 {
-		return startErr
+		return err
 	}
-	if err := v.headerFields(); err != nil {
-		return first(startErr, err)
-	}
-	if err := v.check(); err != nil {
-		return first(startErr, err)
-	}
-	if startErr != nil {
-		return startErr
-	}
-	return v.frame()
-}
-
-// first is the error to report of two; a response is only ever dropped.
-func first(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
-}
-
-// startLine reads the request or status line (RFC 3261 sections 7.1, 7.2).
-func (v *View) startLine() error {
-	end := bytes.Index(v.Raw, crlf)
-	if end < 0 {
-		return &ParseError{Text: "no line of a message"}
-	}
-	line := v.Raw[:end]
-	v.head = end + 2
-	if bytes.HasPrefix(line, []byte("SIP/")) {
-		return v.statusLine(line)
-	}
-	sp := bytes.IndexByte(line, ' ')
-	last := bytes.LastIndexByte(line, ' ')
-	if sp <= 0 {
-		v.head = 0
-		return &ParseError{Text: "the first line is no request line"}
-	}
-	for _, c := range line[:sp] {
-		if !isToken(c) {
-			v.head = 0
-			return &ParseError{Text: "the method is no token"}
+	err = first(err, v.headerFields())
+	err = first(err, v.check())
+	if err = first(err, v.frame()); err != nil {
+		if !v.IsRequest() {
+			err.Status = 0
 		}
-	}
-	v.Method = line[:sp]
-	if last == sp {
-		return bad("the request line has no version")
-	}
-	v.URI = line[sp+1 : last]
-	version := line[last+1:]
-	switch {
-	case len(version) < 5 || !EqualFold(version[:4], "SIP/"):
-		return bad("the request line does not end in a version")
-	case !EqualFold(version, "SIP/2.0"):
-		return &ParseError{Status: 505, Text: "the version is not SIP/2.0"}
-	}
-	if len(v.URI) == 0 {
-		return bad("the request line has no Request-URI")
-	}
-	for _, c := range v.URI {
-		if c <= ' ' || c == '<' || c == '>' || c == '"' || c == 0x7f {
-			return bad("the Request-URI holds white space or a delimiter")
-		}
-	}
-	return nil
-}
-
-func (v *View) statusLine(line []byte) error {
-	drop := &ParseError{Text: "no status line of SIP/2.0"}
-	if len(line) < 11 || !EqualFold(line[:8], "SIP/2.0 ") {
-		v.head = 0
-		return drop
-	}
-	for i := 8; i < 11; i++ {
-		d := line[i] - '0'
-		if d > 9 {
-			v.head = 0
-			return drop
-		}
-		v.Status = v.Status*10 + int(d)
-	}
-	if v.Status < 100 || v.Status > 699 || len(line) > 11 && line[11] != ' ' {
-		v.head = 0
-		return drop
-	}
-	if len(line) > 12 {
-		v.Phrase = line[12:]
+		return err
 	}
 	return nil
 }
 
 var crlf = []byte("\r\n")
 
-// headerFields finds the lines of all header fields.
-func (v *View) headerFields() error {
-	raw, at := v.Raw, v.head
-	for {
-		if at >= len(raw) {
-			return bad("the header has no end")
-		}
-		if bytes.HasPrefix(raw[at:], crlf) {
-			v.bodyAt = at + 2
-			v.Body = raw[v.bodyAt:]
-			return nil
-		}
-		end := lineEnd(raw, at)
-		if end < 0 {
-			return bad("a header line is not ended by CR LF, or holds a NUL, a bare CR or a bare LF")
-		}
-		if err := v.headerLine(at, end); err != nil {
-			return err
-		}
-		at = end
+// startLine reads the request or status line (RFC 3261 sections 7.1, 7.2).
+// It leaves head at 0 when this is no line of SIP.
+func (v *View) startLine() *ParseError {
+	end := bytes.Index(v.Raw, crlf)
+	if end < 0 {
+		return &ParseError{Text: "no line of a message"}
 	}
-}
-
-// lineEnd is the index past the CRLF that ends the header field at raw[at:],
-// folded lines included; -1 when it is not ended or holds NUL, bare CR or LF.
-func lineEnd(raw []byte, at int) int {
-	for i := at; ; {
-		n := bytes.IndexByte(raw[i:], '\n')
-		if n < 0 {
-			return -1
+	line := v.Raw[:end]
+	if bytes.HasPrefix(line, []byte("SIP/")) {
+		if !v.statusLine(line) {
+			return &ParseError{Text: "no status line of SIP/2.0"}
 		}
-		end := i + n
-		if end == at || raw[end-1] != '\r' || bytes.IndexByte(raw[i:end-1], '\r') >= 0 || holdsNUL(raw[i:end]) {
-			return -1
-		}
-		end++
-		if end < len(raw) && (raw[end] == ' ' || raw[end] == '\t') {
-			i = end
-			continue
-		}
-		return end
-	}
-}
-
-// holdsNUL reports whether a line holds a NUL other than as the quoted pair
-// "\ NUL", which the grammar allows (RFC 3261 section 25.1).
-func holdsNUL(line []byte) bool {
-	for i := bytes.IndexByte(line, 0); i >= 0; {
-		if i == 0 || line[i-1] != '\\' {
-			return true
-		}
-		n := bytes.IndexByte(line[i+1:], 0)
-		if n < 0 {
-			return false
-		}
-		i += 1 + n
-	}
-	return false
-}
-
-// headerLine notes one header field.
-func (v *View) headerLine(start, end int) error {
-	line := v.Raw[start : end-2]
-	colon := bytes.IndexByte(line, ':')
-	if colon <= 0 {
-		return bad("header line %d has no name", len(v.Headers)+1)
-	}
-	name := line[:colon]
-	for len(name) > 0 && (name[len(name)-1] == ' ' || name[len(name)-1] == '\t') {
-		name = name[:len(name)-1] // HCOLON allows white space before the colon
-	}
-	if len(name) == 0 {
-		return bad("header line %d has no name", len(v.Headers)+1)
-	}
-	for _, c := range name {
-		if !isToken(c) {
-			return bad("the name of header line %d is no token", len(v.Headers)+1)
-		}
-	}
-	if len(v.Headers) == maxHeaders {
-		return bad("more than %d header lines", maxHeaders)
-	}
-	k := KindOf(name)
-	v.Headers = append(v.Headers, Header{Kind: k, Name: name, Value: trim(line[colon+1:]), start: start, end: end})
-	if k == Other {
+		v.head = end + len(crlf)
 		return nil
 	}
-	if v.first[k] == 0 {
-		v.first[k] = int16(len(v.Headers))
-	} else if single[k] {
-		return bad("%s is there twice", k)
+	sp := bytes.IndexByte(line, ' ')
+	if sp <= 0 || !isAll(line[:sp], tokenClass) {
+		return &ParseError{Text: "the first line is no request line"}
+	}
+	v.head = end + len(crlf)
+	v.Method = line[:sp]
+	return v.requestLine(line[sp+1:])
+}
+
+// requestLine reads what follows the method: the Request-URI and the version.
+func (v *View) requestLine(rest []byte) *ParseError {
+	sp := bytes.LastIndexByte(rest, ' ')
+	if sp < 0 {
+		return bad("the request line has no version")
+	}
+	v.URI = rest[:sp]
+	version := rest[sp+1:]
+	switch {
+	case len(version) < 5 || !EqualFold(version[:4], "SIP/"):
+		return bad("the request line does not end in a version")
+	case !EqualFold(version, "SIP/2.0"):
+		return &ParseError{Status: 505, Text: "the version is not SIP/2.0"}
+	case len(v.URI) == 0 || hasAny(v.URI, delimClass):
+		return bad("the Request-URI is empty or holds white space or a delimiter")
+	}
+	var ok bool
+	v.Target, ok = ParseURI(v.URI)
+	switch {
+	case !ok:
+		return bad("the Request-URI is malformed")
+	case v.Target.Scheme == OtherScheme:
+		return &ParseError{Status: 416, Text: "the Request-URI's scheme is none of sip, sips, tel and urn"}
+	case v.Target.Headers != nil:
+		return bad("the Request-URI holds header fields") // RFC 3261 section 19.1.1, table 1
 	}
 	return nil
 }
 
+// statusLine reads a status line; false: it is none.
+func (v *View) statusLine(line []byte) bool {
+	if len(line) < 11 || string(line[:8]) != "SIP/2.0 " || len(line) > 11 && line[11] != ' ' {
+		return false
+	}
+	n, ok := number(line[8:11], 699)
+	if !ok || n < 100 {
+		return false
+	}
+	v.Status = int(n)
+	if len(line) > 12 {
+		v.Phrase = line[12:]
+	}
+	return true
+}
+
 // frame compares Content-Length with what the datagram holds (RFC 3261
 // section 18.3): more octets than announced are cut off, fewer are an error.
-func (v *View) frame() error {
+func (v *View) frame() *ParseError {
 	if v.ContentLength < 0 {
 		return nil
 	}

@@ -1,0 +1,15 @@
+// Package sipproxy is the SIP proxy that stands between dialer and carrier. It
+// is the straight line of dialgate seen from the wire:
+//
+//	receive.go   a datagram becomes a request or a response of a transaction
+//	request.go   what RFC 3261 section 16.3 asks of a request
+//	invite.go    an INVITE becomes an attempt, is judged, and goes on or back
+//	attempt.go   the attempt: who calls whom for what; identity.go: as whom
+//	forward.go   an allowed call goes to the carrier, its responses come back
+//	refuse.go    a refused one gets its answer in the peer's dialect
+//	indialog.go  what follows in a call that was allowed
+//
+// The proxy keeps no dialogs: a token in its Record-Route proves that a call
+// was judged, so a restart loses none. What it judges is what leaves: headers
+// are forwarded octet for octet.
+package sipproxy

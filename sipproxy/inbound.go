@@ -1,0 +1,48 @@
+package sipproxy
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+
+	"dialgate/policy"
+	"dialgate/sipproxy/message"
+	"dialgate/sipproxy/transaction"
+)
+
+// inbound passes a call from a carrier to the peer that the configuration
+// names for the called number: somebody calls back the number shown. Such a
+// call is not judged.
+func (p *Proxy) inbound(l *Listener, from netip.AddrPort, v *message.View) {
+	called := p.o.Reader.called(v.URI, &policy.PeerTerms{Plan: p.o.Reader.Home})
+	to, ok := p.o.Inbound[called.Number]
+	if !ok {
+		p.reply(l, from, v, 404, nil)
+		return
+	}
+	out := p.listenerFor(l, to.Addr())
+	if out == nil || p.draining.Load() {
+		p.reply(l, from, v, 480, nil)
+		return
+	}
+	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), began: time.Now()}
+	full := false
+	p.locked(func() {
+		if full = p.layer.Full(); full {
+			return
+		}
+		p.begin(e, v)
+		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v), URI: p.retarget(v, to)}
+		// The side that began the call is the carrier's, the one it goes to the dialer's.
+		edits.RecordRoute = p.recordRoute(v, l, out, from, to)
+		e.send(v, &edits, out, to)
+	})
+	if full {
+		p.metrics.overloaded.Inc()
+		p.reply(l, from, v, 480, nil)
+	}
+}
+
+func path(l *Listener, to netip.AddrPort) transaction.Path {
+	return transaction.Path{Conn: l.Conn, Remote: to}
+}

@@ -1,0 +1,110 @@
+package sipproxy
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+
+	"dialgate/policy"
+	"dialgate/sipproxy/message"
+)
+
+// dialog reports whether a request carries a valid token of ours in one of the
+// Route values that lead here, which leg of the call it comes from, and how
+// many of its Route values are ours.
+func (p *Proxy) dialog(v *message.View) (from leg, own int, ok bool) {
+	v.Routes(func(a message.Address) bool {
+		u, parsed := message.ParseURI(a.URI)
+		if !parsed || !p.isOurs(&u) {
+			return false
+		}
+		own++
+		if token, found := u.Param(tokenParam); found && !ok {
+			from, ok = p.tokens.check(token, v)
+		}
+		return true
+	})
+	return from, own, ok
+}
+
+// ownRoutes is how many of the topmost Route values are ours.
+func (p *Proxy) ownRoutes(v *message.View) int {
+	if v.Get(message.Route) == nil {
+		return 0
+	}
+	_, own, _ := p.dialog(v)
+	return own
+}
+
+// nextHop is where a request in a dialog goes: to its next Route, else to its
+// Request-URI. A name instead of an address, which would ask for DNS, gives
+// way to the address that the other side had when the call began.
+func (p *Proxy) nextHop(v *message.View, from leg, own int) netip.AddrPort {
+	fallback := from.dialer
+	if from.fromDialer {
+		fallback = from.carrier
+	}
+	target, n := v.URI, 0
+	v.Routes(func(a message.Address) bool {
+		if n++; n <= own {
+			return true
+		}
+		target = a.URI
+		return false
+	})
+	u, ok := message.ParseURI(target)
+	if !ok {
+		return fallback
+	}
+	if a, ok := hostAddr(&u); ok && !p.ours[a] {
+		return a
+	}
+	return fallback
+}
+
+// inDialog passes on a request of a call that was judged when it began.
+func (p *Proxy) inDialog(l *Listener, from netip.AddrPort, v *message.View, leg leg, own int) {
+	to := p.nextHop(v, leg, own)
+	out := p.listenerFor(l, to.Addr())
+	if out == nil {
+		p.reply(l, from, v, 480, nil)
+		return
+	}
+	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), began: time.Now()}
+	full := false
+	p.locked(func() {
+		if full = p.layer.Full(); full {
+			return
+		}
+		e.server = p.layer.NewServer(v, l.path(from, v))
+		e.server.User = e
+		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: own}
+		if v.IsMethod("INVITE") {
+			e.server.TryingAfter(func() []byte { return e.build(100, "Trying", nil) })
+		}
+		e.send(v, &edits, out, to)
+	})
+	if full {
+		p.metrics.overloaded.Inc()
+		a := AnswerTo(Safe, policy.ReasonOverloaded)
+		p.reply(l, from, v, a.Code, a.Headers(p.o.Name, ""))
+	}
+}
+
+// passACK passes on the ACK for a 2xx: a request of its own, with no
+// transaction (RFC 3261 section 16.11).
+func (p *Proxy) passACK(l *Listener, v *message.View, from leg, own int) {
+	to := p.nextHop(v, from, own)
+	out := p.listenerFor(l, to.Addr())
+	if out == nil {
+		p.metrics.dropped(dropStrayACK)
+		return
+	}
+	p.locked(func() {
+		var buf [96]byte
+		via, _ := p.via(buf[:0], v, out)
+		edits := message.Edits{Via: via, MaxForwards: hops(v), DropRoutes: own}
+		p.metrics.request(v.Method, sent)
+		p.layer.Send(path(out, to), v.AppendForward(make([]byte, 0, len(v.Raw)+256), &edits))
+	})
+}

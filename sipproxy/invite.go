@@ -1,0 +1,282 @@
+package sipproxy
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dialgate/policy"
+	"dialgate/sipproxy/message"
+	"dialgate/sipproxy/transaction"
+)
+
+// An exchange is one request on its way through: a server transaction towards
+// who sent it, and, once it goes on, a client transaction towards who gets it.
+// Its fields are used under the layer's lock, but for the attempt, which is
+// its judge's until the ruling is there.
+type exchange struct {
+	p        *Proxy
+	listener *Listener
+	source   netip.AddrPort
+	raw      []byte // the request as it came
+	server   *transaction.Server
+	client   *transaction.Client
+
+	// of a judged call
+	peer    *peer
+	attempt policy.Attempt
+	ruling  policy.Ruling
+	began   time.Time
+	rang    time.Time
+	merge   uint64 // key in the table of open INVITEs
+	held    handOver
+	judged  bool
+
+	cancelled bool
+	ended     bool
+	ruled     bool           // the ruling is there
+	outcome   policy.Outcome // kept while it is not
+}
+
+// invite begins the set-up of a call.
+func (p *Proxy) invite(l *Listener, from netip.AddrPort, who *source, v *message.View) {
+	if who.peer == nil {
+		p.inbound(l, from, v)
+		return
+	}
+	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), peer: who.peer, began: time.Now(), judged: true}
+	p.o.Reader.Read(v, who.peer.Terms, &e.attempt)
+	why := p.routed(v, who.peer.Terms)
+	if why != "" {
+		e.attempt.Malformed = why
+	}
+	emergency := e.attempt.Called.Emergency && why == ""
+	e.attempt.Called.Emergency = emergency
+
+	refused := policy.NoReason
+	merged := false
+	p.locked(func() {
+		if emergency && p.emergency.take(e.began) {
+			p.begin(e, v)
+			e.forward(v)
+			return
+		}
+		e.merge = p.hashWith(v.CSeqNumber, v.Value(message.CallID), v.FromTag)
+		if merged = p.open[e.merge]; merged {
+			return
+		}
+		if p.draining.Load() || p.layer.Full() || emergency || !who.peer.room(e.began) {
+			refused = policy.ReasonOverloaded
+			return
+		}
+		p.begin(e, v)
+	})
+	switch {
+	case merged:
+		p.reply(l, from, v, 482, nil) // the same request came by two ways, RFC 3261 section 8.2.2.2
+	case refused != policy.NoReason:
+		p.metrics.overloaded.Inc()
+		a := AnswerTo(who.peer.Dialect, refused)
+		p.reply(l, from, v, a.Code, a.Headers(p.o.Name, ""))
+	case emergency:
+		// The call is on its way already; the record waits for nobody.
+		p.o.Judge(&e.attempt, func(r policy.Ruling) {
+			e.ruling = r
+			p.locked(func() { e.know(); e.log(0) })
+		})
+	default:
+		p.judge(e)
+	}
+}
+
+// room reports whether the peer's limits leave room for a call, and counts it.
+func (q *peer) room(now time.Time) bool {
+	if q.CallsInSetup > 0 && q.inSetup >= q.CallsInSetup {
+		return false
+	}
+	return q.rate.take(now)
+}
+
+// begin makes the server transaction of a call.
+func (p *Proxy) begin(e *exchange, v *message.View) {
+	e.server = p.layer.NewServer(v, e.listener.path(e.source, v))
+	e.server.User = e
+	e.server.TryingAfter(func() []byte { return e.build(100, "Trying", nil) })
+	e.server.Ended = e.over
+	if e.merge == 0 {
+		e.merge = p.hashWith(v.CSeqNumber, v.Value(message.CallID), v.FromTag)
+	}
+	p.open[e.merge] = true
+	if e.peer != nil {
+		e.peer.inSetup++
+	}
+}
+
+// over is called when the server transaction is, whatever happened before.
+func (e *exchange) over() { e.finish(0, policy.EndedByTimeout) }
+
+// A handOver decides who goes on with a call when its ruling is there: the
+// reader if it came at once, else the resumer.
+type handOver struct{ state atomic.Int32 }
+
+const (
+	ruled  = 1 // the ruling is there
+	parked = 2 // the reader has gone on
+)
+
+// judge asks for the ruling. If it is not there at once the reader goes on,
+// and the call waits parked for its record to be durable.
+func (p *Proxy) judge(e *exchange) {
+	p.o.Judge(&e.attempt, func(r policy.Ruling) {
+		e.ruling = r
+		if !e.held.state.CompareAndSwap(0, ruled) {
+			p.resume.add(e)
+		}
+	})
+	if !e.held.state.CompareAndSwap(0, parked) {
+		p.locked(e.decided)
+	}
+}
+
+// A resumer goes on with parked calls whose rulings have come. It is bounded
+// by the number of transactions.
+type resumer struct {
+	mu    sync.Mutex
+	ready []*exchange
+	wake  chan struct{}
+}
+
+func (r *resumer) add(e *exchange) {
+	r.mu.Lock()
+	r.ready = append(r.ready, e)
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// runResumed works off all rulings of a batch under one lock, so that their
+// answers leave together.
+func (p *Proxy) runResumed() {
+	var ready []*exchange
+	for {
+		select {
+		case <-p.closed:
+			return
+		case <-p.resume.wake:
+		}
+		p.resume.mu.Lock()
+		ready, p.resume.ready = p.resume.ready, ready[:0]
+		p.resume.mu.Unlock()
+		p.locked(func() {
+			for _, e := range ready {
+				e.decided()
+			}
+		})
+		clear(ready)
+	}
+}
+
+// decided carries out the ruling.
+func (e *exchange) decided() {
+	p := e.p
+	d := &e.ruling.Decision
+	code := 0
+	e.know()
+	switch {
+	case e.ended:
+		// The dialer has cancelled, and was told so, while the call was judged.
+	case d.Verdict == policy.Allowed:
+		if err := p.scratch.Parse(e.raw); err != nil {
+			panic("a message that was read once can't be read again: " + err.Error())
+		}
+		e.forward(&p.scratch)
+	default:
+		code = e.refuse(d.Reason)
+	}
+	e.log(code)
+}
+
+// log writes the one line of a call. Nothing in it is personal.
+func (e *exchange) log(code int) {
+	log := e.p.o.Log
+	if !log.Enabled(context.Background(), slog.LevelInfo) {
+		return
+	}
+	campaign := ""
+	if c := e.attempt.Campaign; c != nil {
+		campaign = c.ID
+	}
+	log.LogAttrs(context.Background(), slog.LevelInfo, "call",
+		slog.String("verdict", e.ruling.Decision.Verdict.String()), slog.String("reason", e.ruling.Decision.Reason.String()),
+		slog.String("peer", e.peer.Terms.ID), slog.String("campaign", campaign), slog.Int("code", code),
+		slog.String("id", e.ruling.ID.String()), slog.Int64("us", time.Since(e.began).Microseconds()))
+}
+
+// cancel is the dialer's wish to end the set-up. An INVITE that has not gone
+// on is answered here; else 487 comes from the next hop (RFC 3261 section 16.10).
+func (e *exchange) cancel(reason []byte) {
+	e.cancelled = true
+	if e.client != nil {
+		e.client.Cancel(reason)
+		return
+	}
+	e.respond(487, phrases[487], nil)
+	e.finish(487, policy.EndedByDialer)
+}
+
+// build makes a response of ours to the exchange's request.
+func (e *exchange) build(status int, text string, extra []byte) []byte {
+	v := &e.p.scratch
+	if err := v.Parse(e.raw); err != nil {
+		panic("a message that was read once can't be read again: " + err.Error())
+	}
+	return v.AppendResponse(nil, &message.Response{Status: status, Phrase: text, ToTag: e.p.tag(v), Source: e.source, Extra: extra})
+}
+
+// respond sends a response of ours.
+func (e *exchange) respond(status int, text string, extra []byte) {
+	e.p.metrics.response(status, sent)
+	e.server.Respond(status, e.build(status, text, extra))
+}
+
+// finish notes once how the set-up of a call ended.
+func (e *exchange) finish(code int, by policy.Party) {
+	if e.ended {
+		return
+	}
+	e.ended = true
+	delete(e.p.open, e.merge)
+	if e.peer != nil {
+		e.peer.inSetup--
+	}
+	if !e.judged {
+		return
+	}
+	o := policy.Outcome{At: time.Now(), Code: code, EndedBy: by}
+	if !e.rang.IsZero() {
+		o.Ring = o.At.Sub(e.rang)
+	}
+	e.outcome = o
+	if e.ruled {
+		e.tell()
+	}
+}
+
+// know notes that the ruling is there; the set-up may have ended before.
+func (e *exchange) know() {
+	e.ruled = true
+	if e.ended {
+		e.tell()
+	}
+}
+
+func (e *exchange) tell() {
+	e.outcome.ID = e.ruling.ID
+	e.p.o.Outcome(e.outcome)
+}

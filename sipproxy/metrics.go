@@ -1,0 +1,105 @@
+package sipproxy
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// direction is a metric label.
+type direction int
+
+const (
+	in direction = iota
+	sent
+)
+
+var directions = [...]string{in: "in", sent: "out"}
+
+// A drop is why a message went no further.
+type drop int
+
+const (
+	dropMalformed drop = iota
+	dropStranger
+	dropStray
+	dropStrayACK
+)
+
+var drops = [...]string{dropMalformed: "malformed", dropStranger: "unknown-source", dropStray: "stray-response", dropStrayACK: "stray-ack"}
+
+// methods are the label values; any other method is "other", so that nobody
+// can make up new ones.
+var methods = [...]string{"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK", "REFER", "NOTIFY", "other"}
+
+// metrics are counters found once, so that counting is one atomic addition.
+type metrics struct {
+	requests  [2][len(methods)]prometheus.Counter
+	responses [2][700]prometheus.Counter
+
+	drops      [len(drops)]prometheus.Counter
+	repeated   prometheus.Counter
+	overloaded prometheus.Counter
+	panics     prometheus.Counter
+	sendErrors prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
+	m := &metrics{}
+	messages := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_sip_messages_total",
+		Help: "SIP requests by method, direction and transport."}, []string{"method", "direction", "transport"})
+	codes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_responses_total",
+		Help: "SIP responses sent, by status code."}, []string{"code"})
+	received := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_responses_received_total",
+		Help: "SIP responses received, by status code."}, []string{"code"})
+	dropped := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_sip_dropped_total",
+		Help: "SIP messages that went no further, by cause."}, []string{"cause"})
+	for d, name := range directions {
+		for i, method := range methods {
+			m.requests[d][i] = messages.WithLabelValues(method, name, "udp")
+		}
+	}
+	for code := 100; code < 700; code++ {
+		// A code's series begins when the code is first used: WithLabelValues
+		// would show 600 zeros.
+		m.responses[in][code] = &lazyCounter{vec: received, label: strconv.Itoa(code)}
+		m.responses[sent][code] = &lazyCounter{vec: codes, label: strconv.Itoa(code)}
+	}
+	for i, cause := range drops {
+		m.drops[i] = dropped.WithLabelValues(cause)
+	}
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+		r.MustRegister(c)
+		return c
+	}
+	m.repeated = counter("dialgate_sip_retransmissions_received_total", "Requests that came again and were answered from memory.")
+	m.overloaded = counter("dialgate_overloaded_total", "Calls refused for want of room, by a limit, or while draining.")
+	m.panics = counter("dialgate_panics_total", "Messages that a fault in dialgate kept from being worked off.")
+	m.sendErrors = counter("dialgate_sip_send_errors_total", "Messages that the network did not take.")
+	r.MustRegister(messages, codes, received, dropped,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_transactions", Help: "SIP transactions in memory, both sides."}, func() float64 {
+			servers, clients := p.layer.Count()
+			return float64(servers + clients)
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_calls_in_setup", Help: "Calls without a final response."}, func() float64 {
+			p.layer.Lock()
+			defer p.layer.Unlock()
+			return float64(len(p.open))
+		}))
+	return m
+}
+
+func (m *metrics) request(method []byte, d direction) {
+	i := len(methods) - 1
+	for k := range methods[:i] {
+		if string(method) == methods[k] {
+			i = k
+			break
+		}
+	}
+	m.requests[d][i].Inc()
+}
+
+func (m *metrics) response(status int, d direction) { m.responses[d][status].Inc() }
+func (m *metrics) dropped(why drop)                 { m.drops[why].Inc() }

@@ -1,0 +1,267 @@
+package sipproxy
+
+import (
+	"bytes"
+	"errors"
+	"net/netip"
+	"strconv"
+
+	"dialgate/policy"
+	"dialgate/sipproxy/message"
+	"dialgate/sipproxy/transaction"
+	"dialgate/sipproxy/transport"
+)
+
+// allow are the methods we take.
+const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, REFER, NOTIFY"
+
+// malformed answers a request that could not be read with what it deserves,
+// and drops everything else. Strangers get nothing.
+func (p *Proxy) malformed(l *Listener, d *transport.Datagram, v *message.View, err error) {
+	p.metrics.dropped(dropMalformed)
+	var bad *message.ParseError
+	if !errors.As(err, &bad) || bad.Status == 0 || p.origin(d.Remote.Addr()) == nil || !v.CanAnswer() {
+		return
+	}
+	p.reply(l, d.Remote, v, bad.Status, nil)
+}
+
+// path is where responses to a request go (RFC 3261 section 18.2.2, RFC 3581).
+func (l *Listener) path(from netip.AddrPort, v *message.View) transaction.Path {
+	to := from
+	if v.Top.RPort == nil {
+		port := v.Top.Port
+		if port == 0 {
+			port = 5060
+		}
+		to = netip.AddrPortFrom(from.Addr(), port)
+	}
+	return transaction.Path{Conn: l.Conn, Remote: to}
+}
+
+// reply answers a request without keeping a transaction.
+func (p *Proxy) reply(l *Listener, from netip.AddrPort, v *message.View, status int, extra []byte) {
+	r := message.Response{Status: status, Phrase: phrase(status), ToTag: p.tag(v), Source: from, Extra: extra}
+	out := v.AppendResponse(nil, &r)
+	p.metrics.response(status, sent)
+	p.locked(func() { p.layer.Send(l.path(from, v), out) })
+}
+
+func phrase(status int) string {
+	if s := phrases[status]; s != "" {
+		return s
+	}
+	return "OK"
+}
+
+// tag is the To tag of our own answers to a request: the same for each
+// repetition of it.
+func (p *Proxy) tag(v *message.View) []byte {
+	return strconv.AppendUint([]byte("dg"), p.hash(v.Top.Branch, v.Value(message.CallID), v.FromTag), 36)
+}
+
+// hash is a keyed hash over texts.
+func (p *Proxy) hash(parts ...[]byte) uint64 { return p.hashWith(0, parts...) }
+
+func (p *Proxy) hashWith(n uint32, parts ...[]byte) uint64 {
+	h := newHash(p.seed)
+	for _, b := range parts {
+		h.Write(b)
+		h.WriteByte(0)
+	}
+	h.Write([]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)})
+	return h.Sum64()
+}
+
+// request works off a request in the order of RFC 3261 section 16.3.
+func (p *Proxy) request(l *Listener, from netip.AddrPort, v *message.View) {
+	who := p.origin(from.Addr())
+	if who == nil {
+		p.metrics.dropped(dropStranger)
+		if p.o.AnswerStrangers && !v.IsMethod("ACK") {
+			p.reply(l, from, v, 403, nil)
+		}
+		return
+	}
+	switch {
+	case v.IsMethod("ACK"):
+		p.ack(l, who, v)
+		return
+	case v.IsMethod("CANCEL"):
+		p.cancel(l, from, v)
+		return
+	}
+	again := false
+	p.locked(func() {
+		if s := p.layer.FindServer(v); s != nil {
+			again = true
+			s.Again()
+		}
+	})
+	if again {
+		p.metrics.repeated.Inc()
+		return
+	}
+	if status, extra := p.invalid(v); status != 0 {
+		p.reply(l, from, v, status, extra)
+		return
+	}
+	if len(v.ToTag) > 0 {
+		if leg, routes, ok := p.dialog(v); ok {
+			p.inDialog(l, from, v, leg, routes)
+			return
+		}
+		if !v.IsMethod("INVITE") {
+			p.reply(l, from, v, 481, nil)
+			return
+		}
+		// An INVITE that only claims to belong to a call is judged as a new one.
+	}
+	switch {
+	case v.IsMethod("INVITE"):
+		p.invite(l, from, who, v)
+	case v.IsMethod("OPTIONS"):
+		p.reply(l, from, v, 200, []byte("Allow: "+allow+"\r\nAccept: application/sdp\r\n"))
+	default:
+		p.reply(l, from, v, 405, []byte("Allow: "+allow+"\r\n"))
+	}
+}
+
+// invalid tells the status that a request deserves which is well-formed but
+// can't be passed on, 0 if it can.
+func (p *Proxy) invalid(v *message.View) (status int, extra []byte) {
+	u, ok := message.ParseURI(v.URI)
+	switch {
+	case !ok && !knownScheme(v.URI):
+		return 416, nil
+	case !ok:
+		return 400, nil
+	case u.Scheme == message.OtherScheme || u.Scheme == message.SIPS:
+		return 416, nil // sips asks for TLS on every hop, which no listener offers
+	case u.Headers != nil:
+		return 400, nil // header fields hidden in a Request-URI, RFC 4475 section 3.1.2.11
+	case v.MaxForwards == 0 && !v.IsMethod("OPTIONS"):
+		return 483, nil
+	}
+	if v.Get(message.ProxyRequire) != nil {
+		extra = []byte("Unsupported: ")
+		for i := range v.Headers {
+			if h := &v.Headers[i]; h.Kind == message.ProxyRequire {
+				extra = append(append(extra, bytes.Join(bytes.Fields(h.Value), []byte(" "))...), ", "...)
+			}
+		}
+		return 420, append(extra[:len(extra)-2], "\r\n"...)
+	}
+	if p.loops(v) {
+		return 482, nil
+	}
+	return 0, nil
+}
+
+func knownScheme(uri []byte) bool {
+	for _, s := range [...]string{"sip:", "sips:", "tel:", "urn:"} {
+		if len(uri) >= len(s) && message.EqualFold(uri[:len(s)], s) {
+			return true
+		}
+	}
+	return false
+}
+
+// loops reports whether the request was here before and nothing that decides
+// where it goes has changed since (RFC 5393 section 4.2).
+func (p *Proxy) loops(v *message.View) bool {
+	if !bytes.Contains(v.Raw[:len(v.Raw)-len(v.Body)], []byte(transaction.Cookie)) {
+		return false
+	}
+	loop, found := p.loopHash(v), false
+	v.EachVia(func(t *message.TopVia) bool {
+		if _, l, ok := transaction.BranchID(t.Branch); ok && l == loop {
+			addr, ip := t.SentBy()
+			port := t.Port
+			if port == 0 {
+				port = 5060
+			}
+			found = ip && p.ours[netip.AddrPortFrom(addr, port)]
+		}
+		return !found
+	})
+	return found
+}
+
+// loopHash is over what decides where a request goes and which it is.
+func (p *Proxy) loopHash(v *message.View) uint32 {
+	user := v.URI
+	if u, ok := message.ParseURI(v.URI); ok && len(u.User) > 0 {
+		user = u.User // we rewrite the host
+	}
+	return uint32(p.hashWith(v.CSeqNumber, user, v.FromTag, v.ToTag, v.Value(message.CallID), v.Method))
+}
+
+// ack absorbs the ACK for a refusal of ours and passes on the one for a 2xx.
+func (p *Proxy) ack(l *Listener, who *source, v *message.View) {
+	mine := false
+	p.locked(func() {
+		if s := p.layer.FindServer(v); s != nil {
+			mine = s.Ack()
+		}
+	})
+	if mine {
+		return
+	}
+	leg, routes, ok := p.dialog(v)
+	if !ok || v.MaxForwards == 0 {
+		p.metrics.dropped(dropStrayACK)
+		return
+	}
+	p.passACK(l, v, leg, routes)
+}
+
+// cancel answers a CANCEL hop by hop (RFC 3261 section 9.2) and passes it on.
+func (p *Proxy) cancel(l *Listener, from netip.AddrPort, v *message.View) {
+	status := 481
+	p.locked(func() {
+		s := p.layer.FindInvite(v)
+		if s == nil {
+			return
+		}
+		status = 200
+		if e, ok := s.User.(*exchange); ok && !s.Final() {
+			e.cancel(v.Value(message.Reason))
+		}
+	})
+	p.reply(l, from, v, status, nil)
+}
+
+// routed tells why a request's own routing is refused: a peer that may not
+// choose where a call goes sends none, "" when there is nothing to refuse.
+func (p *Proxy) routed(v *message.View, terms *policy.PeerTerms) string {
+	if terms.MayRoute {
+		return ""
+	}
+	foreign := false
+	v.Routes(func(a message.Address) bool {
+		u, ok := message.ParseURI(a.URI)
+		foreign = !ok || !p.isOurs(&u)
+		return !foreign
+	})
+	if foreign {
+		return "a Route header field would send the call elsewhere, which this peer may not"
+	}
+	u, ok := message.ParseURI(v.URI)
+	if !ok {
+		return ""
+	}
+	params := [][]byte{u.Params, u.User}
+	for _, text := range params {
+		semi := bytes.IndexByte(text, ';')
+		if semi < 0 {
+			continue
+		}
+		for _, name := range [...]string{"rn", "npdi", "tgrp", "maddr"} {
+			if _, found := message.Param(text[semi:], name); found {
+				return "the Request-URI holds " + name + ", which would route another number than the one judged"
+			}
+		}
+	}
+	return ""
+}

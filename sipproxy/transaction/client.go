@@ -1,0 +1,293 @@
+package transaction
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"strconv"
+	"time"
+
+	"dialgate/sipproxy/message"
+)
+
+// A clientState is a state of the machines of RFC 3261 figures 5 and 6 with
+// RFC 6026's Accepted.
+type clientState uint8
+
+const (
+	clientCalling    clientState = iota // sent, no response yet
+	clientProceeding                    // a provisional response came
+	clientCompleted                     // a final response came, for INVITE none of 2xx
+	clientAccepted                      // INVITE: a 2xx came
+	clientGone
+)
+
+// An End is why a client transaction has no answer.
+type End uint8
+
+const (
+	TimedOut End = iota // timer B or F: nobody answered
+	Silent              // timer C: it rang for too long
+)
+
+// A Client is one client transaction.
+type Client struct {
+	layer   *Layer
+	id      uint64
+	path    Path
+	invite  bool
+	state   clientState
+	request []byte
+	ack     []byte // for a non-2xx final response, to send again
+	resend  timer  // A, E
+	end     timer  // B, D, F, K, M
+	ring    timer  // C
+	every   time.Duration
+
+	cancel       []byte // the CANCEL to send once a provisional response came
+	cancelled    bool
+	cancelSender *Client
+
+	// Response is called with each response that is not a repetition, and with
+	// each 2xx to an INVITE.
+	Response func(v *message.View)
+	// Failed is called when there is no answer.
+	Failed func(why End)
+}
+
+// NextBranch makes the branch of a new client transaction: our cookie, the
+// transaction's number, and a hash of what decides where a request goes, by
+// which a loop is told from a spiral (RFC 5393 section 4.2).
+func (l *Layer) NextBranch(b []byte, loop uint32) (branch []byte, id uint64) {
+	if l.nextID == 0 {
+		// Numbers of an earlier run must not be found by late responses.
+		var seed [6]byte
+		_, _ = rand.Read(seed[:]) // never fails
+		l.nextID = uint64(binary.BigEndian.Uint32(seed[:4]))<<16 | 1
+	}
+	id = l.nextID
+	l.nextID++
+	b = append(b, Cookie...)
+	b = strconv.AppendUint(b, id, 36)
+	b = append(b, '.')
+	return strconv.AppendUint(b, uint64(loop), 36), id
+}
+
+// BranchID takes the number out of a branch of ours.
+func BranchID(branch []byte) (id uint64, loop uint32, ok bool) {
+	if len(branch) <= len(Cookie) || string(branch[:len(Cookie)]) != Cookie {
+		return 0, 0, false
+	}
+	rest := branch[len(Cookie):]
+	for i, c := range rest {
+		if c == '.' {
+			l, err := strconv.ParseUint(string(rest[i+1:]), 36, 32)
+			return id, uint32(l), err == nil && i > 0
+		}
+		d := uint64(36)
+		switch {
+		case c >= '0' && c <= '9':
+			d = uint64(c - '0')
+		case c >= 'a' && c <= 'z':
+			d = uint64(c-'a') + 10
+		}
+		if d == 36 || i > 12 {
+			return 0, 0, false
+		}
+		id = id*36 + d
+	}
+	return 0, 0, false
+}
+
+// NewClient sends a request in a transaction with the number that its branch
+// was made with.
+func (l *Layer) NewClient(id uint64, method string, path Path, request []byte) *Client {
+	c := &Client{layer: l, id: id, path: path, invite: method == "INVITE", request: request}
+	c.resend.fire, c.end.fire, c.ring.fire = c.again, c.expire, c.silent
+	l.clients[id] = c
+	if !path.Reliable {
+		c.every = l.timers.T1
+		l.set(&c.resend, c.every) // A, E
+	}
+	l.set(&c.end, 64*l.timers.T1) // B, F
+	l.Send(path, request)
+	return c
+}
+
+// FindClient finds the transaction that a response belongs to (RFC 3261
+// section 17.1.3): the branch and the method of CSeq are those of our request.
+func (l *Layer) FindClient(v *message.View) *Client {
+	id, _, ok := BranchID(v.Top.Branch)
+	if !ok {
+		return nil
+	}
+	c := l.clients[id]
+	if c == nil {
+		return nil
+	}
+	if string(v.CSeqMethod) == "CANCEL" {
+		return c.cancelSender
+	}
+	if c.invite != (string(v.CSeqMethod) == "INVITE") {
+		return nil
+	}
+	return c
+}
+
+// Receive takes a response.
+func (c *Client) Receive(v *message.View) {
+	l := c.layer
+	switch {
+	case c.state == clientGone:
+	case v.Status < 200:
+		c.provisional(v)
+	case c.invite && v.Status < 300:
+		if c.state == clientCompleted {
+			return
+		}
+		if c.state != clientAccepted {
+			c.settle(clientAccepted)
+			l.set(&c.end, 64*l.timers.T1) // M
+		}
+		c.Response(v)
+	case c.state == clientCompleted:
+		if c.ack != nil {
+			l.Send(c.path, c.ack) // the response came again: the ACK was lost
+		}
+	case c.state == clientAccepted:
+		// a non-2xx after a 2xx is nobody's
+	case c.invite:
+		c.settle(clientCompleted)
+		var sent message.View
+		if err := sent.Parse(c.request); err == nil {
+			c.ack = sent.AppendACK(nil, v.Value(message.To))
+			l.Send(c.path, c.ack)
+		}
+		c.over(l.timers.D)
+		c.Response(v)
+	default:
+		c.settle(clientCompleted)
+		c.over(l.timers.T4) // K
+		c.Response(v)
+	}
+}
+
+func (c *Client) provisional(v *message.View) {
+	l := c.layer
+	if c.state > clientProceeding {
+		return
+	}
+	if c.state == clientCalling {
+		c.state = clientProceeding
+		if c.invite {
+			l.wheel.stop(&c.resend)
+			l.wheel.stop(&c.end) // B; from now on C watches
+			l.set(&c.ring, l.timers.C)
+		}
+	}
+	if c.invite && v.Status > 100 {
+		l.set(&c.ring, l.timers.C)
+	}
+	if c.cancel != nil {
+		c.sendCancel()
+	}
+	c.Response(v)
+}
+
+// settle stops the timers that wait for an answer.
+func (c *Client) settle(s clientState) {
+	c.state = s
+	w := c.layer.wheel
+	w.stop(&c.resend)
+	w.stop(&c.end)
+	w.stop(&c.ring)
+}
+
+func (c *Client) over(d time.Duration) {
+	if c.path.Reliable {
+		d = 0
+	}
+	c.layer.set(&c.end, d)
+}
+
+// Cancel asks the next hop to end the INVITE (RFC 3261 section 9.1): at once
+// if it has answered provisionally, else as soon as it does. reason is the
+// value of a Reason header field, or nil.
+func (c *Client) Cancel(reason []byte) {
+	if !c.invite || c.cancelled || c.state > clientProceeding {
+		return
+	}
+	c.cancelled = true
+	var sent message.View
+	if err := sent.Parse(c.request); err != nil {
+		return
+	}
+	c.cancel = sent.AppendCANCEL(nil, reason)
+	if c.state == clientProceeding {
+		c.sendCancel()
+	}
+}
+
+// sendCancel sends the CANCEL in a transaction of its own, which shares the
+// branch of the INVITE. When 64*T1 later there still is no final response, the
+// INVITE counts as cancelled (RFC 3261 section 9.1).
+func (c *Client) sendCancel() {
+	l := c.layer
+	s := &Client{layer: l, id: c.id, path: c.path, request: c.cancel, Response: func(*message.View) {}, Failed: func(End) {}}
+	s.resend.fire, s.end.fire, s.ring.fire = s.again, s.expire, s.silent
+	c.cancel, c.cancelSender = nil, s
+	if !c.path.Reliable {
+		s.every = l.timers.T1
+		l.set(&s.resend, s.every)
+	}
+	l.set(&s.end, 64*l.timers.T1)
+	l.set(&c.ring, 64*l.timers.T1)
+	l.Send(s.path, s.request)
+}
+
+// again is timers A and E.
+func (c *Client) again() {
+	l := c.layer
+	l.Send(c.path, c.request)
+	c.every *= 2
+	if !c.invite {
+		c.every = min(c.every, l.timers.T2)
+		if c.state == clientProceeding {
+			c.every = l.timers.T2
+		}
+	}
+	l.set(&c.resend, c.every)
+}
+
+// expire is every timer that ends a transaction.
+func (c *Client) expire() {
+	unanswered := c.state == clientCalling || c.state == clientProceeding
+	c.terminate()
+	if unanswered {
+		c.Failed(TimedOut)
+	}
+}
+
+// silent is timer C. Whoever is told cancels the call; if that brings no final
+// response either, the transaction ends.
+func (c *Client) silent() {
+	if c.state != clientProceeding {
+		return
+	}
+	if c.cancelled {
+		c.terminate()
+	}
+	c.Failed(Silent)
+}
+
+func (c *Client) terminate() {
+	if c.state == clientGone {
+		return
+	}
+	c.settle(clientGone)
+	if c.cancelSender != nil {
+		c.cancelSender.terminate()
+	}
+	if c.layer.clients[c.id] == c {
+		delete(c.layer.clients, c.id)
+	}
+}

@@ -1,0 +1,144 @@
+package transaction
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"dialgate/sipproxy/message"
+	"dialgate/sipproxy/transport"
+)
+
+// Cookie begins every branch of ours: RFC 3261's magic and two letters by
+// which we know our own.
+const Cookie = message.MagicCookie + "dg"
+
+// A Path is how a message travels: from one of our sockets to an address.
+type Path struct {
+	Conn     transport.PacketConn
+	Remote   netip.AddrPort
+	Reliable bool // the transport itself repeats what is lost
+}
+
+// A Layer holds all transactions.
+type Layer struct {
+	mu      sync.Mutex
+	timers  Timers
+	wheel   *wheel
+	servers map[serverKey]*Server
+	clients map[uint64]*Client
+	nextID  uint64
+	most    int
+
+	out    []outgoing
+	spare  []outgoing
+	wake   chan struct{} // tells the sleeping clock that a timer was set
+	asleep bool
+	failed func(Path, error)
+}
+
+type outgoing struct {
+	path    Path
+	payload []byte
+}
+
+// New makes a Layer of at most this many transactions. failed is told, without
+// the lock, of each datagram that the network did not take.
+func New(t Timers, most int, failed func(Path, error)) *Layer {
+	return &Layer{
+		timers: t, wheel: newWheel(time.Now()), most: most, failed: failed,
+		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, wake: make(chan struct{}, 1),
+	}
+}
+
+// Lock takes the layer's lock.
+func (l *Layer) Lock() { l.mu.Lock() }
+
+// Unlock gives the lock back and then sends what was collected under it.
+func (l *Layer) Unlock() {
+	if l.asleep && l.wheel.count > 0 {
+		l.asleep = false
+		l.wake <- struct{}{} // its buffer is empty while the clock sleeps
+	}
+	if len(l.out) == 0 {
+		l.mu.Unlock()
+		return
+	}
+	out := l.out
+	l.out, l.spare = l.spare, nil
+	l.mu.Unlock()
+	l.flush(out)
+	clear(out)
+	l.mu.Lock()
+	if cap(out) <= 4096 {
+		l.spare = out[:0] // for the next round
+	}
+	l.mu.Unlock()
+}
+
+// flush writes the datagrams of each socket in batches and in order.
+func (l *Layer) flush(out []outgoing) {
+	var batch [transport.Batch]transport.Datagram
+	for i := 0; i < len(out); {
+		conn, n := out[i].path.Conn, 0
+		for i+n < len(out) && n < len(batch) && out[i+n].path.Conn == conn {
+			batch[n] = transport.Datagram{Payload: out[i+n].payload, Remote: out[i+n].path.Remote}
+			n++
+		}
+		for done := 0; done < n; {
+			k, err := conn.WriteBatch(batch[done:n])
+			done += k
+			if err != nil {
+				l.failed(out[i+done].path, err)
+				done++ // what the network refused once is not tried again here: timers do that
+			}
+		}
+		i += n
+	}
+}
+
+// Send collects a message to be sent when the lock is given back. The octets
+// must not change any more.
+func (l *Layer) Send(p Path, payload []byte) {
+	l.out = append(l.out, outgoing{p, payload})
+}
+
+// Run drives the timers until done is closed. It is called without the lock,
+// in a goroutine of its own; it sleeps while there are no timers.
+func (l *Layer) Run(done <-chan struct{}) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		l.Lock()
+		l.wheel.advance(time.Now())
+		idle := l.wheel.count == 0
+		l.asleep = idle
+		l.Unlock()
+		if idle {
+			ticker.Stop()
+			select {
+			case <-done:
+				return
+			case <-l.wake:
+				ticker.Reset(tick)
+			}
+		}
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Full reports whether there is no room for another transaction.
+func (l *Layer) Full() bool { return len(l.servers) >= l.most }
+
+// Count is how many server and client transactions there are. It takes the lock itself.
+func (l *Layer) Count() (servers, clients int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.servers), len(l.clients)
+}
+
+func (l *Layer) set(t *timer, d time.Duration) { l.wheel.set(t, time.Now(), d) }

@@ -1,0 +1,224 @@
+package transaction
+
+import (
+	"bytes"
+	"hash/maphash"
+	"time"
+
+	"dialgate/sipproxy/message"
+)
+
+// serverKey identifies a server transaction (RFC 3261 section 17.2.3) as a
+// keyed hash of what identifies it: 128 bits, so that nobody can make two collide.
+type serverKey [2]uint64
+
+var seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+
+// keyOf is the key of the transaction that a request belongs to. An ACK and a
+// CANCEL belong to that of their INVITE when method says so. A request
+// without the magic cookie is matched as RFC 2543 did.
+func keyOf(v *message.View, method string) serverKey {
+	var k serverKey
+	old := !bytes.HasPrefix(v.Top.Branch, []byte(message.MagicCookie)) || len(v.Top.Branch) == len(message.MagicCookie)
+	for i := range k {
+		var h maphash.Hash
+		h.SetSeed(seeds[i])
+		put := func(b []byte) {
+			h.Write(b)
+			h.WriteByte(0)
+		}
+		h.WriteString(method)
+		h.WriteByte(0)
+		put(v.Top.Branch)
+		putLower(&h, v.Top.Host)
+		h.WriteByte(byte(v.Top.Port >> 8))
+		h.WriteByte(byte(v.Top.Port))
+		if old {
+			put(v.URI)
+			put(v.FromTag)
+			put(v.Value(message.CallID))
+			h.WriteByte(byte(v.CSeqNumber))
+			h.WriteByte(byte(v.CSeqNumber >> 8))
+			h.WriteByte(byte(v.CSeqNumber >> 16))
+		}
+		k[i] = h.Sum64()
+	}
+	return k
+}
+
+func putLower(h *maphash.Hash, b []byte) {
+	for _, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		h.WriteByte(c)
+	}
+	h.WriteByte(0)
+}
+
+// A serverState is a state of the machines of RFC 3261 figures 7 and 8 with
+// RFC 6026's Accepted.
+type serverState uint8
+
+const (
+	trying     serverState = iota // a request that has no response yet
+	proceeding                    // a provisional response was sent
+	completed                     // a final response was sent, for INVITE none of 2xx
+	confirmed                     // INVITE: the ACK came
+	accepted                      // INVITE: a 2xx was sent
+	gone
+)
+
+// A Server is one server transaction.
+type Server struct {
+	layer  *Layer
+	key    serverKey
+	path   Path // where responses go
+	invite bool
+	state  serverState
+	last   []byte // the response to send again
+	resend timer  // G
+	end    timer  // H, I, J, L
+	trying timer  // section 17.2.1: 100 within 200 ms
+	every  time.Duration
+
+	// User is whatever the transaction's user keeps with it.
+	User any
+	// Ended is called when the transaction is over; nil: nobody asks.
+	Ended func()
+}
+
+// tryingAfter is within what time an INVITE gets an answer, so that it is not
+// sent again (RFC 3261 section 17.2.1).
+const tryingAfter = 200 * time.Millisecond
+
+// TryingAfter has a 100 sent when nothing else was by 200 ms. build makes it
+// then, under the lock.
+func (s *Server) TryingAfter(build func() []byte) {
+	s.trying.fire = func() {
+		if s.state == trying {
+			s.Respond(100, build())
+		}
+	}
+	s.layer.set(&s.trying, tryingAfter)
+}
+
+// FindServer finds the transaction of a request; for an ACK that of its INVITE.
+func (l *Layer) FindServer(v *message.View) *Server {
+	method := string(v.Method)
+	if method == "ACK" {
+		method = "INVITE"
+	}
+	return l.servers[keyOf(v, method)]
+}
+
+// FindInvite finds the INVITE transaction that a CANCEL is about.
+func (l *Layer) FindInvite(v *message.View) *Server { return l.servers[keyOf(v, "INVITE")] }
+
+// NewServer begins a transaction for a request whose responses go by path.
+func (l *Layer) NewServer(v *message.View, path Path) *Server {
+	s := &Server{layer: l, key: keyOf(v, string(v.Method)), path: path, invite: v.IsMethod("INVITE")}
+	s.resend.fire, s.end.fire = s.again, s.terminate
+	l.servers[s.key] = s
+	return s
+}
+
+// Final reports whether a final response was sent.
+func (s *Server) Final() bool { return s.state >= completed }
+
+// Path is where the transaction's responses go.
+func (s *Server) Path() Path { return s.path }
+
+// Again answers a request that came again: with the last response, or with
+// silence while there is none.
+func (s *Server) Again() {
+	if s.last != nil && s.state != confirmed && s.state != accepted {
+		s.layer.Send(s.path, s.last)
+	}
+}
+
+// Ack takes the ACK for a final response of ours. It reports whether the ACK
+// belongs here; one for a 2xx does not.
+func (s *Server) Ack() bool {
+	switch s.state {
+	case completed:
+		s.layer.wheel.stop(&s.resend)
+		s.state = confirmed
+		s.over(s.layer.timers.T4) // I
+		return true
+	case confirmed:
+		return true
+	}
+	return false
+}
+
+// Respond sends a response. A provisional response after a final one, and a
+// second final response, are not sent; a 2xx to an INVITE may follow another.
+func (s *Server) Respond(status int, response []byte) {
+	l := s.layer
+	l.wheel.stop(&s.trying)
+	switch {
+	case s.state == gone:
+		return
+	case status < 200:
+		if s.state >= completed {
+			return
+		}
+		s.state, s.last = proceeding, response
+	case s.invite && status < 300:
+		if s.state == completed || s.state == confirmed {
+			return
+		}
+		if s.state != accepted {
+			s.state = accepted
+			l.set(&s.end, 64*l.timers.T1) // L
+		}
+		s.last = nil
+	case s.state >= completed:
+		return
+	case s.invite:
+		s.state, s.last = completed, response
+		if !s.path.Reliable {
+			s.every = l.timers.T1
+			l.set(&s.resend, s.every) // G
+		}
+		l.set(&s.end, 64*l.timers.T1) // H
+	default:
+		s.state, s.last = completed, response
+		s.over(64 * l.timers.T1) // J
+	}
+	l.Send(s.path, response)
+}
+
+// over ends the transaction after d, at once where nothing can come again.
+func (s *Server) over(d time.Duration) {
+	if s.path.Reliable {
+		d = 0
+	}
+	s.layer.set(&s.end, d)
+}
+
+// again is timer G: the response may have been lost, or the ACK.
+func (s *Server) again() {
+	s.layer.Send(s.path, s.last)
+	s.every = min(2*s.every, s.layer.timers.T2)
+	s.layer.set(&s.resend, s.every)
+}
+
+func (s *Server) terminate() {
+	if s.state == gone {
+		return
+	}
+	s.state = gone
+	l := s.layer
+	l.wheel.stop(&s.resend)
+	l.wheel.stop(&s.end)
+	l.wheel.stop(&s.trying)
+	delete(l.servers, s.key)
+	if s.Ended != nil {
+		s.Ended()
+	}
+}
+
+// Drop ends a transaction that was never answered and never will be.
+func (s *Server) Drop() { s.terminate() }
