@@ -1,0 +1,301 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A segment is one file of the log.
+type segment struct {
+	f    *os.File
+	name string
+	size int64
+	end  int64 // where the next frame goes
+}
+
+func segmentName(first uint64) string { return fmt.Sprintf("%020d.seg", first) }
+
+// newSegment makes a segment filled with zeros and puts its name on disk.
+func newSegment(dir string, first uint64, size int64) (*segment, error) {
+	name := segmentName(first)
+	path := filepath.Join(dir, name)
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*segment, error) {
+		f.Close()
+		os.Remove(tmp)
+		return nil, err
+	}
+	// Allocated blocks still cost a journal entry when first written; written
+	// zeros do not.
+	if err := unix.Fallocate(int(f.Fd()), 0, 0, size); err != nil {
+		return fail(fmt.Errorf("no room for a segment of %d octets: %w", size, err))
+	}
+	zeros := make([]byte, 1<<20)
+	for at := int64(0); at < size; at += int64(len(zeros)) {
+		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-at)], at); err != nil {
+			return fail(err)
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return fail(err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fail(err)
+	}
+	if err := syncDir(dir); err != nil {
+		return fail(err)
+	}
+	return &segment{f: f, name: name, size: size}, nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// openSegment opens a segment for writing; where it ends is not yet known.
+func openSegment(path string) (*segment, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &segment{f: f, name: filepath.Base(path), size: info.Size()}, nil
+}
+
+func (s *segment) write(b []byte) error {
+	n, err := s.f.WriteAt(b, s.end)
+	if err != nil {
+		return err
+	}
+	s.end += int64(n)
+	return nil
+}
+
+// cut zeroes everything from an offset on, as a new segment has it.
+func (s *segment) cut(end int64) error {
+	s.end = end
+	tail := make([]byte, 64<<10)
+	for at := end; at < s.size; at += int64(len(tail)) {
+		n, _ := s.f.ReadAt(tail[:min(int64(len(tail)), s.size-at)], at)
+		if isZero(tail[:n]) {
+			continue
+		}
+		if _, err := s.f.WriteAt(make([]byte, n), at); err != nil {
+			return err
+		}
+	}
+	return s.f.Sync()
+}
+
+func (s *segment) close() error { return s.f.Close() }
+
+func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
+
+// roll ends the current segment and begins the next.
+func (l *Ledger) roll(first uint64, least int64) error {
+	next, err := newSegment(l.o.Dir, first, max(l.o.SegmentSize, least))
+	if err != nil {
+		return err
+	}
+	if l.file != nil {
+		if !l.o.Memory {
+			if err := l.o.sync(l.file.f); err != nil {
+				next.close()
+				os.Remove(filepath.Join(l.o.Dir, next.name))
+				return err
+			}
+		}
+		if err := l.file.close(); err != nil {
+			return err
+		}
+	}
+	l.file = next
+	return nil
+}
+
+// segments lists the segment files in order.
+func segments(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if name := e.Name(); strings.HasSuffix(name, ".seg") && len(name) == len(segmentName(0)) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// firstOf is the first sequence number of a segment by its name.
+func firstOf(name string) uint64 {
+	var n uint64
+	_, _ = fmt.Sscanf(name, "%d.seg", &n) // the name was made by segmentName, else 0 fits nowhere
+	return n
+}
+
+// recover finds the end of the log and cuts a torn tail.
+func (l *Ledger) recover() error {
+	leftover, _ := filepath.Glob(filepath.Join(l.o.Dir, "*.seg.new"))
+	for _, name := range leftover {
+		if err := os.Remove(name); err != nil { // a segment whose making was interrupted
+			return fmt.Errorf("ledger: %w", err)
+		}
+	}
+	names, err := segments(l.o.Dir)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	last := names[len(names)-1]
+	s, err := openSegment(filepath.Join(l.o.Dir, last))
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	data := make([]byte, s.size)
+	if _, err := s.f.ReadAt(data, 0); err != nil && s.size > 0 {
+		s.close()
+		return fmt.Errorf("ledger: %w", err)
+	}
+	next, end, err := scan(data, firstOf(last), func(Record) bool { return true })
+	if err != nil {
+		s.close()
+		return &DamageError{File: last, Offset: end, Text: err.Error()}
+	}
+	if !isZero(data[end:]) {
+		if at := laterFrame(data[end:], next); at >= 0 {
+			s.close()
+			return &DamageError{File: last, Offset: end, Text: fmt.Sprintf("record %d can't be read, but a later one follows at octet %d", next, end+int64(at))}
+		}
+		l.o.Log.Warn("the ledger ended in a record that was not written whole; it was never acknowledged and is cut off", "file", last, "octet", end, "record", next)
+		if err := s.cut(end); err != nil {
+			s.close()
+			return fmt.Errorf("ledger: %w", err)
+		}
+	}
+	s.end = end
+	l.file, l.seq, l.durable = s, next-1, next-1
+	return nil
+}
+
+// scan walks the frames of a segment's data that begins with record first. It
+// returns the sequence number after the last whole frame and where that ends.
+func scan(data []byte, first uint64, f func(Record) bool) (next uint64, end int64, err error) {
+	next = first
+	for {
+		r, size, perr := parseFrame(data[end:])
+		if perr != nil {
+			return next, end, nil
+		}
+		if r.Seq != next {
+			return next, end, fmt.Errorf("record %d stands where %d belongs", r.Seq, next)
+		}
+		if !f(r) {
+			return next, end, nil
+		}
+		next++
+		end += int64(size)
+		if end > int64(len(data)) {
+			end = int64(len(data))
+		}
+	}
+}
+
+// laterFrame looks for a whole frame of a later batch than that of record
+// next. If there is one, next was on disk once, since a batch is written only
+// when the one before it is synced. Frames of next's own batch may be there
+// without it: a crash tears a batch anywhere, and nobody was told of it.
+func laterFrame(data []byte, next uint64) int {
+	for at := align; at+headerSize <= len(data); at += align {
+		if data[at+11] != version {
+			continue
+		}
+		if seq := binary.LittleEndian.Uint64(data[at+16:]); seq <= next || seq > next+1<<32 {
+			continue
+		}
+		if r, _, err := parseFrame(data[at:]); err == nil && r.batch > next {
+			return at
+		}
+	}
+	return -1
+}
+
+// All walks the records on disk from a sequence number on. A record is valid
+// until the next one is asked for. An error ends the walk.
+func (l *Ledger) All(from uint64) iter.Seq2[Record, error] {
+	return walk(l.o.Dir, from, l.Durable())
+}
+
+// walk reads segments of a directory from record from to record last.
+func walk(dir string, from, last uint64) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		names, err := segments(dir)
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
+		var next uint64
+		for i, name := range names {
+			if i+1 < len(names) && firstOf(names[i+1]) <= from {
+				continue
+			}
+			if next != 0 && firstOf(name) != next {
+				yield(Record{}, &DamageError{File: name, Text: fmt.Sprintf("it begins with record %d, but %d is missing", firstOf(name), next)})
+				return
+			}
+			data, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				yield(Record{}, fmt.Errorf("ledger: %w", err))
+				return
+			}
+			goOn := true
+			var end int64
+			next, end, err = scan(data, firstOf(name), func(r Record) bool {
+				if r.Seq > last {
+					return false
+				}
+				if r.Seq >= from {
+					goOn = yield(r, nil)
+				}
+				return goOn
+			})
+			if !goOn {
+				return
+			}
+			if err != nil {
+				yield(Record{}, &DamageError{File: name, Offset: end, Text: err.Error()})
+				return
+			}
+			if next > last {
+				return
+			}
+			if i+1 < len(names) && firstOf(names[i+1]) == next {
+				continue
+			}
+			yield(Record{}, &DamageError{File: name, Offset: end, Text: fmt.Sprintf("record %d can't be read", next)})
+			return
+		}
+	}
+}
