@@ -1,0 +1,119 @@
+package configs
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"dialgate/policy"
+)
+
+// check finds what is wrong between values that are each allowed.
+func (d *decoder) check(c *Config) {
+	at := func(path, format string, args ...any) {
+		d.errs = append(d.errs, c.At(path, fmt.Errorf(format, args...)))
+	}
+	warn := func(path, format string, args ...any) {
+		c.warnings = append(c.warnings, c.At(path, fmt.Errorf(format, args...)).Error())
+	}
+	advertisers := ids(c.Advertisers, "advertisers", func(a *Advertiser) string { return a.ID }, at)
+	campaigns := ids(c.Campaigns, "campaigns", func(k *Campaign) string { return k.ID }, at)
+	ids(c.Peers, "peers", func(p *Peer) string { return p.ID }, at)
+	ids(c.Carriers, "carriers", func(k *Carrier) string { return k.ID }, at)
+	ids(c.Registers, "registers", func(r *Register) string { return r.ID }, at)
+	ids(c.Callers, "callers", func(k *Caller) string { return k.Number }, at)
+
+	for i := range c.Campaigns {
+		k := &c.Campaigns[i]
+		path := fmt.Sprintf("campaigns[%d]", i)
+		if k.Advertiser != "" && !slices.Contains(advertisers, k.Advertiser) {
+			at(path+".advertiser", "there is no advertiser %q%s", k.Advertiser, suggestion(k.Advertiser, advertisers))
+		}
+		if k.Purpose == "commercial" && len(k.Products) == 0 {
+			at(path, "a commercial campaign needs products: a consent or relationship is compared with them")
+		}
+		if len(k.Callers) == 0 {
+			warn(path, "no caller number is registered for this campaign, so every call of it is refused")
+		}
+		if p, ok := policy.ParsePurpose(k.Purpose); ok && p.Telemarketing() && !k.ObjectionOffered {
+			warn(path, "objection_offered is not set, so every call of it is refused with objection-not-offered")
+		}
+	}
+	for i := range c.Peers {
+		d.checkPeer(c, i, campaigns, at, warn)
+	}
+	for i := range c.Advertisers {
+		a := &c.Advertisers[i]
+		path := fmt.Sprintf("advertisers[%d]", i)
+		if a.Sector == "publisher" && a.IssuesPerYear < 3 {
+			warn(path, "a publisher of less than three issues a year may not rely on a relationship: set issues_per_year")
+		}
+		if a.Sector == "lottery" && a.LicenceArticle == "" {
+			warn(path, "a lottery without licence_article may not rely on a relationship")
+		}
+	}
+	if c.SIP.TimerC < 180*1e9 {
+		at("sip.timer_c", "is %s; RFC 3261 section 16.6 asks for more than 3 minutes", c.SIP.TimerC)
+	}
+	if k := c.SIP.TokenKey; k != "" && len(k) < 16 {
+		at("sip.token_key", "has %d characters, at least 16 are needed", len(k))
+	}
+	if a, err := netip.ParseAddrPort(c.API.Address); err == nil && !a.Addr().IsLoopback() {
+		at("api.address", "%s is not a loopback address; the endpoints have no access control in this version", c.API.Address)
+	}
+	if c.Ledger.SegmentSize < 1<<20 {
+		at("ledger.segment_size", "is too small, at least 1MiB")
+	}
+}
+
+func (d *decoder) checkPeer(c *Config, i int, campaigns []string, at, warn func(path, format string, args ...any)) {
+	p := &c.Peers[i]
+	path := fmt.Sprintf("peers[%d]", i)
+	all := slices.Contains(p.Campaigns, "*")
+	if len(p.Campaigns) == 0 {
+		at(path, "a peer without campaigns can't call for anything: list them, or \"*\" for every one")
+	}
+	for j, id := range p.Campaigns {
+		if id != "*" && !slices.Contains(campaigns, id) {
+			at(fmt.Sprintf("%s.campaigns[%d]", path, j), "there is no campaign %q%s", id, suggestion(id, campaigns))
+		}
+	}
+	for j, id := range p.Names {
+		switch {
+		case id == "*":
+		case !slices.Contains(campaigns, id):
+			at(fmt.Sprintf("%s.names[%d]", path, j), "there is no campaign %q%s", id, suggestion(id, campaigns))
+		case !all && !slices.Contains(p.Campaigns, id):
+			at(fmt.Sprintf("%s.names[%d]", path, j), "the peer may name %q but not call for it", id)
+		}
+	}
+	if len(p.Sources) == 0 {
+		warn(path, "a peer without sources receives no calls")
+	}
+	for j, s := range p.Sources {
+		prefix, err := parsePrefix(s)
+		if err != nil {
+			continue // reported already
+		}
+		for k := range c.Peers[:i] {
+			for _, other := range c.Peers[k].Sources {
+				if o, err := parsePrefix(other); err == nil && o == prefix {
+					at(fmt.Sprintf("%s.sources[%d]", path, j), "%s belongs to peer %q already", s, c.Peers[k].ID)
+				}
+			}
+		}
+	}
+}
+
+// ids lists the ids of a section and reports doubles.
+func ids[T any](list []T, section string, id func(*T) string, at func(path, format string, args ...any)) []string {
+	var all []string
+	for i := range list {
+		name := id(&list[i])
+		if name != "" && slices.Contains(all, name) {
+			at(fmt.Sprintf("%s[%d]", section, i), "%q is there twice", name)
+		}
+		all = append(all, name)
+	}
+	return all
+}

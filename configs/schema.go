@@ -1,0 +1,170 @@
+package configs
+
+import "time"
+
+// Config is the whole file. A key that is not here is an error.
+type Config struct {
+	Node        string         `key:"node" doc:"Name of this node, for records and the Warning header field."`
+	Listen      Listen         `key:"listen" doc:"Where SIP is received."`
+	Peers       []Peer         `key:"peers" doc:"The dialers."`
+	Carriers    []Carrier      `key:"carriers" doc:"Where allowed calls go."`
+	Inbound     []Inbound      `key:"inbound" doc:"Calls from a carrier: which dialer answers which number."`
+	Advertisers []Advertiser   `key:"advertisers" doc:"Legal entities on whose behalf is called."`
+	Campaigns   []Campaign     `key:"campaigns" doc:"Series of calls for one purpose of one advertiser."`
+	Callers     []Caller       `key:"callers" doc:"Inventory of numbers that may be shown."`
+	Rules       map[string]any `key:"rules" special:"rules" doc:"Rule id or prefix: off, shadow or enforce, or a mapping with mode and parameters."`
+	Registers   []Register     `key:"registers" doc:"Do-not-call registers that must be consulted."`
+	Emergency   Emergency      `key:"emergency" doc:"Calls that nothing may hinder."`
+	Permit      []string       `key:"permit" oneof:"facts-unavailable,ledger-unavailable" doc:"Operation reasons for which calls are let through all the same; the record says so."`
+	Store       Store          `key:"store" doc:"Where facts and decisions are kept."`
+	Ledger      Ledger         `key:"ledger" doc:"How decisions are recorded."`
+	SIP         SIP            `key:"sip" doc:"Limits and timers of the proxy."`
+	API         API            `key:"api" doc:"HTTP endpoints."`
+	Log         Log            `key:"log" doc:"The log."`
+	Cluster     *Unavailable   `key:"cluster" doc:"Several nodes; not in this version."`
+	HEP         *Unavailable   `key:"hep" doc:"Copies of SIP messages to a HEP collector; not in this version."`
+
+	file      string
+	positions map[string]position
+	warnings  []string
+	rules     []ruleSetting
+	id        string
+}
+
+// Listen is where SIP is received.
+type Listen struct {
+	UDP []Listener   `key:"udp" doc:"UDP sockets."`
+	TCP *Unavailable `key:"tcp" doc:"Not in this version."`
+	TLS *Unavailable `key:"tls" doc:"Not in this version."`
+	WS  *Unavailable `key:"ws" doc:"Not in this version."`
+	WSS *Unavailable `key:"wss" doc:"Not in this version."`
+}
+
+// Listener is one socket.
+type Listener struct {
+	Address    string `key:"address" kind:"addrport" required:"" doc:"IP address and port of this host."`
+	Advertised string `key:"advertised" kind:"addrport" doc:"Address by which others reach the socket; default: address."`
+}
+
+// Peer is a dialer.
+type Peer struct {
+	ID            string   `key:"id" required:"" doc:"Name in records, metrics and logs."`
+	Sources       []string `key:"sources" kind:"prefix" doc:"Addresses the dialer sends from: CIDR or single addresses."`
+	Campaigns     []string `key:"campaigns" doc:"Campaigns it may call for; \"*\" means every one."`
+	Names         []string `key:"names" doc:"Campaigns it may name by the header field X-Campaign; \"*\" means every one that needs a ground for calling."`
+	Dialect       string   `key:"dialect" oneof:"safe,strict" default:"safe" doc:"How refusals are said: safe survives real dialers, strict is what the RFCs say."`
+	DisplayFrom   string   `key:"display_from" oneof:"from,pai,rpid" default:"from" doc:"The header whose number the called person sees on this trunk."`
+	TrustIdentity bool     `key:"trust_identity" doc:"P-Asserted-Identity and its like count, and are passed on."`
+	NoScreening   bool     `key:"no_screening" doc:"The carrier does not compare the shown number with the trunk's (CLIP no screening)."`
+	MayForward    bool     `key:"may_forward" doc:"Calls with Diversion or History-Info are part of this trunk's use."`
+	MayRoute      bool     `key:"may_route" doc:"The peer may send Route header fields and routing parameters of its own."`
+	Country       string   `key:"country" default:"NL" doc:"Country by whose plan national numbers are read (ISO 3166-1)."`
+	StripPrefixes []string `key:"strip_prefixes" doc:"Dial-plan prefixes removed before a called number is judged."`
+	Limits        Limits   `key:"limits" doc:"Bounds on this peer's calls."`
+}
+
+// Limits bound a peer's calls.
+type Limits struct {
+	CallsPerSecond int `key:"calls_per_second" min:"0" doc:"New calls a second; 0: no bound."`
+	CallsInSetup   int `key:"calls_in_setup" min:"0" doc:"Calls without a final response; 0: no bound."`
+}
+
+// Carrier is where allowed calls go.
+type Carrier struct {
+	ID       string   `key:"id" required:"" doc:"Name in metrics and logs."`
+	Targets  []string `key:"targets" kind:"addrport" required:"" doc:"IP addresses and ports; the first that a listener can reach is used."`
+	Sources  []string `key:"sources" kind:"prefix" doc:"Further addresses the carrier sends from."`
+	Priority int      `key:"priority" doc:"The lowest goes first."`
+	Weight   int      `key:"weight" default:"1" min:"0" doc:"Share among carriers of one priority."`
+}
+
+// Inbound tells where calls from a carrier go.
+type Inbound struct {
+	Number string `key:"number" kind:"number" required:"" doc:"The number called."`
+	Target string `key:"target" kind:"addrport" required:"" doc:"Address of the dialer that answers it."`
+}
+
+// Advertiser is a legal entity.
+type Advertiser struct {
+	ID                string `key:"id" required:"" doc:"Name that facts use."`
+	Name              string `key:"name" doc:"Its legal name."`
+	RegisterNumber    string `key:"register_number" doc:"Its number in the trade register."`
+	Sector            string `key:"sector" oneof:"general,charity,publisher,lottery" default:"general" doc:"Decides which relationship the law accepts."`
+	IssuesPerYear     int    `key:"issues_per_year" min:"0" doc:"Publishers: how often the publication appears."`
+	LicenceArticle    string `key:"licence_article" oneof:"3,9,14b,15,16,27b" doc:"Lotteries: article of the Wet op de kansspelen."`
+	RelationshipYears int    `key:"relationship_years" min:"0" max:"30" doc:"Replaces the three years after the end of a relationship; needs the advice of the Commissie Balanstoets Telemarketing."`
+}
+
+// Campaign is a series of calls.
+type Campaign struct {
+	ID               string   `key:"id" required:"" doc:"Name that X-Campaign, records and metrics use."`
+	Advertiser       string   `key:"advertiser" required:"" doc:"Id of an advertiser."`
+	Purpose          string   `key:"purpose" required:"" oneof:"commercial,ideal,charitable,service,research,requested,other" doc:"What is called for."`
+	Products         []string `key:"products" doc:"Codes of what is offered; a commercial campaign needs at least one."`
+	Mode             string   `key:"mode" oneof:"live,robocall" default:"live" doc:"A person speaks, or a machine does."`
+	Callers          []string `key:"callers" kind:"number" doc:"Numbers that may be shown for it."`
+	ObjectionOffered bool     `key:"objection_offered" doc:"The script offers the right of objection in every call."`
+	NoOffer          bool     `key:"no_offer" doc:"The script holds no offer; service, research and other calls need it."`
+}
+
+// Caller is what is known of a number that may be shown.
+type Caller struct {
+	Number           string `key:"number" kind:"number" required:"" doc:"The number."`
+	Holder           string `key:"holder" doc:"Who has the right to use it."`
+	ValidFrom        string `key:"valid_from" kind:"date" doc:"First day of that right."`
+	ValidTo          string `key:"valid_to" kind:"date" doc:"Last day of that right."`
+	CallbackTestedAt string `key:"callback_tested_at" kind:"date" doc:"Day on which a call back to it was last tested."`
+	PublishedAt      string `key:"published_at" doc:"Where the advertiser publishes it."`
+}
+
+// Register is a do-not-call register.
+type Register struct {
+	ID     string `key:"id" required:"" doc:"Name that facts of kind listed use."`
+	MaxAge int    `key:"max_age" min:"0" doc:"Greatest age of its copy in days; an older one denies. 0: any age."`
+}
+
+// Emergency is about calls that nothing may hinder.
+type Emergency struct {
+	Numbers        []string `key:"numbers" default:"112" doc:"Numbers as dialled."`
+	CallsPerSecond int      `key:"calls_per_second" default:"10" min:"1" doc:"Their own rate limit."`
+}
+
+// Store is where everything is kept.
+type Store struct {
+	Path string `key:"path" default:"dialgate-data" doc:"Directory of the ledger, the facts and the control socket."`
+}
+
+// Ledger is how decisions are recorded.
+type Ledger struct {
+	Mode        string        `key:"mode" oneof:"durable,memory" default:"durable" doc:"durable: a call goes on when its record is on disk. memory: it does not wait."`
+	SegmentSize Size          `key:"segment_size" default:"64MiB" doc:"Size of the ledger's files."`
+	Linger      time.Duration `key:"linger" default:"2ms" doc:"How long a record may wait for others under load."`
+}
+
+// SIP holds limits and timers.
+type SIP struct {
+	AnswerStrangers bool          `key:"answer_strangers" doc:"Requests from unknown sources get 403 instead of silence."`
+	MaxTransactions int           `key:"max_transactions" default:"100000" min:"100" doc:"Bound on transactions in memory."`
+	TimerC          time.Duration `key:"timer_c" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
+	Drain           time.Duration `key:"drain" default:"30s" doc:"How long a stop waits for call set-ups to end."`
+	TokenKey        string        `key:"token_key" secret:"" doc:"Key of the tokens in Record-Route, shared by the nodes of a pair; at least 16 characters. Default: a key made at first start and kept in the store's directory."`
+}
+
+// API is about HTTP.
+type API struct {
+	Address string `key:"address" kind:"addrport" default:"127.0.0.1:8060" doc:"Loopback address and port of /healthz, /readyz and /metrics."`
+}
+
+// Log is about the log.
+type Log struct {
+	Level  string `key:"level" oneof:"debug,info,warn,error" default:"info" doc:"From which level on."`
+	Format string `key:"format" oneof:"text,json" default:"text" doc:"How lines are written."`
+	File   string `key:"file" doc:"File to append to; default: standard error."`
+}
+
+// Size is a number of octets, written as 64MiB, 512KiB or plain.
+type Size int64
+
+// Unavailable marks a section of the contract that this version does not have:
+// writing it is an error, never silently ignored.
+type Unavailable struct{}

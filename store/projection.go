@@ -1,0 +1,331 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"dialgate/policy"
+)
+
+// A projection is the Badger database that the call path reads.
+type projection struct {
+	db  *badger.DB
+	dir string
+}
+
+// Keys: "F" and a number's 8 octets; "M" and a name for what belongs to all.
+var cursorKey = []byte("Mcursor") // the last ledger record that is folded in
+
+func factKey(n policy.Number) [9]byte {
+	var k [9]byte
+	k[0] = 'F'
+	binary.BigEndian.PutUint64(k[1:], n.Key())
+	return k
+}
+
+// Badger opens silently without its tables when its MANIFEST is cut or gone,
+// and panics in a goroutine on a zeroed table (seen in v4.9.6). So what it
+// held at the last clean close stands in a file of ours, and a marker says
+// that an opening was begun and not survived.
+const (
+	markerFile = "opening"
+	cleanFile  = "clean"
+)
+
+// errRebuild says why a projection is made anew.
+type errRebuild struct{ why string }
+
+func (e *errRebuild) Error() string { return "the projection of facts must be made anew: " + e.why }
+
+// openProjection opens the database after looking at its files. An errRebuild
+// tells that it can't be trusted.
+func openProjection(dir string, log *slog.Logger) (*projection, error) {
+	marker := filepath.Join(filepath.Dir(dir), markerFile)
+	if _, err := os.Stat(marker); err == nil {
+		return nil, &errRebuild{"an earlier start did not survive opening it"}
+	}
+	if err := looksWhole(dir); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(marker, nil, 0o600); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	db, err := badger.Open(badgerOptions(dir, log))
+	if err != nil {
+		_ = os.Remove(marker) // it failed in order: the next start may try again
+		return nil, &errRebuild{err.Error()}
+	}
+	// Tables written since the last start were checked when Badger opened them.
+	if err := os.Remove(marker); err != nil {
+		return nil, errors.Join(fmt.Errorf("store: %w", err), db.Close())
+	}
+	return &projection{db: db, dir: dir}, nil
+}
+
+// badgerOptions are those of a projection on a machine of two cores: the
+// ledger is durable, so Badger need not be; see docs/adr/0002-badger-options.md.
+func badgerOptions(dir string, log *slog.Logger) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithSyncWrites(false).
+		WithCompression(options.None).WithBlockCacheSize(0).WithIndexCacheSize(0).
+		WithMemTableSize(16 << 20).WithNumMemtables(5).WithNumLevelZeroTables(5).WithNumLevelZeroTablesStall(15).
+		WithNumCompactors(2).WithValueThreshold(1 << 20).WithNumVersionsToKeep(1).WithDetectConflicts(false).
+		WithBloomFalsePositive(0.01).WithChecksumVerificationMode(options.OnTableRead).
+		WithLogger(badgerLog{log})
+}
+
+// looksWhole compares the files with what was there at the last clean close.
+func looksWhole(dir string) error {
+	tables, _ := filepath.Glob(filepath.Join(dir, "*.sst"))
+	_, err := os.Stat(filepath.Join(dir, "MANIFEST"))
+	if len(tables) > 0 && err != nil {
+		return &errRebuild{"there are tables but no MANIFEST"}
+	}
+	clean, err := os.ReadFile(filepath.Join(dir, cleanFile))
+	if err != nil {
+		return nil // not closed cleanly, or new: the cursor tells how far it is
+	}
+	for _, line := range strings.Split(strings.TrimSpace(string(clean)), "\n") {
+		name, size, _ := strings.Cut(line, " ")
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || fmt.Sprint(info.Size()) != size {
+			return &errRebuild{fmt.Sprintf("%s is not as the last clean close left it", name)}
+		}
+	}
+	return nil
+}
+
+// noteClean writes down the files of a database that has just been closed.
+func noteClean(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		return err
+	}
+	files = append(files, filepath.Join(dir, "MANIFEST"))
+	slices.Sort(files)
+	var b strings.Builder
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "%s %d\n", filepath.Base(f), info.Size())
+	}
+	return os.WriteFile(filepath.Join(dir, cleanFile), []byte(b.String()), 0o600)
+}
+
+func (p *projection) close() error {
+	if err := p.db.Close(); err != nil {
+		return err
+	}
+	return noteClean(p.dir)
+}
+
+// dirty forgets the note of the last clean close, before the first write.
+func (p *projection) dirty() error {
+	err := os.Remove(filepath.Join(p.dir, cleanFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// facts reads all that is known of a number in one read of its own snapshot:
+// a transaction kept open would not see a new objection.
+func (p *projection) facts(n policy.Number, into *policy.Facts) error {
+	into.Number = n
+	return p.db.View(func(txn *badger.Txn) error { return read(txn, n, into) })
+}
+
+func read(txn *badger.Txn, n policy.Number, into *policy.Facts) error {
+	key := factKey(n)
+	item, err := txn.Get(key[:])
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return item.Value(func(value []byte) error { return readValue(value, n, into) })
+}
+
+func (p *projection) cursor() (seq uint64, err error) {
+	err = p.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(cursorKey)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return item.Value(func(v []byte) error {
+			if len(v) != 8 {
+				return errValue
+			}
+			seq = binary.BigEndian.Uint64(v)
+			return nil
+		})
+	})
+	return seq, err
+}
+
+func (p *projection) setCursor(seq uint64) error {
+	return p.db.Update(func(txn *badger.Txn) error {
+		return txn.Set(cursorKey, binary.BigEndian.AppendUint64(nil, seq))
+	})
+}
+
+// A change is one ledger record that concerns a number.
+type change struct {
+	seq  uint64
+	fact *policy.Fact        // a fact, or
+	call *policy.EarlierCall // a call that went out
+	to   policy.Number       // of call
+	done func(error)
+}
+
+func (c *change) number() policy.Number {
+	if c.fact != nil {
+		return c.fact.Number
+	}
+	return c.to
+}
+
+// maxCalls bounds the earlier calls kept for a number.
+const maxCalls = 64
+
+// apply folds changes into the projection, together with the cursor.
+func (p *projection) apply(changes []change, cursor uint64) error {
+	for len(changes) > 0 {
+		// What does not fit in one transaction goes in several; the cursor
+		// follows at the end, and folding a change twice changes nothing.
+		n, err := p.applySome(changes, cursor)
+		if err != nil {
+			return err
+		}
+		changes = changes[n:]
+	}
+	return nil
+}
+
+const changesPerTxn = 1000
+
+func (p *projection) applySome(changes []change, cursor uint64) (n int, err error) {
+	n = min(len(changes), changesPerTxn)
+	byNumber := map[policy.Number]*policy.Facts{}
+	err = p.db.Update(func(txn *badger.Txn) error {
+		var order []policy.Number
+		for i := range changes[:n] {
+			number := changes[i].number()
+			facts := byNumber[number]
+			if facts == nil {
+				facts = &policy.Facts{}
+				if err := read(txn, number, facts); err != nil {
+					return err
+				}
+				byNumber[number] = facts
+				order = append(order, number)
+			}
+			merge(facts, &changes[i])
+		}
+		for _, number := range order {
+			key := factKey(number)
+			facts := byNumber[number]
+			if err := txn.Set(key[:], appendValue(nil, facts.All, facts.Calls)); err != nil {
+				return fmt.Errorf("store: %w", err)
+			}
+		}
+		if n < len(changes) {
+			return nil
+		}
+		return txn.Set(cursorKey, binary.BigEndian.AppendUint64(nil, cursor))
+	})
+	return n, err
+}
+
+// merge folds one change in. It is commutative and idempotent: facts are a set
+// by id, kept in an order of their own, and of two with one id the one that
+// came first in the ledger stays.
+func merge(into *policy.Facts, c *change) {
+	if c.call != nil {
+		mergeCall(into, c.call)
+		return
+	}
+	for i := range into.All {
+		if into.All[i].ID == c.fact.ID {
+			return
+		}
+	}
+	into.All = append(into.All, *c.fact)
+	into.Sort()
+}
+
+// mergeCall keeps the latest calls and, of each advertiser, the first.
+func mergeCall(into *policy.Facts, c *policy.EarlierCall) {
+	if slices.ContainsFunc(into.Calls, func(have policy.EarlierCall) bool {
+		return have.At.Equal(c.At) && have.Advertiser == c.Advertiser
+	}) {
+		return
+	}
+	into.Calls = append(into.Calls, *c)
+	slices.SortStableFunc(into.Calls, func(a, b policy.EarlierCall) int { return a.At.Compare(b.At) })
+	for i := 0; len(into.Calls) > maxCalls && i < len(into.Calls); i++ {
+		first := !slices.ContainsFunc(into.Calls[:i], func(b policy.EarlierCall) bool { return b.Advertiser == into.Calls[i].Advertiser })
+		if !first {
+			into.Calls = slices.Delete(into.Calls, i, i+1)
+			i--
+		}
+	}
+}
+
+// each calls f with every number that has facts, in the order of numbers.
+func (p *projection) each(f func(*policy.Facts) error) error {
+	return p.db.View(func(txn *badger.Txn) error {
+		opts := badger.DefaultIteratorOptions
+		opts.Prefix = []byte("F")
+		it := txn.NewIterator(opts)
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			n, ok := policy.NumberOfKey(binary.BigEndian.Uint64(it.Item().Key()[1:]))
+			if !ok {
+				return fmt.Errorf("%w: a key holds no number", errValue)
+			}
+			facts := policy.Facts{Number: n}
+			if err := it.Item().Value(func(v []byte) error { return readValue(v, n, &facts) }); err != nil {
+				return err
+			}
+			if err := f(&facts); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// badgerLog passes Badger's log on, shortened, one level down: its warnings
+// are about its own business.
+type badgerLog struct{ log *slog.Logger }
+
+func (l badgerLog) say(level slog.Level, format string, args ...any) {
+	const most = 300
+	s := strings.TrimSpace(fmt.Sprintf(format, args...))
+	if len(s) > most {
+		s = s[:most]
+	}
+	l.log.Log(context.Background(), level, "badger: "+s)
+}
+
+func (l badgerLog) Errorf(f string, a ...any)   { l.say(slog.LevelError, f, a...) }
+func (l badgerLog) Warningf(f string, a ...any) { l.say(slog.LevelDebug, f, a...) }
+func (l badgerLog) Infof(f string, a ...any)    { l.say(slog.LevelDebug, f, a...) }
+func (l badgerLog) Debugf(string, ...any)       {}

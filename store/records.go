@@ -1,0 +1,209 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"dialgate/policy"
+	"dialgate/store/ledger"
+)
+
+// Kinds of ledger records.
+const (
+	kindFact     ledger.Kind = 1
+	kindDecision ledger.Kind = 2
+	kindOutcome  ledger.Kind = 3
+)
+
+// A fact's payload is its JSON, with recorded_at. Its public part names the
+// kind and who wrote it.
+func factRecord(f *policy.Fact, node string) ledger.Record {
+	public := append([]byte(nil), `{"fact":"`...)
+	public = append(public, f.Kind.String()...)
+	public = append(public, `","node":`...)
+	public = append(appendQuoted(public, node), '}')
+	return ledger.Record{Time: f.RecordedAt, Kind: kindFact, Public: public, Payload: f.AppendJSON(nil)}
+}
+
+// factForm reads facts back from the ledger: they were checked when they came in.
+var factForm = policy.FactForm{Zone: time.UTC}
+
+// appendDecision appends the public and the personal part of a decision. Both
+// are JSON, made without reflection since every call makes one.
+func appendDecision(public, payload []byte, r *policy.Record) ([]byte, []byte) {
+	d := r.Decision
+	public = append(public, `{"id":"`...)
+	public = append(public, r.ID.String()...)
+	public = append(public, `","verdict":"`...)
+	public = append(public, d.Verdict.String()...)
+	public = append(public, `","reason":"`...)
+	public = append(public, d.Reason.String()...)
+	public = append(public, '"')
+	public = appendField(public, "rule", d.Rule())
+	public = appendField(public, "book", d.Book)
+	public = appendField(public, "config", r.Config)
+	public = appendField(public, "node", r.Node)
+	public = append(public, `,"answer":`...)
+	public = strconv.AppendInt(public, int64(r.Answer), 10)
+	public = append(public, `,"us":`...)
+	public = strconv.AppendInt(public, r.Took.Microseconds(), 10)
+	public = append(public, '}')
+	return public, appendAttempt(payload, r)
+}
+
+func appendField(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	b = append(append(append(b, ',', '"'), name...), '"', ':')
+	return appendQuoted(b, value)
+}
+
+// appendQuoted appends a JSON string. Most need no escape.
+func appendQuoted(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
+			text, err := json.Marshal(s)
+			if err != nil {
+				panic(err) // a string has a JSON form
+			}
+			return append(b, text...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}
+
+func appendAttempt(b []byte, r *policy.Record) []byte {
+	a := r.Attempt
+	b = append(b, `{"at":"`...)
+	b = r.At.AppendFormat(b, time.RFC3339Nano)
+	b = append(b, '"')
+	if !a.Caller.Shown.IsZero() {
+		b = append(b, `,"from":"`...)
+		b = append(a.Caller.Shown.AppendE164(b), '"')
+	} else {
+		b = appendField(b, "from_text", a.Caller.Text)
+	}
+	if !a.Called.Number.IsZero() {
+		b = append(b, `,"to":"`...)
+		b = append(a.Called.Number.AppendE164(b), '"')
+	} else {
+		b = appendField(b, "to_text", a.Called.Text)
+	}
+	if a.Peer != nil {
+		b = appendField(b, "peer", a.Peer.ID)
+	}
+	if a.Campaign != nil {
+		b = appendField(b, "campaign", a.Campaign.ID)
+		b = appendField(b, "advertiser", a.Campaign.Advertiser.ID)
+	}
+	b = appendField(b, "call_id", a.CallID)
+	if a.Fax {
+		b = append(b, `,"fax":true`...)
+	}
+	b = append(b, `,"findings":[`...)
+	for i := range r.Decision.Findings {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendFinding(b, &r.Decision.Findings[i])
+	}
+	b = append(b, ']')
+	if len(a.Caller.Marks) > 0 {
+		b = append(b, `,"marks":[`...)
+		for i, m := range a.Caller.Marks {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendQuoted(b, m.Kind.String()+": "+m.Sentence())
+		}
+		b = append(b, ']')
+	}
+	return append(b, '}')
+}
+
+func appendFinding(b []byte, f *policy.Finding) []byte {
+	b = append(b, `{"rule":"`...)
+	b = append(b, f.Rule.ID...)
+	b = append(b, `","result":"`...)
+	b = append(b, f.Result.String()...)
+	b = append(b, '"')
+	if f.Result == policy.Deny || f.Result == policy.Allow {
+		b = appendField(b, "reason", f.Reason.String())
+	}
+	if f.Mode != policy.Enforce {
+		b = appendField(b, "mode", f.Mode.String())
+	}
+	if f.Rests[0] != nil {
+		b = append(b, `,"facts":[`...)
+		for i, fact := range f.Rests {
+			if fact == nil {
+				break
+			}
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendQuoted(b, fact.ID)
+		}
+		b = append(b, ']')
+	}
+	return append(b, '}')
+}
+
+func outcomeRecord(o *policy.Outcome) ledger.Record {
+	b := append(make([]byte, 0, 128), `{"id":"`...)
+	b = append(b, o.ID.String()...)
+	b = append(b, `","code":`...)
+	b = strconv.AppendInt(b, int64(o.Code), 10)
+	b = append(b, `,"ring_ms":`...)
+	b = strconv.AppendInt(b, o.Ring.Milliseconds(), 10)
+	b = appendField(b, "ended_by", o.EndedBy.String())
+	return ledger.Record{Time: o.At, Kind: kindOutcome, Public: append(b, '}')}
+}
+
+// A Decision is a decision as read back from the ledger.
+type Decision struct {
+	Seq        uint64    `json:"seq"`
+	At         time.Time `json:"at"`
+	ID         string    `json:"id"`
+	Verdict    string    `json:"verdict"`
+	Reason     string    `json:"reason"`
+	Rule       string    `json:"rule,omitempty"`
+	Book       string    `json:"book,omitempty"`
+	Config     string    `json:"config,omitempty"`
+	Node       string    `json:"node,omitempty"`
+	Answer     int       `json:"answer,omitempty"`
+	Us         int64     `json:"us"`
+	From       string    `json:"from,omitempty"`
+	FromText   string    `json:"from_text,omitempty"`
+	To         string    `json:"to,omitempty"`
+	ToText     string    `json:"to_text,omitempty"`
+	Peer       string    `json:"peer,omitempty"`
+	Campaign   string    `json:"campaign,omitempty"`
+	Advertiser string    `json:"advertiser,omitempty"`
+	CallID     string    `json:"call_id,omitempty"`
+	Fax        bool      `json:"fax,omitempty"`
+	Findings   []Finding `json:"findings,omitempty"`
+	Marks      []string  `json:"marks,omitempty"`
+}
+
+// A Finding is a rule's finding as read back from the ledger.
+type Finding struct {
+	Rule   string   `json:"rule"`
+	Result string   `json:"result"`
+	Reason string   `json:"reason,omitempty"`
+	Mode   string   `json:"mode,omitempty"`
+	Facts  []string `json:"facts,omitempty"`
+}
+
+func readDecision(r ledger.Record) (d Decision, err error) {
+	for _, part := range [][]byte{r.Public, r.Payload} {
+		if err := json.Unmarshal(part, &d); err != nil {
+			return d, fmt.Errorf("store: record %d of the ledger holds no decision: %w", r.Seq, err)
+		}
+	}
+	d.Seq = r.Seq
+	return d, nil
+}

@@ -1,0 +1,453 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"dialgate/policy"
+	"dialgate/store/ledger"
+)
+
+// Options of a Store.
+type Options struct {
+	Dir    string
+	Node   string // who writes, for the record
+	Ledger ledger.Options
+	Now    func() time.Time // when a fact is learnt; nil: the system's clock
+	Log    *slog.Logger
+}
+
+// A Store is open in one process. It is safe for use by many goroutines.
+type Store struct {
+	o      Options
+	ledger *ledger.Ledger
+	state  *projection
+
+	changes chan change
+	applied chan struct{} // closed when the applier has ended
+	adding  sync.Mutex    // one batch of facts at a time looks what is known and appends
+	records sync.Pool     // *[2][]byte: memory for decisions
+
+	mu     sync.RWMutex
+	counts map[policy.Kind]int64
+	broken error // why the projection no longer follows
+}
+
+// maxChanges bounds the facts between ledger and projection.
+const maxChanges = 4096
+
+// Open opens the store in a directory, makes it if there is none, and brings
+// the projection up to the ledger.
+func Open(o Options) (*Store, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	o.Ledger.Dir, o.Ledger.Log = filepath.Join(o.Dir, "ledger"), o.Log
+	l, err := ledger.Open(o.Ledger)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{o: o, ledger: l, changes: make(chan change, maxChanges), applied: make(chan struct{})}
+	s.records.New = func() any { return new([2][]byte) }
+	if err := s.openState(); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	go s.follow()
+	return s, nil
+}
+
+// openState opens the projection, or makes it anew from the ledger when it
+// can't be trusted.
+func (s *Store) openState() error {
+	dir := filepath.Join(s.o.Dir, "state")
+	state, err := openProjection(dir, s.o.Log)
+	if err == nil {
+		s.state = state
+		err = s.catchUp()
+		if err == nil {
+			return nil
+		}
+	}
+	var rebuild *errRebuild
+	if !errors.As(err, &rebuild) {
+		return err
+	}
+	if s.state != nil {
+		_ = s.state.db.Close() // it is thrown away
+	}
+	s.o.Log.Warn("rebuilding the facts from the ledger", "because", rebuild.why)
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := os.RemoveAll(filepath.Join(s.o.Dir, markerFile)); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if s.state, err = openProjection(dir, s.o.Log); err != nil {
+		return err
+	}
+	return s.catchUp()
+}
+
+// catchUp folds in what the ledger holds beyond the cursor, and counts.
+func (s *Store) catchUp() error {
+	cursor, err := s.state.cursor()
+	if err != nil {
+		return &errRebuild{err.Error()}
+	}
+	end := s.ledger.Durable()
+	if cursor > end {
+		return &errRebuild{fmt.Sprintf("it is at record %d, the ledger ends at %d", cursor, end)}
+	}
+	if err := s.state.dirty(); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	var changes []change
+	flush := func(seq uint64) error {
+		if err := s.state.apply(changes, seq); err != nil {
+			return &errRebuild{err.Error()}
+		}
+		changes = changes[:0]
+		return nil
+	}
+	for r, err := range s.ledger.All(cursor + 1) {
+		if err != nil {
+			return err
+		}
+		c, err := changeOf(r)
+		if err != nil {
+			return err
+		}
+		if c.fact == nil && c.call == nil {
+			continue
+		}
+		if changes = append(changes, c); len(changes) == changesPerTxn {
+			if err := flush(r.Seq); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(end); err != nil {
+		return err
+	}
+	return s.count()
+}
+
+// changeOf is what a ledger record changes in the projection.
+func changeOf(r ledger.Record) (c change, err error) {
+	c.seq = r.Seq
+	switch r.Kind {
+	case kindFact:
+		f, err := factForm.ParseJSON(r.Payload)
+		if err != nil {
+			return c, fmt.Errorf("store: record %d of the ledger holds no fact: %w", r.Seq, err)
+		}
+		c.fact = &f
+	case kindDecision:
+		d, err := readDecision(r)
+		if err != nil {
+			return c, err
+		}
+		to, err := policy.ParseNumber(d.To)
+		if d.Verdict == policy.Allowed.String() && d.Advertiser != "" && err == nil {
+			c.to, c.call = to, &policy.EarlierCall{At: d.At, Advertiser: d.Advertiser, Allowed: true}
+		}
+	}
+	return c, nil
+}
+
+func (s *Store) count() error {
+	counts := map[policy.Kind]int64{}
+	err := s.state.each(func(f *policy.Facts) error {
+		for i := range f.All {
+			counts[f.All[i].Kind]++
+		}
+		return nil
+	})
+	if err != nil {
+		return &errRebuild{err.Error()}
+	}
+	s.mu.Lock()
+	s.counts = counts
+	s.mu.Unlock()
+	return nil
+}
+
+// follow is the applier: the only writer of the projection.
+func (s *Store) follow() {
+	defer close(s.applied)
+	var batch []change
+	for c := range s.changes {
+		batch = append(batch[:0], c)
+	more:
+		for len(batch) < changesPerTxn {
+			select {
+			case next, ok := <-s.changes:
+				if !ok {
+					break more
+				}
+				batch = append(batch, next)
+			default:
+				break more
+			}
+		}
+		err := s.state.apply(batch, batch[len(batch)-1].seq)
+		s.mu.Lock()
+		if err != nil {
+			s.broken = err
+			s.o.Log.Error("the facts can't follow the ledger; calls are refused until the next start", "error", err)
+		} else {
+			for i := range batch {
+				if f := batch[i].fact; f != nil {
+					s.counts[f.Kind]++
+				}
+			}
+		}
+		s.mu.Unlock()
+		for i := range batch {
+			if batch[i].done != nil {
+				batch[i].done(err)
+			}
+		}
+		clear(batch)
+	}
+}
+
+// Close writes what waits. Nothing may be added any more.
+func (s *Store) Close() error {
+	err := s.ledger.Close()
+	close(s.changes)
+	<-s.applied
+	if s.broken == nil {
+		// Nothing is left to fold in, so the next start need not look.
+		err = errors.Join(err, s.state.setCursor(s.ledger.Durable()))
+	}
+	return errors.Join(err, s.state.close())
+}
+
+// Facts reads all that is known of a number. A number of which nothing is
+// known is no error; after any error nothing can be said of it.
+func (s *Store) Facts(n policy.Number, into *policy.Facts) error {
+	s.mu.RLock()
+	err := s.broken
+	s.mu.RUnlock()
+	if err != nil {
+		return err
+	}
+	return s.state.facts(n, into)
+}
+
+// Ready tells why calls can't be judged or recorded at the moment, nil when
+// they can.
+func (s *Store) Ready() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return errors.Join(s.broken, s.ledger.Failure())
+}
+
+// Counts is how many facts there are of each kind.
+func (s *Store) Counts() map[policy.Kind]int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make(map[policy.Kind]int64, len(s.counts))
+	for k, n := range s.counts {
+		out[k] = n
+	}
+	return out
+}
+
+// LedgerEnd is the sequence number of the last record on disk.
+func (s *Store) LedgerEnd() uint64 { return s.ledger.Durable() }
+
+// A Result is what became of one fact.
+type Result struct {
+	ID    string
+	Known bool  // the same fact was there before
+	Err   error // why it was refused, nil if it was not
+}
+
+// Add takes facts: each is durable and in force for the next call when Add
+// returns. A fact without an id gets one; a fact that is known already changes
+// nothing; one whose id is known with another content is refused, as is one
+// from the future. The error is about all of them: the ledger or the
+// projection has failed, and nothing can be said of those without an Err.
+func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error) {
+	s.adding.Lock()
+	defer s.adding.Unlock()
+	results := make([]Result, len(facts))
+	failures := make(chan error, len(facts))
+	waiting := 0
+	batch := map[string]*policy.Fact{} // ids within this call
+	for i := range facts {
+		f := &facts[i]
+		results[i] = s.admit(f, batch)
+		if results[i].Err != nil || results[i].Known {
+			continue
+		}
+		batch[f.ID] = f
+		waiting++
+		s.ledger.Append(factRecord(f, s.o.Node), func(seq uint64, err error) {
+			if err != nil {
+				failures <- err
+				return
+			}
+			s.changes <- change{seq: seq, fact: f, done: func(err error) { failures <- err }}
+		})
+		// Wait in time, so that neither the ledger's queue nor the applier's
+		// can fill up.
+		if waiting == maxChanges/2 {
+			if err := wait(failures, waiting); err != nil {
+				return results, err
+			}
+			waiting = 0
+			if err := ctx.Err(); err != nil {
+				return results, err
+			}
+		}
+	}
+	return results, wait(failures, waiting)
+}
+
+func wait(c <-chan error, n int) (err error) {
+	for range n {
+		err = errors.Join(err, <-c)
+	}
+	return err
+}
+
+// admit decides what becomes of a fact before it is written.
+func (s *Store) admit(f *policy.Fact, batch map[string]*policy.Fact) Result {
+	now := s.o.Now().UTC()
+	if f.RecordedAt.After(now) {
+		return Result{ID: f.ID, Err: errors.New("recorded_at lies in the future")}
+	}
+	if f.ID == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return Result{Err: fmt.Errorf("store: no random number for an id: %w", err)}
+		}
+		f.ID = id.String()
+	}
+	known, err := s.find(f, batch)
+	if err != nil {
+		return Result{ID: f.ID, Err: err}
+	}
+	if known != nil {
+		if !same(known, f) {
+			return Result{ID: f.ID, Err: fmt.Errorf("a fact with the id %q is known and says something else; facts are never altered, write a new one", f.ID)}
+		}
+		return Result{ID: f.ID, Known: true}
+	}
+	f.RecordedAt = now
+	return Result{ID: f.ID}
+}
+
+// find looks for a fact with the same id among those of its number.
+func (s *Store) find(f *policy.Fact, batch map[string]*policy.Fact) (*policy.Fact, error) {
+	if b := batch[f.ID]; b != nil {
+		return b, nil
+	}
+	var facts policy.Facts
+	if err := s.Facts(f.Number, &facts); err != nil {
+		return nil, err
+	}
+	for i := range facts.All {
+		if facts.All[i].ID == f.ID {
+			return &facts.All[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// same compares what two facts say, whenever they were learnt.
+func same(a, b *policy.Fact) bool {
+	x, y := *a, *b
+	x.RecordedAt, y.RecordedAt = time.Time{}, time.Time{}
+	return string(appendFact(nil, &x)) == string(appendFact(nil, &y)) && x.Number == y.Number
+}
+
+// Append records a decision; done is called once it is durable (see package
+// gate). An allowed call to a number is noted for the rules that ask for
+// earlier calls.
+func (s *Store) Append(r *policy.Record, done func(error)) {
+	bufs := s.records.Get().(*[2][]byte)
+	bufs[0], bufs[1] = appendDecision(bufs[0][:0], bufs[1][:0], r)
+	note := s.worthNoting(r)
+	record := ledger.Record{Time: r.At, Kind: kindDecision, Public: bufs[0], Payload: bufs[1]}
+	s.ledger.Append(record, func(seq uint64, err error) {
+		if err == nil && note != nil {
+			note.seq = seq
+			select {
+			case s.changes <- *note:
+			default:
+				// The applier is behind; the record is in the ledger, and the
+				// next start folds it in.
+				s.o.Log.Warn("an earlier call could not be noted at once", "record", seq)
+			}
+		}
+		done(err)
+	})
+	s.records.Put(bufs)
+}
+
+// worthNoting is the change that an allowed call makes, nil if it makes none.
+func (s *Store) worthNoting(r *policy.Record) *change {
+	a := r.Attempt
+	if r.Decision.Verdict != policy.Allowed || a.Campaign == nil || a.Called.Number.IsZero() {
+		return nil
+	}
+	return &change{to: a.Called.Number, call: &policy.EarlierCall{At: r.At, Advertiser: a.Campaign.Advertiser.ID, Allowed: true}}
+}
+
+// AppendOutcome records how the set-up of a judged call ended.
+func (s *Store) AppendOutcome(o *policy.Outcome, done func(error)) {
+	s.ledger.Append(outcomeRecord(o), func(_ uint64, err error) { done(err) })
+}
+
+// Export writes every fact as JSON Lines, ordered by number and time.
+func (s *Store) Export(w io.Writer) error {
+	var line []byte
+	return s.state.each(func(f *policy.Facts) error {
+		for i := range f.All {
+			line = append(f.All[i].AppendJSON(line[:0]), '\n')
+			if _, err := w.Write(line); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Decisions walks the decisions on disk from a ledger record on.
+func (s *Store) Decisions(from uint64) iter.Seq2[Decision, error] {
+	return func(yield func(Decision, error) bool) {
+		for r, err := range s.ledger.All(max(from, 1)) {
+			if err != nil {
+				yield(Decision{}, err)
+				return
+			}
+			if r.Kind != kindDecision {
+				continue
+			}
+			d, err := readDecision(r)
+			if !yield(d, err) || err != nil {
+				return
+			}
+		}
+	}
+}
