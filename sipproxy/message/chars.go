@@ -5,17 +5,19 @@ const (
 	tokenClass  = 1 << iota // token
 	spaceClass              // SP, HT, CR, LF: what LWS is made of
 	hostClass               // a host name, or an IPv4 address
+	userClass               // the user part of a sip URI, and "#", which dialers send unescaped in #31#
 	schemeClass             // a URI's scheme
 	delimClass              // not in a URI: white space, controls, <, >, "
 	valueClass              // an unquoted parameter value, wider than the grammar: all but delimiters, ";" and ","
+	textClass               // visible ASCII
 	listClass               // means something to a list of values: quote, bracket, comma
 )
 
-var classes = func() (t [256]uint8) {
+var classes = func() (t [256]uint16) {
 	for c := range t {
 		b := byte(c)
 		alnum := b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
-		set := func(class uint8, members string) {
+		set := func(class uint16, members string) {
 			in := false
 			for i := range len(members) {
 				in = in || members[i] == b
@@ -25,13 +27,17 @@ var classes = func() (t [256]uint8) {
 			}
 		}
 		if alnum {
-			t[c] |= tokenClass | hostClass | schemeClass
+			t[c] |= tokenClass | hostClass | userClass | schemeClass
 		}
 		set(tokenClass, "-.!%*_+`'~")
 		set(hostClass, ".-_")
+		set(userClass, "-_.!~*'()&=+$,;?/%#")
 		set(schemeClass, "+-.")
 		set(spaceClass, " \t\r\n")
 		set(listClass, "\"<>,")
+		if b > ' ' && b < 0x7f {
+			t[c] |= textClass
+		}
 		if b <= ' ' || b == 0x7f || b == '<' || b == '>' || b == '"' {
 			t[c] |= delimClass
 		} else if b != ';' && b != ',' {
@@ -47,7 +53,7 @@ func isToken(c byte) bool { return classes[c]&tokenClass != 0 }
 func isSpace(c byte) bool { return classes[c]&spaceClass != 0 }
 
 // isAll reports whether a text is not empty and all its octets are of a class.
-func isAll(b []byte, class uint8) bool {
+func isAll(b []byte, class uint16) bool {
 	for _, c := range b {
 		if classes[c]&class == 0 {
 			return false
@@ -57,7 +63,7 @@ func isAll(b []byte, class uint8) bool {
 }
 
 // hasAny reports whether an octet of a class stands in a text.
-func hasAny(b []byte, class uint8) bool {
+func hasAny(b []byte, class uint16) bool {
 	for _, c := range b {
 		if classes[c]&class != 0 {
 			return true

@@ -18,8 +18,8 @@ func (v *View) check() (err *ParseError) {
 	err = first(err, v.vias())
 	err = first(err, v.tag(From, &v.FromTag))
 	err = first(err, v.tag(To, &v.ToTag))
-	if h := v.Get(CallID); h != nil && (len(h.Value) == 0 || hasAny(h.Value, spaceClass)) {
-		err = first(err, bad("Call-ID is empty or holds white space"))
+	if h := v.Get(CallID); h != nil && !isAll(h.Value, textClass) {
+		err = first(err, bad("Call-ID is empty or holds other octets than visible ASCII"))
 	}
 	err = first(err, v.cseq())
 	if h := v.Get(MaxForwards); h != nil {
@@ -110,8 +110,8 @@ func (v *View) lists() *ParseError {
 			ok = addresses(h.Value, false)
 		case Contact:
 			ok = string(h.Value) == "*" || closed(h.Value)
-		case Privacy, XCampaign:
-			ok = bytes.IndexByte(h.Value, '"') < 0
+		case Privacy:
+			ok = tokens(h.Value)
 		}
 		if !ok {
 			return bad("%s is malformed", h.Kind)
@@ -124,7 +124,7 @@ func (v *View) lists() *ParseError {
 // angle brackets when they must be.
 func addresses(b []byte, angle bool) bool {
 	for b != nil {
-		value, rest, ok := nextValue(b)
+		value, rest, ok := firstValue(b)
 		if !ok {
 			return false
 		}
@@ -133,6 +133,16 @@ func addresses(b []byte, angle bool) bool {
 			return false
 		}
 		b = rest
+	}
+	return true
+}
+
+// tokens reports whether a text is made of tokens and what separates them.
+func tokens(b []byte) bool {
+	for _, c := range b {
+		if classes[c]&(tokenClass|spaceClass) == 0 && c != ';' && c != ',' {
+			return false
+		}
 	}
 	return true
 }

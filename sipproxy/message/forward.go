@@ -1,7 +1,6 @@
 package message
 
 import (
-	"bytes"
 	"net/netip"
 	"strconv"
 )
@@ -15,20 +14,27 @@ type Edits struct {
 	RecordRoute [2][]byte      // Record-Route values of ours, the topmost first; nil: none
 	URI         []byte         // a new Request-URI, nil: keep
 	DropRoutes  int            // how many Route values to take from the top
-	MaxForwards int            // the new value; it is added when there was none
+	DropLast    bool           // take the last Route value away (strict-route repair, section 16.4)
+	LastRoute   []byte         // a Route value to put below all others (strict next hop, section 16.6 step 6)
+	MaxForwards int            // the new value when Via is set; it is added when there was none
 	// of a response
 	PopVia bool // take away the topmost Via value
 
-	// Remove takes every instance of these kinds away.
+	// Remove takes every instance of these kinds away, in whatever form they stand.
 	Remove [kindCount]bool
+	// Add is further header lines, each ended by CR LF.
+	Add []byte
 }
 
 // AppendForward appends the message with its edits to b.
 func (v *View) AppendForward(b []byte, e *Edits) []byte {
 	b = v.appendStart(b, e)
-	drop := e.DropRoutes
+	routes := routeEdit{drop: e.DropRoutes, keep: -1}
+	if e.DropLast {
+		routes.keep = max(0, v.count(Route)-1-e.DropRoutes)
+	}
 	ours := e.RecordRoute[0] == nil
-	maxForwards := e.MaxForwards > 0 || e.Via != nil
+	maxForwards := e.Via != nil
 	for i := range v.Headers {
 		h := &v.Headers[i]
 		if e.Remove[h.Kind] {
@@ -46,14 +52,13 @@ func (v *View) AppendForward(b []byte, e *Edits) []byte {
 				continue
 			}
 		case Route:
-			if drop > 0 {
-				b, drop = v.appendRouteWithout(b, h, drop)
+			if routes.drop > 0 || routes.keep >= 0 {
+				b = routes.append(b, h.Value)
 				continue
 			}
 		case MaxForwards:
 			if maxForwards {
-				b = append(b, "Max-Forwards: "...)
-				b = append(strconv.AppendInt(b, int64(e.MaxForwards), 10), crlf...)
+				b = appendMaxForwards(b, e.MaxForwards)
 				maxForwards = false
 				continue
 			}
@@ -61,10 +66,17 @@ func (v *View) AppendForward(b []byte, e *Edits) []byte {
 		b = append(b, v.Raw[h.start:h.end]...)
 	}
 	if maxForwards {
-		b = append(b, "Max-Forwards: "...)
-		b = append(strconv.AppendInt(b, int64(e.MaxForwards), 10), crlf...)
+		b = appendMaxForwards(b, e.MaxForwards)
 	}
+	if e.LastRoute != nil {
+		b = append(append(append(b, "Route: "...), e.LastRoute...), crlf...)
+	}
+	b = append(b, e.Add...)
 	return append(append(b, crlf...), v.Body...)
+}
+
+func appendMaxForwards(b []byte, n int) []byte {
+	return append(strconv.AppendInt(append(b, "Max-Forwards: "...), int64(n), 10), crlf...)
 }
 
 func (v *View) appendStart(b []byte, e *Edits) []byte {
@@ -103,44 +115,60 @@ func (v *View) appendTopVia(b []byte, h *Header, e *Edits) []byte {
 	if !e.Source.IsValid() {
 		return append(b, v.Raw[h.start:h.end]...)
 	}
-	b = append(b, v.Raw[h.start:h.start+offset(v.Raw[h.start:h.end], v.Top.value)]...)
+	before := v.Raw[h.start:h.end]
+	b = append(b, before[:offset(before, v.Top.value)]...)
 	b = v.Top.appendReceived(b, e.Source)
 	return append(append(b, after...), crlf...)
 }
 
-// offset is where the slice part begins in the slice whole that holds it.
+// offset is where the slice part begins in the slice whole that holds it: both
+// were cut from one array without a limit, so their capacities end together.
 func offset(whole, part []byte) int { return cap(whole) - cap(part) }
 
-// appendRouteWithout appends a Route header field without its first values and
-// returns how many are still to be dropped.
-func (v *View) appendRouteWithout(b []byte, h *Header, drop int) ([]byte, int) {
-	rest := h.Value
-	for drop > 0 && rest != nil {
-		_, rest, _ = nextValue(rest)
-		drop--
+// A routeEdit takes Route values away, over all header fields that hold them.
+type routeEdit struct {
+	drop int // how many are still to be taken from the top
+	keep int // how many more are kept after these; -1: all
+}
+
+// append appends what is left of one Route header field.
+func (r *routeEdit) append(b, rest []byte) []byte {
+	name := true
+	for rest != nil {
+		var value []byte
+		if value, rest, _ = nextValue(rest); r.drop > 0 {
+			r.drop--
+			continue
+		}
+		if r.keep == 0 {
+			break
+		}
+		r.keep = max(-1, r.keep-1)
+		if name {
+			b, name = append(b, "Route: "...), false
+		} else {
+			b = append(b, ", "...)
+		}
+		b = append(b, value...)
 	}
-	if rest == nil {
-		return b, drop
+	if !name {
+		b = append(b, crlf...)
 	}
-	b = append(append(b, "Route: "...), trim(rest)...)
-	return append(b, crlf...), drop
+	return b
 }
 
 // Routes calls f with each Route value in order until it returns false.
 func (v *View) Routes(f func(a Address) bool) {
-	for i := range v.Headers {
+	on := true
+	for i := 0; i < len(v.Headers) && on; i++ {
 		if v.Headers[i].Kind != Route {
 			continue
 		}
-		on := true
 		EachValue(v.Headers[i].Value, func(value []byte) bool {
 			a, _ := ParseAddress(value)
 			on = f(a)
 			return on
 		})
-		if !on {
-			return
-		}
 	}
 }
 
@@ -158,6 +186,3 @@ func (v *View) Has(k Kind, tag string) bool {
 	}
 	return found
 }
-
-// clean reports whether a text can stand in a header line.
-func clean(b []byte) bool { return bytes.IndexAny(b, "\r\n\x00") < 0 }

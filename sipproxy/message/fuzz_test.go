@@ -2,38 +2,33 @@ package message
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/emiago/sipgo/sip"
 )
 
-// seeds adds the messages written here and, when present, those of others.
-func seeds(f *testing.F) {
-	f.Add([]byte(invite))
-	f.Add([]byte("SIP/2.0 200 OK\r\nv: SIP/2.0/UDP h;branch=z9hG4bK1,SIP/2.0/UDP g\r\nf: <sip:a@b>;tag=1\r\nt: <sip:c@d>;tag=2\r\ni: 1\r\nCSeq: 1 INVITE\r\n\r\n"))
-	for _, pattern := range []string{"rfc4475/*.dat", "fuzz/*/*", "fuzz/*/*/*"} {
-		files, _ := filepath.Glob(filepath.Join("..", "..", "..", "shared", "testdata", pattern))
-		for _, name := range files {
-			if raw, err := os.ReadFile(name); err == nil {
-				f.Add(raw)
-			}
-		}
-	}
-}
-
 // FuzzView holds the view against sipgo's parser: what is judged must read the
 // same in both, and every splice of an accepted message must parse again with
 // only the intended difference.
 func FuzzView(f *testing.F) {
-	seeds(f)
+	for _, raw := range torture(f) {
+		f.Add(raw)
+	}
+	for _, raw := range foreign() {
+		f.Add(raw)
+	}
+	f.Add([]byte(invite))
+	f.Add([]byte(dialerInvite))
+	f.Add([]byte("SIP/2.0 200 OK\r\nv: SIP/2.0/UDP h;branch=z9hG4bK1,SIP/2.0/UDP g\r\nf: <sip:a@b>;tag=1\r\nt: <sip:c@d>;tag=2\r\ni: 1\r\nCSeq: 1 INVITE\r\n\r\n"))
 	parser := sip.NewParser()
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var v View
-		if v.Parse(raw) != nil {
-			v.CanAnswer()
+		if err := v.Parse(raw); err != nil {
+			if v.CanAnswer() {
+				v.AppendResponse(nil, &Response{Status: 400, Source: source})
+			}
 			return
 		}
 		again := bytes.Clone(v.Raw)
@@ -41,62 +36,205 @@ func FuzzView(f *testing.F) {
 		if !bytes.Equal(again, v.Raw) {
 			t.Fatal("a splice changed the message")
 		}
-		msg, err := parser.ParseSIP(v.Raw)
-		if err != nil {
-			return // sipgo refuses more than the grammar does
+		// sipgo refuses more than the grammar does; what it refuses, it reads no other way.
+		if msg, err := parser.ParseSIP(bytes.Clone(v.Raw)); err == nil {
+			agree(t, &v, msg)
 		}
-		agree(t, &v, msg)
 	})
 }
 
+// lines are the header lines of a message but those of some kinds.
+func lines(v *View, but ...Kind) string {
+	var b strings.Builder
+	for i := range v.Headers {
+		h := &v.Headers[i]
+		skip := false
+		for _, k := range but {
+			skip = skip || h.Kind == k
+		}
+		if !skip {
+			b.Write(v.Raw[h.start:h.end])
+		}
+	}
+	return b.String()
+}
+
+// splices makes every kind of splice of an accepted message.
 func splices(t *testing.T, v *View) {
-	var w View
-	if v.IsRequest() {
-		out := v.AppendForward(nil, &Edits{Source: source, Via: []byte("SIP/2.0/UDP us;branch=z9hG4bKus"), MaxForwards: 5})
+	t.Helper()
+	read := func(what string, out []byte) *View {
+		t.Helper()
+		var w View
 		if err := w.Parse(out); err != nil {
-			t.Fatalf("the forwarded request does not parse: %v\n%q", err, out)
+			t.Fatalf("%s does not parse: %v\n%q", what, err, out)
 		}
-		if w.ViaCount() != v.ViaCount()+1 || !bytes.Equal(w.Value(From), v.Value(From)) || !bytes.Equal(w.URI, v.URI) || !bytes.Equal(w.Body, v.Body) || w.MaxForwards != 5 {
-			t.Fatalf("the forwarded request differs in more than its edits:\n%q\n%q", v.Raw, out)
+		return &w
+	}
+	if same := v.AppendForward(nil, &Edits{}); !bytes.Equal(same, v.Raw) {
+		t.Fatalf("a message without edits is another:\n%q\n%q", v.Raw, same)
+	}
+	if !v.IsRequest() {
+		if !secondViaOK(v) {
+			return // it would go nowhere
 		}
-		if v.IsMethod("ACK") {
-			return
-		}
-		if err := w.Parse(v.AppendResponse(nil, &Response{Status: 403, Phrase: "Forbidden", ToTag: []byte("x"), Source: source})); err != nil {
-			t.Fatalf("the response does not parse: %v\n%q", err, v.Value(To))
+		w := read("the relayed response", v.AppendForward(nil, &Edits{PopVia: true}))
+		if w.ViaCount() != v.ViaCount()-1 || lines(w, Via) != lines(v, Via) || !bytes.Equal(w.Body, v.Body) {
+			t.Fatalf("the relayed response differs in more than its Via:\n%q\n%q", v.Raw, w.Raw)
 		}
 		return
 	}
-	if v.ViaCount() > 1 {
-		if err := w.Parse(v.AppendForward(nil, &Edits{PopVia: true})); err == nil && w.ViaCount() != v.ViaCount()-1 {
-			t.Fatalf("%d Vias became %d", v.ViaCount(), w.ViaCount())
+	e := Edits{Source: source, Via: []byte("SIP/2.0/UDP us;branch=z9hG4bKus"), MaxForwards: 5, DropRoutes: 1}
+	e.RecordRoute[0], e.RecordRoute[1] = []byte("<sip:us;lr>"), []byte("<sip:we;lr>")
+	e.Remove[PAssertedIdentity] = true
+	w := read("the forwarded request", v.AppendForward(nil, &e))
+	edited := []Kind{Via, MaxForwards, Route, RecordRoute, PAssertedIdentity}
+	if lines(w, edited...) != lines(v, edited...) || !bytes.Equal(w.URI, v.URI) || !bytes.Equal(w.Body, v.Body) ||
+		w.ViaCount() != v.ViaCount()+1 || w.MaxForwards != 5 || w.count(Route) != max(0, v.count(Route)-1) ||
+		w.count(RecordRoute) != v.count(RecordRoute)+2 || string(w.Value(RecordRoute)) != "<sip:us;lr>" || w.Get(PAssertedIdentity) != nil {
+		t.Fatalf("the forwarded request differs in more than its edits:\n%q\n%q", v.Raw, w.Raw)
+	}
+	// Without our Via the next one is on top: the sender's, stamped.
+	if w = read("the request without our Via", w.AppendForward(nil, &Edits{PopVia: true})); !bytes.Equal(w.Top.Branch, v.Top.Branch) {
+		t.Fatalf("the sender's branch became %q", w.Top.Branch)
+	}
+	if v.IsMethod("ACK") {
+		return
+	}
+	w = read("the response", v.AppendResponse(nil, &Response{Status: 403, Phrase: "Forbidden", ToTag: []byte("x"), Source: source}))
+	if lines(w, Via, To, ContentLength) != lines(v, allBut(From, CallID, CSeq)...) || w.ViaCount() != v.ViaCount() ||
+		len(v.ToTag) == 0 && string(w.ToTag) != "x" || len(v.ToTag) > 0 && !bytes.Equal(w.ToTag, v.ToTag) {
+		t.Fatalf("the response does not answer the request:\n%q\n%q", v.Raw, w.Raw)
+	}
+	for method, out := range map[string][]byte{"CANCEL": v.AppendCANCEL(nil, nil), "ACK": v.AppendACK(nil, v.Value(To))} {
+		w := read(method, out)
+		if !bytes.Equal(w.Top.Branch, v.Top.Branch) || w.CSeqNumber != v.CSeqNumber || !bytes.Equal(w.URI, v.URI) ||
+			lines(w, allBut(From, CallID, Route)...) != lines(v, allBut(From, CallID, Route)...) {
+			t.Fatalf("the %s does not belong to the request:\n%q\n%q", method, v.Raw, w.Raw)
 		}
 	}
 }
 
-// agree compares the fields that are judged. Blanks around "=" and quoted
-// parameters are read wrongly by sipgo v1.7.2 (as are methods in lower case),
-// so a message with these passes unheld.
+// secondViaOK reports whether there is a Via below the topmost that can be read.
+func secondViaOK(v *View) (ok bool) {
+	n := 0
+	for i := range v.Headers {
+		if v.Headers[i].Kind == Via {
+			EachValue(v.Headers[i].Value, func(value []byte) bool {
+				if n++; n == 2 {
+					_, ok = parseVia(value)
+				}
+				return n < 2
+			})
+		}
+	}
+	return ok
+}
+
+func allBut(kept ...Kind) (others []Kind) {
+	for k := Other; k < kindCount; k++ {
+		others = append(others, k)
+		for _, keep := range kept {
+			if k == keep {
+				others = others[:len(others)-1]
+			}
+		}
+	}
+	return others
+}
+
+// misreadings are the legal forms that sipgo v1.7.2 is known to read wrongly.
+// Each was looked at; the view follows the grammar.
+var misreadings = []struct {
+	what string
+	in   func(a *Address) bool
+}{
+	{"white space around the signs of a parameter is read into it", func(a *Address) bool { return hasAny(a.Params, spaceClass) }},
+	{"names of parameters are taken as case-sensitive", func(a *Address) bool {
+		_, found := Param(a.Params, "tag")
+		return found && !bytes.Contains(a.Params, []byte("tag"))
+	}},
+	{"an equals sign in a value cuts it", func(a *Address) bool {
+		tag, _ := Param(a.Params, "tag")
+		return bytes.IndexByte(tag, '=') >= 0
+	}},
+	{"a quoted parameter value swallows what follows", func(a *Address) bool { return bytes.IndexByte(a.Params, '"') >= 0 }},
+}
+
+func misread(a *Address) bool {
+	for _, m := range misreadings {
+		if m.in(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// unfold is a header's text as sipgo keeps it: lines joined by a blank.
+func unfold(b []byte) string { return strings.Join(strings.Fields(string(b)), " ") }
+
+// agree compares the fields that are judged.
 func agree(t *testing.T, v *View, msg sip.Message) {
-	same := func(what string, got, want string) {
-		if !strings.EqualFold(got, want) {
+	t.Helper()
+	same := func(what, got, want string) {
+		if got != want {
 			t.Fatalf("%s: %q here, %q in sipgo:\n%q", what, got, want, v.Raw)
 		}
 	}
 	if h := msg.CallID(); h != nil {
 		same("Call-ID", string(v.Value(CallID)), h.Value())
 	}
-	if h := msg.CSeq(); h != nil && h.SeqNo != v.CSeqNumber {
-		t.Fatalf("CSeq: %d here, %d in sipgo", v.CSeqNumber, h.SeqNo)
+	if h := msg.CSeq(); h != nil {
+		same("CSeq", fmt.Sprint(v.CSeqNumber), fmt.Sprint(h.SeqNo))
+		same("method of CSeq", string(v.CSeqMethod), string(h.MethodName))
 	}
-	a, _ := ParseAddress(v.Value(From))
-	if u, ok := ParseURI(a.URI); ok && (u.Scheme == SIP || u.Scheme == SIPS) && !bytes.ContainsAny(v.Value(From), "\r\n\t?%\\") {
-		if h := msg.From(); h != nil {
-			user := h.Address.User
-			same("user of From", string(u.User), user)
+	for _, h := range msg.GetHeaders("Max-Forwards") {
+		same("Max-Forwards", fmt.Sprint(v.MaxForwards), h.Value())
+	}
+	if h := msg.ContentLength(); h != nil && v.ContentLength >= 0 { // sipgo gives one to a message without
+		same("Content-Length", fmt.Sprint(v.ContentLength), fmt.Sprint(uint32(*h)))
+		same("body", string(v.Body), string(msg.Body()))
+	}
+	if h := msg.From(); h != nil {
+		address(t, v, From, h.Address, h.Params)
+	}
+	if h := msg.To(); h != nil {
+		address(t, v, To, h.Address, h.Params)
+	}
+	for _, k := range []Kind{PAssertedIdentity, PPreferredIdentity, RemotePartyID, Privacy} {
+		var here, there []string
+		for i := range v.Headers {
+			if v.Headers[i].Kind == k {
+				here = append(here, unfold(v.Headers[i].Value))
+			}
 		}
+		for _, h := range msg.GetHeaders(k.String()) {
+			there = append(there, unfold([]byte(h.Value())))
+		}
+		same(k.String(), strings.Join(here, "\n"), strings.Join(there, "\n"))
 	}
 	if req, ok := msg.(*sip.Request); ok && v.IsRequest() {
-		same("method", string(v.Method), string(req.Method))
+		same("method", strings.ToUpper(string(v.Method)), string(req.Method)) // sipgo writes it in upper case
+		if u := v.Target; u.Scheme == SIP || u.Scheme == SIPS {
+			same("user of the Request-URI", string(u.User), req.Recipient.User)
+			same("host of the Request-URI", string(u.Host), strings.Trim(req.Recipient.Host, "[]"))
+			same("port of the Request-URI", fmt.Sprint(u.Port), fmt.Sprint(req.Recipient.Port))
+		}
+	}
+}
+
+// address compares who is named in From or To.
+func address(t *testing.T, v *View, k Kind, uri sip.Uri, params sip.HeaderParams) {
+	t.Helper()
+	a, _ := ParseAddress(v.Value(k))
+	u, ok := ParseURI(a.URI)
+	if !ok || u.Scheme != SIP && u.Scheme != SIPS || misread(&a) {
+		return
+	}
+	if string(u.User) != uri.User || string(u.Host) != strings.Trim(uri.Host, "[]") {
+		t.Fatalf("%s: %q at %q here, %q at %q in sipgo:\n%q", k, u.User, u.Host, uri.User, uri.Host, v.Raw)
+	}
+	tag, _ := Param(a.Params, "tag")
+	if there, _ := params.Get("tag"); there != string(tag) {
+		t.Fatalf("tag of %s: %q here, %q in sipgo:\n%q", k, tag, there, v.Raw)
 	}
 }

@@ -2,39 +2,49 @@ package message
 
 import "bytes"
 
-var headerEnd = []byte("\r\n\r\n")
-
 // headerFields finds the lines of all header fields. A line that is malformed
 // is an error, but those after it are read all the same, so that a refusal can
 // be built of them.
-func (v *View) headerFields() (err *ParseError) {
-	last := len(v.Raw) // where the header fields end
-	// The line end of the start line may be half of the empty line.
-	if n := bytes.Index(v.Raw[v.head-len(crlf):], headerEnd); n >= 0 {
-		last = v.head + n
-		v.bodyAt = last + len(crlf)
-		v.Body = v.Raw[v.bodyAt:]
-	} else {
-		err = bad("the header has no end")
-		v.bodyAt = last
-	}
+func (v *View) headerFields() *ParseError {
+	err := v.lines(false)
+	section := v.Raw[v.head:v.bodyAt]
 	// Nearly every header is free of NUL and of CRs that end no line, which is
 	// told at once for all lines; else each line is looked at for itself.
-	section := v.Raw[v.head:last]
-	suspect := bytes.IndexByte(section, 0) >= 0 || bytes.Count(section, crlf[:1]) != bytes.Count(section, crlf[1:])
-	for at := v.head; at < last; {
-		end, ok := lineEnd(v.Raw[:last], at)
-		if suspect && ok {
-			ok = cleanLine(v.Raw[at:end])
+	if bytes.IndexByte(section, 0) >= 0 || bytes.Count(section, crlf[:1]) != bytes.Count(section, crlf[1:]) {
+		v.Headers, v.first = v.Headers[:0], [kindCount]int16{}
+		return v.lines(true)
+	}
+	return err
+}
+
+// lines notes every header line up to the empty one, the clean ones only when
+// it is suspicious. Of several faults the first is told.
+func (v *View) lines(suspicious bool) (err *ParseError) {
+	fail := func(n int, fault string) {
+		if err == nil {
+			err = bad("header line %d %s", n, fault)
 		}
-		if !ok {
-			err = first(err, bad("header line %d is not ended by CR LF, or holds a NUL, a bare CR or a bare LF", len(v.Headers)+1))
-		} else {
-			err = first(err, v.headerLine(at, end))
+	}
+	at := v.head
+	for n := 1; at < len(v.Raw); n++ {
+		end, ok := lineEnd(v.Raw, at)
+		if ok && end == at+len(crlf) {
+			v.bodyAt = end
+			v.Body = v.Raw[end:]
+			return err
+		}
+		if !ok || suspicious && !cleanLine(v.Raw[at:end]) {
+			fail(n, "is not ended by CR LF, or holds a NUL, a bare CR or a bare LF")
+		} else if len(v.Headers) == maxHeaders {
+			fail(n, "is one too many")
+			break
+		} else if fault := v.headerLine(at, end); fault != "" {
+			fail(n, fault)
 		}
 		at = end
 	}
-	return err
+	v.bodyAt = at
+	return first(err, bad("the header has no end"))
 }
 
 // lineEnd is the index past the end of the header field at raw[at:], folded
@@ -47,8 +57,9 @@ func lineEnd(raw []byte, at int) (end int, ok bool) {
 			return len(raw), false
 		}
 		ok = ok && n > 0 && raw[end+n-1] == '\r'
+		empty := end == at && n == 1
 		end += n + 1
-		if end == len(raw) || raw[end] != ' ' && raw[end] != '\t' {
+		if empty || end == len(raw) || raw[end] != ' ' && raw[end] != '\t' {
 			return end, ok
 		}
 	}
@@ -68,8 +79,9 @@ func cleanLine(line []byte) bool {
 	return true
 }
 
-// headerLine notes one header field.
-func (v *View) headerLine(start, end int) *ParseError {
+// headerLine notes one header field; fault says what is wrong with it, "" when
+// nothing is.
+func (v *View) headerLine(start, end int) (fault string) {
 	line := v.Raw[start : end-len(crlf)]
 	n := 0
 	for n < len(line) && isToken(line[n]) {
@@ -80,20 +92,17 @@ func (v *View) headerLine(start, end int) *ParseError {
 		n++ // HCOLON allows white space before the colon
 	}
 	if len(name) == 0 || n == len(line) || line[n] != ':' {
-		return bad("header line %d does not begin with a name and a colon", len(v.Headers)+1)
-	}
-	if len(v.Headers) == maxHeaders {
-		return bad("more than %d header lines", maxHeaders)
+		return "does not begin with a name and a colon"
 	}
 	k := KindOf(name)
 	v.Headers = append(v.Headers, Header{Kind: k, Name: name, Value: trim(line[n+1:]), start: uint16(start), end: uint16(end)})
 	if k == Other {
-		return nil
+		return ""
 	}
 	if v.first[k] == 0 {
 		v.first[k] = int16(len(v.Headers))
 	} else if single[k] {
-		return bad("%s is there twice", k)
+		return "is a second " + kindNames[k]
 	}
-	return nil
+	return ""
 }

@@ -15,30 +15,10 @@ type Response struct {
 }
 
 // CanAnswer reports whether enough of a malformed request was understood to
-// answer it: the topmost Via says where to, and From, To, Call-ID and CSeq can
-// be copied.
+// answer it: its topmost Via says where to. Of From, To, Call-ID and CSeq the
+// answer holds what is there. An ACK is never answered.
 func (v *View) CanAnswer() bool {
-	if !v.IsRequest() || string(v.Method) == "ACK" || len(v.Method) == 0 {
-		return false
-	}
-	for _, k := range [...]Kind{Via, From, To, CallID, CSeq} {
-		if v.first[k] == 0 || !clean(v.Value(k)) {
-			return false
-		}
-	}
-	if v.Top.value == nil {
-		value, _, ok := nextValue(v.Value(Via))
-		if !ok {
-			return false
-		}
-		t, ok := parseVia(value)
-		if !ok {
-			return false
-		}
-		t.value, t.line = value, int(v.first[Via])-1
-		v.Top = t
-	}
-	return true
+	return v.IsRequest() && len(v.Method) > 0 && !v.IsMethod("ACK") && v.Top.value != nil
 }
 
 // AppendResponse appends a response to the request to b. The Vias are those of
@@ -63,7 +43,7 @@ func (v *View) AppendResponse(b []byte, r *Response) []byte {
 			if int(v.first[To])-1 != i {
 				continue
 			}
-			b = append(b, v.Raw[h.start:h.end-len(crlf)]...)
+			b = append(b, v.Raw[h.start:int(h.end)-len(crlf)]...)
 			if len(v.ToTag) == 0 && len(r.ToTag) > 0 && r.Status > 100 {
 				b = append(append(b, ";tag="...), r.ToTag...)
 			}

@@ -43,7 +43,7 @@ func ParseURI(b []byte) (u URI, ok bool) {
 		if semi := bytes.IndexByte(rest, ';'); semi >= 0 {
 			u.User, u.Params = rest[:semi], rest[semi:]
 		}
-		return u, len(u.User) > 0
+		return u, len(u.User) > 0 && paramsOK(u.Params)
 	case EqualFold(scheme, "urn"):
 		u.Scheme, u.User = URN, rest
 		return u, len(rest) > 0
@@ -51,33 +51,46 @@ func ParseURI(b []byte) (u URI, ok bool) {
 		u.User = rest
 		return u, len(rest) > 0
 	}
-	if q := bytes.IndexByte(rest, '?'); q >= 0 && bytes.IndexByte(rest[q:], '@') < 0 {
-		rest, u.Headers = rest[:q], rest[q+1:]
-	}
-	// The user part may hold ";" and "?" unescaped, so the "@" is found first.
-	if at := bytes.LastIndexByte(rest, '@'); at >= 0 {
-		u.User = rest[:at]
-		if at == 0 {
+	// The user part may hold ";" and "?", so the "@" is found first. A second
+	// one is not allowed, and two parsers would take it for two different hosts.
+	if at := bytes.IndexByte(rest, '@'); at >= 0 {
+		u.User, rest = rest[:at], rest[at+1:]
+		if bytes.IndexByte(rest, '@') >= 0 {
 			return u, false
 		}
 		if pw := bytes.IndexByte(u.User, ':'); pw >= 0 {
+			if pw+1 < at && !isAll(u.User[pw+1:], userClass) {
+				return u, false
+			}
 			u.User = u.User[:pw]
 		}
-		rest = rest[at+1:]
+		if !isAll(u.User, userClass) {
+			return u, false
+		}
+	}
+	if q := bytes.IndexByte(rest, '?'); q >= 0 {
+		rest, u.Headers = rest[:q], rest[q+1:]
 	}
 	hostport := rest
 	if semi := bytes.IndexByte(rest, ';'); semi >= 0 {
 		hostport, u.Params = rest[:semi], rest[semi:]
 	}
-	if bytes.ContainsAny(hostport, " \t\r\n") {
+	if hasAny(rest, delimClass) {
 		return u, false
 	}
 	u.Host, u.Port, ok = splitHostPort(hostport)
-	return u, ok
+	return u, ok && paramsOK(u.Params)
 }
 
 // Param finds a URI parameter.
 func (u *URI) Param(name string) (value []byte, found bool) { return Param(u.Params, name) }
+
+// HasParam reports whether one of the URI's parameters has a name, be it
+// written with %-codes.
+func (u *URI) HasParam(name string) bool {
+	_, found := Param(Unescape(u.Params), name)
+	return found
+}
 
 // Unescape decodes %-codes exactly once (RFC 3261 section 19.1.2). It returns
 // b itself when there are none.

@@ -36,6 +36,15 @@ func nextValue(b []byte) (value, rest []byte, ok bool) {
 	return trim(b), nil, !quoted && !angle
 }
 
+// firstValue is nextValue for those who read the value strictly afterwards: a
+// text without a comma is not looked into.
+func firstValue(b []byte) (value, rest []byte, ok bool) {
+	if bytes.IndexByte(b, ',') < 0 {
+		return trim(b), nil, true
+	}
+	return nextValue(b)
+}
+
 // EachValue calls f with every comma-separated value of a header field's text
 // until f returns false. It reports whether quotes and brackets are closed.
 func EachValue(b []byte, f func(value []byte) bool) bool {
@@ -78,7 +87,7 @@ func ParseAddress(b []byte) (a Address, ok bool) {
 		if semi := bytes.IndexByte(b, ';'); semi >= 0 {
 			uri, params = trim(b[:semi]), b[semi:]
 		}
-		// The URI can't be checked to be free of quotes when a name stood before it.
+		// A quoted name wants an address in brackets.
 		ok = name == 0 && len(uri) > 0 && !hasAny(uri, delimClass) && bytes.IndexByte(uri, ',') < 0 && bytes.IndexByte(uri, '?') < 0
 		return Address{URI: uri, Params: params}, ok
 	}

@@ -19,6 +19,7 @@ type TopVia struct {
 	Received  []byte // nil when there is none
 	RPort     []byte // its value, empty when asked for, nil when not
 	MAddr     []byte
+	TTL       []byte
 	value     []byte // the whole value in Raw
 	line      int    // index of its header
 	more      bool   // further values follow in the same header field
@@ -30,88 +31,82 @@ func (t *TopVia) SentBy() (netip.Addr, bool) {
 	return a.Unmap(), err == nil
 }
 
-func (v *View) topVia() error {
+// vias reads the topmost Via. The others only have to be closed: they are
+// nobody's business here.
+func (v *View) vias() *ParseError {
 	h := v.Get(Via)
-	value, rest, ok := nextValue(h.Value)
+	if h == nil {
+		return nil
+	}
+	value, rest, ok := firstValue(h.Value)
 	if !ok {
 		return bad("Via has an unclosed quote")
 	}
-	t, ok := parseVia(value)
+	v.Top, ok = parseVia(value)
 	if !ok {
 		return bad("the topmost Via is malformed")
 	}
-	t.value, t.line, t.more = value, int(v.first[Via])-1, rest != nil
-	v.Top = t
-	// The others only have to be closed: they are nobody's business here.
-	for i := range v.Headers {
-		if v.Headers[i].Kind == Via && !EachValue(v.Headers[i].Value, func(value []byte) bool { return len(value) > 0 }) {
-			return bad("Via has an unclosed quote")
-		}
+	v.Top.value, v.Top.line, v.Top.more = value, int(v.first[Via])-1, rest != nil
+	if !closed(rest) {
+		return bad("Via has an unclosed quote or an empty value")
 	}
-	if rest != nil && len(trim(rest)) == 0 {
-		return bad("Via ends in a comma")
+	for i := int(v.first[Via]); i < len(v.Headers); i++ {
+		if v.Headers[i].Kind == Via && !closed(v.Headers[i].Value) {
+			return bad("Via has an unclosed quote or an empty value")
+		}
 	}
 	return nil
 }
 
 // ViaCount is how many Via values the message has.
-func (v *View) ViaCount() int {
-	n := 0
+func (v *View) ViaCount() int { return v.count(Via) }
+
+// count is how many values the header fields of a kind have.
+func (v *View) count(k Kind) (n int) {
 	for i := range v.Headers {
-		if v.Headers[i].Kind == Via {
+		if v.Headers[i].Kind == k {
 			EachValue(v.Headers[i].Value, func([]byte) bool { n++; return true })
 		}
 	}
 	return n
 }
 
-// EachVia calls f with each Via value until it returns false.
+// EachVia calls f with each well-formed Via value until it returns false.
 func (v *View) EachVia(f func(t *TopVia) bool) {
-	for i := range v.Headers {
+	on := true
+	for i := 0; i < len(v.Headers) && on; i++ {
 		if v.Headers[i].Kind != Via {
 			continue
 		}
-		on := true
 		EachValue(v.Headers[i].Value, func(value []byte) bool {
 			if t, ok := parseVia(value); ok {
 				on = f(&t)
 			}
 			return on
 		})
-		if !on {
-			return
-		}
 	}
 }
+
+var empty = []byte{}
 
 // parseVia reads "SIP / 2.0 / UDP host:port ;params" (RFC 3261 section 20.42).
 // White space may stand around the slashes, the colon and the semicolons.
 func parseVia(b []byte) (t TopVia, ok bool) {
-	protocol, b := token(b)
-	if !EqualFold(protocol, "SIP") || !slash(&b) {
+	name, b := token(b)
+	version, b := token(slash(b))
+	t.Transport, b = token(slash(b))
+	// An empty transport tells that one of the parts before it was missing.
+	if !EqualFold(name, "SIP") || string(version) != "2.0" || len(t.Transport) == 0 || len(b) == 0 || !isSpace(b[0]) {
 		return t, false
 	}
-	version, b := token(b)
-	if string(version) != "2.0" || !slash(&b) {
+	end := bytes.IndexByte(b, ';')
+	if end < 0 {
+		end = len(b)
+	}
+	if t.Host, t.Port, ok = splitHostPort(trim(b[:end])); !ok {
 		return t, false
 	}
-	t.Transport, b = token(b)
-	if len(t.Transport) == 0 || len(b) == 0 || !isSpace(b[0]) {
-		return t, false
-	}
-	b = trim(b)
-	hostEnd := bytes.IndexByte(b, ';')
-	if hostEnd < 0 {
-		hostEnd = len(b)
-	}
-	if !t.sentBy(trim(b[:hostEnd])) {
-		return t, false
-	}
-	params := b[hostEnd:]
-	if !paramsOK(params, "branch") {
-		return t, false
-	}
-	for len(trim(params)) > 0 {
+	for params := b[end:]; len(params) > 0; {
 		name, value, rest, ok := nextParam(params)
 		if !ok {
 			return t, false
@@ -119,37 +114,62 @@ func parseVia(b []byte) (t TopVia, ok bool) {
 		if value == nil {
 			value = empty
 		}
-		switch {
-		case EqualFold(name, "branch"):
-			t.Branch = value
-		case EqualFold(name, "received"):
-			t.Received = value
-		case EqualFold(name, "rport"):
-			t.RPort = value
-		case EqualFold(name, "maddr"):
-			t.MAddr = value
+		var into *[]byte
+		switch len(name) {
+		case len("ttl"):
+			into = keep(name, "ttl", &t.TTL)
+		case len("maddr"): // and rport
+			if into = keep(name, "rport", &t.RPort); into == nil {
+				into = keep(name, "maddr", &t.MAddr)
+			}
+		case len("branch"):
+			into = keep(name, "branch", &t.Branch)
+		case len("received"):
+			into = keep(name, "received", &t.Received)
+		}
+		if into != nil {
+			if *into != nil {
+				return t, false // there twice
+			}
+			*into = value
 		}
 		params = rest
 	}
 	return t, true
 }
 
-var empty = []byte{}
-
-// sentBy reads host and port.
-func (t *TopVia) sentBy(b []byte) bool {
-	host, port, ok := splitHostPort(b)
-	if !ok {
-		return false
+// keep is into when a parameter's name is the one wanted, else nil.
+func keep(name []byte, wanted string, into *[]byte) *[]byte {
+	if EqualFold(name, wanted) {
+		return into
 	}
-	t.Host, t.Port = host, port
-	return true
+	return nil
+}
+
+// token takes the token that b begins with, after white space.
+func token(b []byte) (tok, rest []byte) {
+	from := skipSpace(b, 0)
+	i := from
+	for i < len(b) && isToken(b[i]) {
+		i++
+	}
+	return b[from:i], b[i:]
+}
+
+// slash takes a "/" with white space before it; what is left is empty when
+// there is none.
+func slash(b []byte) []byte {
+	i := skipSpace(b, 0)
+	if i == len(b) || b[i] != '/' {
+		return nil
+	}
+	return b[i+1:]
 }
 
 // splitHostPort reads host, host:port, [v6] and [v6]:port, with white space
 // around the colon. The port is 0 when there is none.
 func splitHostPort(b []byte) (host []byte, port uint16, ok bool) {
-	rest := []byte(nil)
+	var rest []byte
 	if len(b) > 0 && b[0] == '[' {
 		end := bytes.IndexByte(b, ']')
 		if end < 2 {
@@ -160,19 +180,12 @@ func splitHostPort(b []byte) (host []byte, port uint16, ok bool) {
 			return nil, 0, false
 		}
 	} else {
-		colon := bytes.IndexByte(b, ':')
-		if colon < 0 {
-			colon = len(b)
+		end := 0
+		for end < len(b) && classes[b[end]]&hostClass != 0 {
+			end++
 		}
-		host, rest = trim(b[:colon]), trim(b[colon:])
-		if len(host) == 0 {
+		if host, rest = b[:end], trim(b[end:]); end == 0 {
 			return nil, 0, false
-		}
-		for _, c := range host {
-			c = lower(c)
-			if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_') {
-				return nil, 0, false
-			}
 		}
 	}
 	if len(rest) == 0 {
@@ -185,47 +198,20 @@ func splitHostPort(b []byte) (host []byte, port uint16, ok bool) {
 	return host, uint16(n), ok && n > 0
 }
 
-// token takes the token that b begins with, after white space.
-func token(b []byte) (tok, rest []byte) {
-	for len(b) > 0 && isSpace(b[0]) {
-		b = b[1:]
-	}
-	i := 0
-	for i < len(b) && isToken(b[i]) {
-		i++
-	}
-	return b[:i], b[i:]
-}
-
-// slash takes a "/" with white space around it.
-func slash(b *[]byte) bool {
-	s := *b
-	for len(s) > 0 && isSpace(s[0]) {
-		s = s[1:]
-	}
-	if len(s) == 0 || s[0] != '/' {
-		return false
-	}
-	s = s[1:]
-	for len(s) > 0 && isSpace(s[0]) {
-		s = s[1:]
-	}
-	*b = s
-	return true
-}
-
 // appendReceived appends a Via value as its receiver notes where it really
 // came from (RFC 3261 section 18.2.1, RFC 3581 section 4): received when the
 // source is not what sent-by says or rport was asked for, and rport's value.
+// What the sender itself wrote there counts for nothing.
 func (t *TopVia) appendReceived(b []byte, source netip.AddrPort) []byte {
-	addr, isIP := t.SentBy()
-	note := !isIP || addr != source.Addr() || t.RPort != nil
-	if !note {
+	var text [48]byte
+	addr := source.Addr().Unmap().AppendTo(text[:0])
+	if t.RPort == nil && t.Received == nil && EqualFold(addr, t.Host) {
 		return append(b, t.value...)
 	}
 	b = appendWithout(b, t.value)
-	b = append(b, ";received="...)
-	b = source.Addr().AppendTo(b)
+	if t.RPort != nil || !EqualFold(addr, t.Host) {
+		b = append(append(b, ";received="...), addr...)
+	}
 	if t.RPort != nil {
 		b = append(b, ";rport="...)
 		b = strconv.AppendUint(b, uint64(source.Port()), 10)
@@ -233,16 +219,14 @@ func (t *TopVia) appendReceived(b []byte, source netip.AddrPort) []byte {
 	return b
 }
 
-// appendWithout appends a Via value without its received and rport
-// parameters: what stands there was written by its sender and counts for nothing.
+// appendWithout appends a Via value without its received and rport parameters.
 func appendWithout(b, value []byte) []byte {
 	semi := bytes.IndexByte(value, ';')
 	if semi < 0 {
 		return append(b, value...)
 	}
 	b = append(b, trim(value[:semi])...)
-	for params := value[semi:]; len(trim(params)) > 0; {
-		params = trim(params)
+	for params := value[semi:]; len(params) > 0; {
 		name, _, rest, ok := nextParam(params)
 		if !ok {
 			return append(b, params...)
@@ -260,7 +244,7 @@ func appendWithout(b, value []byte) []byte {
 func (t *TopVia) ResponseTarget() (netip.AddrPort, bool) {
 	host := t.Host
 	if t.Received != nil {
-		host = t.Received
+		host = bytes.TrimSuffix(bytes.TrimPrefix(t.Received, []byte("[")), []byte("]"))
 	}
 	addr, err := netip.ParseAddr(string(host))
 	if err != nil {
@@ -272,6 +256,9 @@ func (t *TopVia) ResponseTarget() (netip.AddrPort, bool) {
 	}
 	if port == 0 {
 		port = 5060
+		if EqualFold(t.Transport, "TLS") || EqualFold(t.Transport, "WSS") {
+			port = 5061
+		}
 	}
 	return netip.AddrPortFrom(addr.Unmap(), port), true
 }

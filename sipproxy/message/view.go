@@ -190,11 +190,11 @@ func (v *View) statusLine(line []byte) bool {
 	if !ok || n < 100 {
 		return false
 	}
-	v.Status = int(n)
 	if len(line) > 12 {
 		v.Phrase = line[12:]
 	}
-	return true
+	v.Status = int(n)
+	return bytes.IndexByte(v.Phrase, 0) < 0 && bytes.IndexByte(v.Phrase, '\r') < 0 && bytes.IndexByte(v.Phrase, '\n') < 0
 }
 
 // frame compares Content-Length with what the datagram holds (RFC 3261
