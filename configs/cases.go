@@ -29,11 +29,18 @@ type Case struct {
 	Call     CaseCall
 	Raw      string // a whole SIP message in place of Call
 	Facts    []policy.Fact
-	Earlier  []policy.EarlierCall
+	Earlier  []Earlier
 	AsOf     map[string]time.Time // registers
 	Without  []string             // rules left out
 	Broken   []string             // store, ledger, overload
 	Expected Expectation
+}
+
+// An Earlier call was made before the case's.
+type Earlier struct {
+	At      time.Time
+	From    string // caller number, "" when it is that of the case
+	Allowed bool
 }
 
 // A CaseCall is a call as a case describes it.
@@ -160,7 +167,7 @@ func (d *decoder) oneCase(n *yaml.Node, w *caseFields, path string, form policy.
 		if at.Before(first) {
 			first = at
 		}
-		c.Earlier = append(c.Earlier, policy.EarlierCall{At: at, Allowed: e.Verdict != "deny"})
+		c.Earlier = append(c.Earlier, Earlier{At: at, From: e.From, Allowed: e.Verdict != "deny"})
 	}
 	// A fact without a time was there before every call of the case.
 	form.DefaultAt = first.Add(-24 * time.Hour)

@@ -243,6 +243,14 @@ func (b *binder) without(id string) bool {
 	return out
 }
 
+// A SettingError is a setting that fits no rule.
+type SettingError struct {
+	Rule string // the id or prefix as it was given
+	Text string
+}
+
+func (e *SettingError) Error() string { return e.Text }
+
 // unused is an error for each setting that names no rule, and for each
 // parameter that its rule does not have.
 func (b *binder) unused(all []*Rule) []error {
@@ -253,9 +261,12 @@ func (b *binder) unused(all []*Rule) []error {
 		names = append(names, r.ID)
 		byID[r.ID] = r
 	}
+	fail := func(rule, format string, args ...any) {
+		errs = append(errs, &SettingError{rule, fmt.Sprintf(format, args...)})
+	}
 	complain := func(prefix string) {
 		if !b.used[prefix] {
-			errs = append(errs, fmt.Errorf("no rule is called %q%s", prefix, suggest(prefix, names)))
+			fail(prefix, "no rule is called %q%s", prefix, suggest(prefix, names))
 		}
 	}
 	for prefix := range b.settings.Modes {
@@ -274,9 +285,9 @@ func (b *binder) unused(all []*Rule) []error {
 			i := slices.IndexFunc(r.Params, func(p Param) bool { return p.Name == name })
 			switch {
 			case i < 0:
-				errs = append(errs, fmt.Errorf("rule %q has no parameter %q", id, name))
+				fail(id, "rule %q has no parameter %q", id, name)
 			case r.Params[i].Switch && v != 0 && v != 1:
-				errs = append(errs, fmt.Errorf("parameter %q of rule %q is true or false", name, id))
+				fail(id, "parameter %q of rule %q is true or false", name, id)
 			}
 		}
 	}

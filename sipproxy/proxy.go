@@ -25,7 +25,8 @@ type Proxy struct {
 	o       Options
 	layer   *transaction.Layer
 	tokens  *tokens
-	sources []source // longest prefix first
+	sources []source // dialers before carriers, the longest prefix first
+	targets map[netip.AddrPort]*source
 	ours    map[netip.AddrPort]bool
 	metrics *metrics
 	seed    maphash.Seed
@@ -77,7 +78,7 @@ func New(o Options) (*Proxy, error) {
 		o.Outcome = func(policy.Outcome) {}
 	}
 	p := &Proxy{
-		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]bool{},
+		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, targets: map[netip.AddrPort]*source{}, open: map[uint64]bool{},
 		emergency: newBucket(o.EmergencyRate), closed: make(chan struct{}), seed: maphash.MakeSeed(),
 		resume: resumer{wake: make(chan struct{}, 1)},
 	}
@@ -96,12 +97,15 @@ func New(o Options) (*Proxy, error) {
 		c := &p.o.Carriers[i]
 		for _, t := range c.Targets {
 			p.sources = append(p.sources, source{prefix: netip.PrefixFrom(t.Addr(), t.Addr().BitLen()), carrier: c})
+			p.targets[t] = &source{carrier: c}
 		}
 		for _, prefix := range c.Sources {
 			p.sources = append(p.sources, source{prefix: prefix, carrier: c})
 		}
 	}
-	slices.SortStableFunc(p.sources, func(a, b source) int { return cmp.Compare(b.prefix.Bits(), a.prefix.Bits()) })
+	slices.SortStableFunc(p.sources, func(a, b source) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.prefix.Bits(), a.prefix.Bits()))
+	})
 	p.metrics = newMetrics(o.Metrics, p)
 	return p, nil
 }
@@ -224,14 +228,27 @@ func (p *Proxy) response(v *message.View) {
 	})
 }
 
-// origin is who may send from an address, nil for strangers.
-func (p *Proxy) origin(a netip.Addr) *source {
+// origin is who sends from an address, nil for strangers. A carrier's own
+// address and port is the carrier, also on a host that dialers send from;
+// otherwise a dialer's network goes before a carrier's address, so that a
+// dialer beside its carrier is judged.
+func (p *Proxy) origin(a netip.AddrPort) *source {
+	if s := p.targets[a]; s != nil {
+		return s
+	}
 	for i := range p.sources {
-		if p.sources[i].prefix.Contains(a) {
+		if p.sources[i].prefix.Contains(a.Addr()) {
 			return &p.sources[i]
 		}
 	}
 	return nil
+}
+
+func rank(s source) int {
+	if s.peer != nil {
+		return 0
+	}
+	return 1
 }
 
 // isOurs reports whether a URI is one of our own addresses.
@@ -277,3 +294,6 @@ func (p *Proxy) sendFailed(path transaction.Path, err error) {
 	p.metrics.sendErrors.Inc()
 	p.o.Log.Warn("a message could not be sent; it is sent again if its transaction says so", "to", path.Remote, "error", err)
 }
+
+// Draining reports whether the proxy takes no new calls any more.
+func (p *Proxy) Draining() bool { return p.draining.Load() }

@@ -20,7 +20,7 @@ const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, REFER, NO
 func (p *Proxy) malformed(l *Listener, d *transport.Datagram, v *message.View, err error) {
 	p.metrics.dropped(dropMalformed)
 	var bad *message.ParseError
-	if !errors.As(err, &bad) || bad.Status == 0 || p.origin(d.Remote.Addr()) == nil || !v.CanAnswer() {
+	if !errors.As(err, &bad) || bad.Status == 0 || p.origin(d.Remote) == nil || !v.CanAnswer() {
 		return
 	}
 	p.reply(l, d.Remote, v, bad.Status, nil)
@@ -75,7 +75,7 @@ func (p *Proxy) hashWith(n uint32, parts ...[]byte) uint64 {
 
 // request works off a request in the order of RFC 3261 section 16.3.
 func (p *Proxy) request(l *Listener, from netip.AddrPort, v *message.View) {
-	who := p.origin(from.Addr())
+	who := p.origin(from)
 	if who == nil {
 		p.metrics.dropped(dropStranger)
 		if p.o.AnswerStrangers && !v.IsMethod("ACK") {

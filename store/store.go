@@ -451,3 +451,28 @@ func (s *Store) Decisions(from uint64) iter.Seq2[Decision, error] {
 		}
 	}
 }
+
+// History is all that is known of a number.
+func (s *Store) History(n policy.Number) (policy.Facts, error) {
+	var f policy.Facts
+	err := s.Facts(n, &f)
+	return f, err
+}
+
+// LedgerBytes is the size of the ledger's files in octets.
+func (s *Store) LedgerBytes() int64 {
+	var sum int64
+	files, _ := filepath.Glob(filepath.Join(s.o.Dir, "ledger", "*.seg"))
+	for _, f := range files {
+		if info, err := os.Stat(f); err == nil {
+			sum += info.Size()
+		}
+	}
+	return sum
+}
+
+// Exists reports whether there is a store in a directory.
+func Exists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "ledger"))
+	return err == nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"dialgate/store"
+)
+
+type auditCmd struct {
+	Config string       `short:"c" help:"Configuration file; default: the embedded one." placeholder:"FILE"`
+	List   auditListCmd `cmd:"" help:"List decisions."`
+}
+
+type auditListCmd struct {
+	JSON    bool   `help:"One JSON object a line."`
+	Number  string `help:"Only calls to this number." placeholder:"NUMBER"`
+	Verdict string `help:"Only allow or deny." enum:"allow,deny," default:""`
+	Reason  string `help:"Only this reason." placeholder:"REASON"`
+	Since   string `help:"Only from this instant on, RFC 3339." placeholder:"TIME"`
+}
+
+// Help is printed by --help.
+func (auditListCmd) Help() string {
+	return "Example: dialgate audit list --verdict deny --since 2026-11-23T00:00:00+01:00"
+}
+
+func (c auditListCmd) Run(s streams, parent *auditCmd) error {
+	keep, err := c.filter()
+	if err != nil {
+		return err
+	}
+	return withKeeper(parent.Config, func(k keeper) error {
+		for d, err := range k.Decisions(1) {
+			if err != nil {
+				return err
+			}
+			if !keep(&d) {
+				continue
+			}
+			if err := c.print(s.out, &d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (c auditListCmd) filter() (func(*store.Decision) bool, error) {
+	var since time.Time
+	var err error
+	if c.Since != "" {
+		if since, err = time.Parse(time.RFC3339, c.Since); err != nil {
+			return nil, usageError("%q is no instant, such as 2026-07-01T09:00:00+02:00", c.Since)
+		}
+	}
+	number := ""
+	if c.Number != "" {
+		n, err := localNumber(c.Number)
+		if err != nil {
+			return nil, usageError("%v", err)
+		}
+		number = n.E164()
+	}
+	return func(d *store.Decision) bool {
+		return (number == "" || d.To == number) && (c.Verdict == "" || d.Verdict == c.Verdict) &&
+			(c.Reason == "" || d.Reason == c.Reason) && !d.At.Before(since)
+	}, nil
+}
+
+func (c auditListCmd) print(w io.Writer, d *store.Decision) error {
+	if c.JSON {
+		return json.NewEncoder(w).Encode(d)
+	}
+	from, to := d.From, d.To
+	if from == "" {
+		from = orNone(d.FromText)
+	}
+	if to == "" {
+		to = orNone(d.ToText)
+	}
+	_, err := fmt.Fprintf(w, "%s  %-16s -> %-16s %-5s %-28s %s %s\n", d.At.In(calledZone()).Format("2006-01-02 15:04:05.000"), from, to, d.Verdict, d.Reason, orNone(d.Campaign), d.ID)
+	return err
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"dialgate/gate"
+	"dialgate/policy"
+	"dialgate/sipproxy"
+	"dialgate/sipproxy/transaction"
+	"dialgate/sipproxy/transport"
+	"dialgate/store"
+)
+
+// A node is a running dialgate: serve runs one, the demo another.
+type node struct {
+	world    *world
+	store    *store.Store
+	gate     *gate.Gate
+	proxy    *sipproxy.Proxy
+	registry *prometheus.Registry
+	sip      []netip.AddrPort // where SIP is received
+	http     netip.AddrPort
+	closers  []func() error // undone last first
+
+	proxyEnded chan error
+}
+
+// nodeOptions are what differs between serve and the demo.
+type nodeOptions struct {
+	now     func() time.Time
+	log     *slog.Logger
+	observe func(*policy.Attempt, *policy.Decision, time.Duration)
+}
+
+// startNode brings a node up in one straight line; what was opened is closed
+// again, last first, when a later step fails.
+func startNode(w *world, o nodeOptions) (n *node, err error) {
+	n = &node{world: w, registry: prometheus.NewRegistry(), proxyEnded: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	so := storeOptions(w.cfg)
+	so.Log = o.log
+	if n.store, err = store.Open(so); err != nil {
+		return n, err
+	}
+	n.closers = append(n.closers, n.store.Close)
+
+	control, err := serveControl(w.cfg.Store.Path, n.store)
+	if err != nil {
+		return n, err
+	}
+	n.closers = append(n.closers, control.Close)
+
+	m := newNodeMetrics(n.registry, n.store, w)
+	n.gate = gate.New(gate.Options{
+		Rules: gate.Rules{Books: w.books, Config: w.cfg.ID()}, Facts: n.store, Ledger: n.store, Node: w.cfg.Node, Now: o.now,
+		Answer: func(p *policy.PeerTerms, r policy.Reason) int { return answer(p, r).Code },
+		Permit: w.permit(),
+		Observe: func(a *policy.Attempt, d *policy.Decision, took time.Duration) {
+			m.observe(a, d, took)
+			if o.observe != nil {
+				o.observe(a, d, took)
+			}
+		},
+	})
+	po, err := n.proxyOptions(o.log)
+	if err != nil {
+		return n, err
+	}
+	if n.proxy, err = sipproxy.New(po); err != nil {
+		return n, err
+	}
+	if err = n.serveHTTP(o.log); err != nil {
+		return n, err
+	}
+	go func() { n.proxyEnded <- n.proxy.Serve() }()
+	n.closers = append(n.closers, func() error { n.proxy.Close(); return <-n.proxyEnded })
+	return n, nil
+}
+
+// proxyOptions opens the sockets and gathers what the proxy takes.
+func (n *node) proxyOptions(log *slog.Logger) (o sipproxy.Options, err error) {
+	cfg := n.world.cfg
+	for _, l := range cfg.Listen.UDP {
+		conn, err := transport.ListenUDP(context.Background(), addrPort(l.Address), transport.Options{})
+		if err != nil {
+			return o, err
+		}
+		n.closers = append(n.closers, func() error {
+			if err := conn.Close(); !errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			return nil // the proxy has closed it
+		})
+		advertised := conn.LocalAddr()
+		if l.Advertised != "" {
+			advertised = addrPort(l.Advertised)
+		}
+		o.Listeners = append(o.Listeners, sipproxy.Listener{Conn: conn, Advertised: advertised})
+		n.sip = append(n.sip, conn.LocalAddr())
+	}
+	for _, p := range n.world.domain.Peers {
+		dialect, _ := sipproxy.ParseDialect(p.Terms.Dialect)
+		o.Peers = append(o.Peers, sipproxy.Peer{Terms: p.Terms, Sources: p.Sources, Dialect: dialect,
+			CallsPerSecond: p.Limits.CallsPerSecond, CallsInSetup: p.Limits.CallsInSetup})
+	}
+	for _, c := range cfg.Carriers {
+		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight}
+		for _, t := range c.Targets {
+			carrier.Targets = append(carrier.Targets, addrPort(t))
+		}
+		for _, s := range c.Sources {
+			if p, err := netip.ParsePrefix(s); err == nil {
+				carrier.Sources = append(carrier.Sources, p)
+			} else if a, err := netip.ParseAddr(s); err == nil {
+				carrier.Sources = append(carrier.Sources, netip.PrefixFrom(a, a.BitLen()))
+			}
+		}
+		o.Carriers = append(o.Carriers, carrier)
+	}
+	o.Inbound = map[policy.Number]netip.AddrPort{}
+	for _, in := range cfg.Inbound {
+		o.Inbound[policy.MustNumber(in.Number)] = addrPort(in.Target)
+	}
+	if o.Key, err = tokenKey(cfg.SIP.TokenKey, cfg.Store.Path); err != nil {
+		return o, err
+	}
+	o.Reader, o.Judge, o.Outcome = n.world.reader, n.gate.Judge, n.gate.Outcome
+	o.Name, o.AnswerStrangers = cfg.Node, cfg.SIP.AnswerStrangers
+	o.EmergencyRate, o.MaxTransactions = cfg.Emergency.CallsPerSecond, cfg.SIP.MaxTransactions
+	o.Timers = transaction.DefaultTimers()
+	o.Timers.C = cfg.SIP.TimerC
+	o.Log, o.Metrics = log, n.registry
+	return o, nil
+}
+
+// tokenKey is the configured key, or one made at the first start and kept, so
+// that calls survive a restart.
+func tokenKey(configured, dir string) ([]byte, error) {
+	if configured != "" {
+		return []byte(configured), nil
+	}
+	path := filepath.Join(dir, "token.key")
+	key, err := os.ReadFile(path)
+	if err == nil && len(key) >= 32 {
+		return key, nil
+	}
+	key = make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	if err := os.WriteFile(path, key, 0o600); err != nil {
+		return nil, fmt.Errorf("the key for call tokens can't be kept: %w", err)
+	}
+	return key, nil
+}
+
+// close stops the node, the last thing opened first.
+func (n *node) close() error {
+	var err error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, n.closers[i]())
+	}
+	n.closers = nil
+	return err
+}
+
+// stop drains, then closes.
+func (n *node) stop(ctx context.Context) error {
+	return errors.Join(n.proxy.Drain(ctx), n.close())
+}
+
+// serveHTTP answers /healthz, /readyz and /metrics.
+func (n *node) serveHTTP(log *slog.Logger) error {
+	l, err := net.Listen("tcp", n.world.cfg.API.Address)
+	if err != nil {
+		return fmt.Errorf("can't listen for HTTP on %s: %w; choose another address under api.address", n.world.cfg.API.Address, err)
+	}
+	n.http = l.Addr().(*net.TCPAddr).AddrPort()
+	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	server := &http.Server{Handler: n.handler(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	go func() { _ = server.Serve(l) }() // ends with Close
+	n.closers = append(n.closers, server.Close)
+	return nil
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"dialgate/policy"
+	"dialgate/store"
+)
+
+// maxCampaigns bounds the label values for campaigns; the rest is "other".
+const maxCampaigns = 100
+
+// nodeMetrics count what is judged.
+type nodeMetrics struct {
+	calls   *prometheus.CounterVec
+	shadow  *prometheus.CounterVec
+	seconds prometheus.Histogram
+
+	mu    sync.RWMutex
+	known map[callLabels]prometheus.Counter // found once: a look-up by labels costs allocations
+	names map[string]bool
+}
+
+type callLabels struct {
+	peer, campaign string
+	verdict        policy.Verdict
+	reason         policy.Reason
+}
+
+func newNodeMetrics(r prometheus.Registerer, s *store.Store, w *world) *nodeMetrics {
+	m := &nodeMetrics{
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_calls_total",
+			Help: "Calls judged, by peer, campaign, verdict and reason."}, []string{"peer", "campaign", "verdict", "reason"}),
+		shadow: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_not_enforced_total",
+			Help: "Findings that would have refused a call had their rule been enforced."}, []string{"rule", "mode"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "dialgate_decision_seconds",
+			Help:    "Time to look up and decide, without the wait for the record.",
+			Buckets: []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 0.1}}),
+		known: map[callLabels]prometheus.Counter{}, names: map[string]bool{},
+	}
+	reload := prometheus.NewGauge(prometheus.GaugeOpts{Name: "dialgate_config_last_reload_successful", Help: "1 when the configuration in the file is in force."})
+	reload.Set(1)
+	r.MustRegister(m.calls, m.shadow, m.seconds, reload, factCounts{s},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ledger_records", Help: "Records in the ledger."}, func() float64 { return float64(s.LedgerEnd()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ledger_bytes", Help: "Size of the ledger's files in octets."}, func() float64 { return float64(s.LedgerBytes()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ready", Help: "1 when calls can be judged and recorded."}, func() float64 {
+			if s.Ready() != nil {
+				return 0
+			}
+			return 1
+		}))
+	for i := range w.cfg.Campaigns {
+		if i < maxCampaigns {
+			m.names[w.cfg.Campaigns[i].ID] = true
+		}
+	}
+	return m
+}
+
+// observe counts one decision.
+func (m *nodeMetrics) observe(a *policy.Attempt, d *policy.Decision, took time.Duration) {
+	m.seconds.Observe(took.Seconds())
+	l := callLabels{peer: "unknown", campaign: "none", verdict: d.Verdict, reason: d.Reason}
+	if a.Peer != nil {
+		l.peer = a.Peer.ID
+	}
+	if a.Campaign != nil {
+		l.campaign = "other"
+		if m.names[a.Campaign.ID] {
+			l.campaign = a.Campaign.ID
+		}
+	}
+	m.mu.RLock()
+	c := m.known[l]
+	m.mu.RUnlock()
+	if c == nil {
+		c = m.calls.WithLabelValues(l.peer, l.campaign, l.verdict.String(), l.reason.String())
+		m.mu.Lock()
+		m.known[l] = c
+		m.mu.Unlock()
+	}
+	c.Inc()
+	if d.Verdict == policy.Allowed && d.Reason == policy.ReasonNotEnforced {
+		for _, f := range d.NotEnforced() {
+			m.shadow.WithLabelValues(f.Rule.ID, f.Mode.String()).Inc()
+		}
+	}
+}
+
+// factCounts is dialgate_facts{kind}.
+type factCounts struct{ store *store.Store }
+
+var factCountsDesc = prometheus.NewDesc("dialgate_facts", "Facts in force, by kind.", []string{"kind"}, nil)
+
+// Describe is prometheus.Collector's.
+func (f factCounts) Describe(c chan<- *prometheus.Desc) { c <- factCountsDesc }
+
+// Collect is prometheus.Collector's.
+func (f factCounts) Collect(c chan<- prometheus.Metric) {
+	counts := f.store.Counts()
+	for _, k := range policy.Kinds() {
+		c <- prometheus.MustNewConstMetric(factCountsDesc, prometheus.GaugeValue, float64(counts[k]), k.String())
+	}
+}

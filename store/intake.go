@@ -1,0 +1,219 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/csv"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+
+	"dialgate/policy"
+)
+
+// An Intake says how a file of facts is read.
+type Intake struct {
+	Form      policy.FactForm
+	Constants map[string]string // fields that every row has, unless it says otherwise
+	Batch     string            // part of the ids of rows without an id
+}
+
+// A Row is one row of a file: a fact, or why it is none.
+type Row struct {
+	Line   int    // where it begins, from 1
+	Column string // the field at fault, "" when it is the row
+	Text   string // the row as it stands
+	Fact   policy.Fact
+	Err    error
+}
+
+const maxLine = 1 << 20
+
+// Rows reads JSON Lines when the file begins with a brace, else CSV with a
+// header: comma, semicolon or tab; UTF-8 with or without a byte order mark, or
+// Windows-1252. A row that is no fact is a Row with an Err; only a file that
+// can't be read at all is an error.
+func (in Intake) Rows(r io.Reader) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		br := bufio.NewReaderSize(r, 64<<10)
+		head, err := br.Peek(64 << 10)
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
+			yield(Row{}, fmt.Errorf("the file can't be read: %w", err))
+			return
+		}
+		if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
+			_, _ = br.Discard(3) // it was peeked
+			head = head[3:]
+		}
+		if len(bytes.TrimSpace(head)) == 0 {
+			return
+		}
+		if bytes.TrimLeft(head, " \t\r\n")[0] == '{' {
+			in.jsonLines(br, yield)
+			return
+		}
+		var text io.Reader = br
+		if !validUTF8(head) {
+			text = charmap.Windows1252.NewDecoder().Reader(br)
+		}
+		in.csv(text, separator(head), yield)
+	}
+}
+
+// validUTF8 reports whether a beginning of a file is UTF-8; its last rune may
+// be cut.
+func validUTF8(b []byte) bool {
+	for range utf8.UTFMax {
+		if utf8.Valid(b) {
+			return true
+		}
+		if len(b) == 0 {
+			return false
+		}
+		b = b[:len(b)-1]
+	}
+	return false
+}
+
+// separator is the one that the header line has most of.
+func separator(head []byte) rune {
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	best, count := ',', 0
+	for _, c := range ",;\t" {
+		if n := bytes.Count(line, []byte(string(c))); n > count {
+			best, count = c, n
+		}
+	}
+	return best
+}
+
+func (in Intake) jsonLines(r *bufio.Reader, yield func(Row, error) bool) {
+	sc := bufio.NewScanner(r)
+	sc.Buffer(make([]byte, 64<<10), maxLine)
+	line := 0
+	for sc.Scan() {
+		line++
+		text := bytes.TrimSpace(sc.Bytes())
+		if len(text) == 0 {
+			continue
+		}
+		row := Row{Line: line, Text: string(text)}
+		row.Fact, row.Err = in.Form.ParseJSON(text)
+		if !yield(in.finish(row), nil) {
+			return
+		}
+	}
+	if err := sc.Err(); err != nil {
+		yield(Row{}, fmt.Errorf("line %d can't be read: %w", line+1, err))
+	}
+}
+
+func (in Intake) csv(r io.Reader, separator rune, yield func(Row, error) bool) {
+	cr := csv.NewReader(r)
+	cr.Comma, cr.FieldsPerRecord, cr.LazyQuotes, cr.TrimLeadingSpace = separator, -1, false, true
+	header, err := cr.Read()
+	if err != nil {
+		yield(Row{}, fmt.Errorf("the header line can't be read: %w", err))
+		return
+	}
+	names, err := in.header(header)
+	if err != nil {
+		yield(Row{}, err)
+		return
+	}
+	for {
+		cells, err := cr.Read()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		row := Row{}
+		var bad *csv.ParseError
+		switch {
+		case errors.As(err, &bad):
+			row.Line, row.Err = bad.StartLine, bad.Err
+		case err != nil:
+			yield(Row{}, fmt.Errorf("the file can't be read: %w", err))
+			return
+		default:
+			row.Line, _ = cr.FieldPos(0)
+			row.Text = joinCells(cells, separator)
+			row.Fact, row.Err = in.row(names, cells, len(header))
+		}
+		if !yield(in.finish(row), nil) {
+			return
+		}
+	}
+}
+
+// header checks the column names and adds the constants that are no column.
+func (in Intake) header(header []string) ([]string, error) {
+	names := make([]string, 0, len(header)+len(in.Constants))
+	known := policy.FactFields()
+	for i, h := range header {
+		name := strings.ToLower(strings.TrimSpace(h))
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("column %d is called %q, which is no field of a fact; fields: %s", i+1, h, strings.Join(known, ", "))
+		}
+		if slices.Contains(names, name) {
+			return nil, fmt.Errorf("the column %q is there twice", name)
+		}
+		names = append(names, name)
+	}
+	var rest []string
+	for name := range in.Constants {
+		if !slices.Contains(names, name) {
+			rest = append(rest, name)
+		}
+	}
+	slices.Sort(rest)
+	return append(names, rest...), nil
+}
+
+func (in Intake) row(names, cells []string, columns int) (policy.Fact, error) {
+	if len(cells) != columns {
+		return policy.Fact{}, fmt.Errorf("the row has %d cells, the header %d", len(cells), columns)
+	}
+	texts := make([]string, len(names))
+	for i, name := range names {
+		if i < len(cells) {
+			texts[i] = strings.TrimSpace(cells[i])
+		}
+		if texts[i] == "" {
+			texts[i] = in.Constants[name]
+		}
+	}
+	return in.Form.ParseRow(names, texts)
+}
+
+// finish names the field at fault, and gives a row without an id one that the
+// same row will have again.
+func (in Intake) finish(row Row) Row {
+	var field *policy.FieldError
+	if errors.As(row.Err, &field) {
+		row.Column = field.Field
+	}
+	if row.Err == nil && row.Fact.ID == "" {
+		f := row.Fact
+		f.RecordedAt = f.At // when it was learnt is no part of what it says
+		sum := sha256.Sum256(append(f.AppendJSON(nil), in.Batch...))
+		row.Fact.ID = "row-" + hex.EncodeToString(sum[:12])
+	}
+	return row
+}
+
+func joinCells(cells []string, separator rune) string {
+	var b strings.Builder
+	w := csv.NewWriter(&b)
+	w.Comma = separator
+	_ = w.Write(cells) // into memory
+	w.Flush()
+	return strings.TrimRight(b.String(), "\n")
+}
