@@ -3,8 +3,6 @@ package sipproxy
 import (
 	"bytes"
 
-	"github.com/pion/sdp/v3"
-
 	"dialgate/policy"
 	"dialgate/sipproxy/message"
 )
@@ -26,25 +24,28 @@ type Reader struct {
 func (r *Reader) Read(v *message.View, peer *policy.PeerTerms, a *policy.Attempt) {
 	*a = policy.Attempt{Peer: peer, CallID: string(v.Value(message.CallID)), Registers: r.Directory.Registers()}
 	if peer == nil {
-		peer = &policy.PeerTerms{} // no trust, no campaigns; base.peer denies
+		peer = &policy.PeerTerms{} // no trust, no campaigns; rule base.peer refuses the call
 	}
 	a.Called = r.called(v.URI, peer)
 	r.caller(v, peer, &a.Caller)
 	a.Entry = r.Directory.Caller(a.Caller.Shown)
-
-	named, ok := campaignName(v)
-	if !ok {
-		a.Malformed = "X-Campaign is there more than once"
+	if !peer.MayRoute {
+		a.Malformed = reroutes(v.URI)
+	}
+	named, fault := campaignName(v)
+	if fault != "" {
+		a.Malformed = fault
 	}
 	a.Campaign, a.NoCampaign = r.Directory.TellCampaign(peer, a.Caller.Shown, named)
 	a.Fax = offersFax(v)
 }
 
-// campaignName is the one value of X-Campaign, "" when there is none.
-func campaignName(v *message.View) (name string, ok bool) {
+// campaignName is the one value of X-Campaign, "" when there is none; fault
+// says why it can't be told.
+func campaignName(v *message.View) (name, fault string) {
 	h := v.Get(message.XCampaign)
 	if h == nil {
-		return "", true
+		return "", ""
 	}
 	n := 0
 	for i := range v.Headers {
@@ -52,25 +53,39 @@ func campaignName(v *message.View) (name string, ok bool) {
 			n++
 		}
 	}
-	return string(h.Value), n == 1 && bytes.IndexByte(h.Value, ',') < 0
+	switch {
+	case n > 1:
+		return "", "X-Campaign is there more than once"
+	case len(h.Value) == 0:
+		return "", "X-Campaign is empty"
+	case bytes.IndexByte(h.Value, ',') >= 0:
+		return "", "X-Campaign holds more than one value"
+	}
+	return string(h.Value), ""
 }
 
-// offersFax reports whether the offer holds image media, such as T.38 (ITU-T
-// T.38 annex D). The body is taken apart only when it may.
+// offersFax reports whether the offer holds image media or T.38 (ITU-T T.38
+// annex D, RFC 3362, RFC 4612). Lines are looked for, in whatever part of the
+// body they stand, rather than the whole offer understood: an offer with a
+// fault in it is a fax all the same.
 func offersFax(v *message.View) bool {
-	if !bytes.Contains(v.Body, []byte("image")) && !bytes.Contains(v.Body, []byte("t38")) {
-		return false
-	}
-	var offer sdp.SessionDescription
-	if err := offer.Unmarshal(v.Body); err != nil {
-		return false
-	}
-	for _, m := range offer.MediaDescriptions {
-		if m.MediaName.Media == "image" {
-			return true
+	for b := v.Body; len(b) > 0; {
+		line := b
+		if n := bytes.IndexByte(b, '\n'); n >= 0 {
+			line, b = b[:n], b[n+1:]
+		} else {
+			b = nil
 		}
-		for _, format := range m.MediaName.Formats {
-			if format == "t38" {
+		if len(line) < 2 || line[1] != '=' {
+			continue
+		}
+		switch line[0] {
+		case 'm':
+			if bytes.HasPrefix(line, []byte("m=image")) {
+				return true
+			}
+		case 'a':
+			if bytes.HasPrefix(line, []byte("a=rtpmap:")) && bytes.Contains(bytes.ToLower(line), []byte(" t38/")) {
 				return true
 			}
 		}
@@ -78,99 +93,32 @@ func offersFax(v *message.View) bool {
 	return false
 }
 
-// hidingPrefixes are dialled before a number to hide the caller: 131 on Dutch
-// fixed lines (Nummerplan), *31* and #31# by ETSI EN 300 089.
-var hidingPrefixes = [...]string{"131", "*31*", "#31#"}
-
-// showingPrefixes are dialled to show the caller when it is hidden by default.
-var showingPrefixes = [...]string{"132", "*31#"}
-
-// called reads the number that the Request-URI asks for.
-func (r *Reader) called(uri []byte, peer *policy.PeerTerms) (c policy.Called) {
-	u, ok := message.ParseURI(uri)
-	if !ok {
-		c.Text = "a malformed URI"
-		return c
-	}
-	if u.Scheme == message.URN {
-		c.Text = text(u.User)
-		if message.EqualFold(u.User, "service:sos") || len(u.User) > 12 && message.EqualFold(u.User[:12], "service:sos.") {
-			c.Emergency, c.Class = true, policy.Emergency
-		}
-		return c
-	}
-	user := message.Unescape(u.User)
-	if r.Emergency[string(user)] && plainTarget(&u) {
-		return policy.Called{Short: string(user), Text: string(user), Class: policy.Emergency, Emergency: true}
-	}
-	number, params := user, u.Params
-	if u.Scheme == message.SIP || u.Scheme == message.SIPS {
-		params = nil
-		if semi := bytes.IndexByte(user, ';'); semi >= 0 {
-			number, params = user[:semi], user[semi:] // RFC 3261 section 19.1.6
-		}
-	}
-	digits := string(number)
-	for _, p := range peer.StripPrefixes {
-		if len(digits) > len(p) && digits[:len(p)] == p {
-			digits = digits[len(p):]
-			break
-		}
-	}
-	digits, c.Hides = stripHiding(digits)
-	c.Text = text([]byte(digits))
-	if n, ok := readNumber(digits, params, peer.Plan); ok {
-		c.Number, c.Class = n, r.Plans.Class(n)
-		return c
-	}
-	if peer.Plan != nil {
-		if class := peer.Plan.Short(digits); class != policy.Unassigned {
-			c.Short, c.Class = digits, class
-		}
-	}
-	return c
-}
-
-// plainTarget reports whether nothing in the URI sends the call elsewhere.
-func plainTarget(u *message.URI) bool {
-	for _, name := range [...]string{"rn", "npdi", "tgrp", "maddr"} {
-		if _, found := u.Param(name); found {
-			return false
-		}
-	}
-	return u.Headers == nil
-}
-
-// stripHiding takes dialled prefixes away that hide or show the caller.
-func stripHiding(digits string) (rest, hides string) {
-	for again := true; again; {
-		again = false
-		for _, p := range hidingPrefixes {
-			if len(digits) > len(p)+2 && digits[:len(p)] == p {
-				digits, hides, again = digits[len(p):], p, true
-			}
-		}
-		for _, p := range showingPrefixes {
-			if len(digits) > len(p)+2 && digits[:len(p)] == p {
-				digits, again = digits[len(p):], true
-			}
-		}
-	}
-	return digits, hides
-}
-
-// text is a bounded copy of what stood in a message, for the record. Control
-// characters are shown as question marks.
+// text is a bounded copy of what stood in a message, for the record. What is
+// no printable ASCII is shown as a question mark, and what could be a number
+// is masked as a [policy.Number] is.
 func text(b []byte) string {
 	const most = 64
-	if len(b) > most {
-		b = b[:most]
-	}
-	out := bytes.Clone(b)
+	out := bytes.Clone(b[:min(len(b), most)])
+	digits := 0
 	for i, c := range out {
 		if c < ' ' || c >= 0x7f {
 			out[i] = '?'
 		}
+		if c >= '0' && c <= '9' {
+			digits++
+		}
+	}
+	if digits < 6 {
+		return string(out)
+	}
+	for i, seen := 0, 0; i < len(out); i++ {
+		if out[i] >= '0' && out[i] <= '9' {
+			if seen++; seen > 3 && seen <= digits-2 {
+				out[i] = '*'
+			}
+		}
 	}
 	return string(out)
 }
+
+func quote(b []byte) string { return `"` + text(b) + `"` }

@@ -10,34 +10,43 @@ import (
 // data, since only a list catches a word spelled on the keypad.
 
 // hidingHosts stand for nobody (RFC 3323 section 4.1.1.3).
-var hidingHosts = []string{"anonymous.invalid", "unknown.invalid", "unavailable.invalid", "restricted.invalid"}
+var hidingHosts = [...]string{"anonymous.invalid", "unknown.invalid", "unavailable.invalid", "restricted.invalid"}
 
 // hidingWords stand for nobody in the user part of an address.
-var hidingWords = map[string]bool{
-	"anonymous": true, "restricted": true, "private": true, "unavailable": true, "unknown": true, "withheld": true, "blocked": true,
-	"none": true, "null": true,
-	"anoniem": true, "onbekend": true, "afgeschermd": true, "geheim": true, "prive": true, "privé": true,
-	"anonym": true, "unbekannt": true,
-	"anonyme": true, "inconnu": true,
-}
+var hidingWords = set("anonymous restricted private unavailable unknown withheld blocked none null " +
+	"anoniem onbekend afgeschermd geheim prive privé " +
+	"anonym unbekannt " +
+	"anonyme inconnu")
 
 // hidingNames stand for nobody as a whole display name. A name that only
 // contains one, such as "Anonymous Media BV", is a name.
-var hidingNames = map[string]bool{
-	"anonymous": true, "restricted": true, "private": true, "unavailable": true, "unknown": true, "withheld": true,
-	"private number": true, "unknown number": true, "unknown caller": true, "blocked": true, "no caller id": true,
-	"anoniem": true, "onbekend": true, "afgeschermd": true, "privénummer": true, "privenummer": true, "geheim nummer": true,
-	"geen nummerweergave": true, "anonym": true, "unbekannt": true, "anonyme": true, "inconnu": true,
-}
+var hidingNames = set("anonymous restricted private unavailable unknown withheld blocked " +
+	"private_number private_caller unknown_number unknown_caller no_caller_id withheld_number " +
+	"anoniem onbekend afgeschermd privénummer privenummer onbekend_nummer geheim_nummer geen_nummerweergave " +
+	"anonym unbekannt " +
+	"anonyme inconnu")
+
+// unsetNames are the display names of equipment in which nobody set one.
+var unsetNames = set("asterisk asterisk_pbx s dialer vicidial freeswitch")
 
 // keypadWords are hiding words spelled on a telephone's keypad: ANONYMOUS,
 // RESTRICTED, UNAVAILABLE, UNKNOWN, BLOCKED. They pass for numbers.
-var keypadWords = map[string]bool{
-	"266696687": true, "7378742833": true, "86282452253": true, "8656696": true, "2562533": true,
+var keypadWords = set("266696687 7378742833 86282452253 8656696 2562533")
+
+// set makes a set of words between blanks; an underscore stands for a blank.
+func set(words string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		m[strings.ReplaceAll(w, "_", " ")] = true
+	}
+	return m
 }
 
+// hidingHost reports whether a host stands for nobody, or lies below one that does.
 func hidingHost(host []byte) bool {
-	if len(host) < len("x.invalid") || !strings.EqualFold(string(host[len(host)-8:]), ".invalid") {
+	host = bytes.TrimSuffix(host, []byte("."))
+	const tld = ".invalid"
+	if len(host) < len(tld) || !strings.EqualFold(string(host[len(host)-len(tld):]), tld) {
 		return false
 	}
 	h := strings.ToLower(string(host))
@@ -49,35 +58,50 @@ func hidingHost(host []byte) bool {
 	return false
 }
 
-func hidingWord(s string) bool { return hidingWords[strings.ToLower(strings.TrimSpace(s))] }
-
-func hidingName(s string) bool {
-	return s != "" && hidingNames[strings.ToLower(strings.Join(strings.Fields(s), " "))]
+// among reports whether a text is in a set, whatever its case, its quotes and the
+// number of its blanks.
+func among(words map[string]bool, b []byte) bool {
+	const longest = 32 // longer than every word of every set
+	if b = bytes.Trim(b, " \t\r\n'\""); len(b) == 0 || len(b) > longest {
+		return false
+	}
+	var folded [longest]byte
+	n := 0
+	for i, c := range b {
+		switch {
+		case c >= 0x80: // rare: a letter with an accent
+			return words[strings.Join(strings.Fields(strings.ToLower(string(b))), " ")]
+		case c >= 'A' && c <= 'Z':
+			c += 'a' - 'A'
+		case c == '\t' || c == '\r' || c == '\n':
+			c = ' '
+		}
+		if c == ' ' && i > 0 && folded[n-1] == ' ' {
+			continue
+		}
+		folded[n] = c
+		n++
+	}
+	return words[string(folded[:n])]
 }
 
 // hidingDigits reports whether digits stand for a hidden number: one digit
-// repeated, counting up from 1, or a word on the keypad.
-func hidingDigits(s string) bool {
-	s = strings.TrimPrefix(s, "+")
-	if keypadWords[s] {
-		return true
+// repeated, counting up from 1, or a word on the keypad. A plus sign before
+// them, or the prefix of an international call, changes nothing.
+func hidingDigits(b []byte) bool {
+	if len(b) > 0 && b[0] == '+' {
+		b = b[1:]
 	}
-	if len(s) < 6 {
+	if len(b) < 6 {
 		return false
 	}
-	same, rising := true, s[0] == '1'
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
+	same, rising := true, b[0] == '1'
+	for i, c := range b {
+		if c < '0' || c > '9' {
 			return false
 		}
-		same = same && s[i] == s[0]
-		rising = rising && s[i] == byte('0'+(i+1)%10)
+		same = same && c == b[0]
+		rising = rising && c == byte('0'+(i+1)%10)
 	}
-	return same || rising
-}
-
-// spelled reports whether a number in international form stands for a hidden one.
-func spelled(user []byte) bool {
-	user = bytes.TrimPrefix(user, []byte("+"))
-	return keypadWords[string(user)] || len(user) > 1 && (user[0] == user[1] || user[0] == '1') && hidingDigits(string(user))
+	return same || rising || keypadWords[string(b)] || b[0] == '0' && b[1] == '0' && hidingDigits(b[2:])
 }

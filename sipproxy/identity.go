@@ -10,217 +10,213 @@ import (
 
 // An identity is what one address says of who calls.
 type identity struct {
+	there   bool
 	number  policy.Number
-	class   policy.Class // of the number, or of a short code
+	class   policy.Class // of the number, or of a short code in its place
 	text    string       // what stood there when it is no number
 	hidden  string       // what hides it, "" when nothing does
-	display string
-	there   bool
+	display []byte
 }
 
 // caller reads the caller's identity from all headers that speak of it. The
 // rules are those of RFC 5079 section 3, RFC 3323, RFC 3325 and
-// draft-ietf-sip-privacy-04; a mark that hides the caller counts from any
-// peer, an asserted number only from a trusted one.
+// draft-ietf-sip-privacy-04: a mark that hides the caller counts from any
+// peer, an asserted number only from a trusted one, and no header rescues
+// another.
 func (r *Reader) caller(v *message.View, peer *policy.PeerTerms, c *policy.Caller) {
-	from := r.readIdentity(v.Value(message.From), peer)
-	mark := func(kind policy.MarkKind, header, saw, means string) {
-		c.Marks = append(c.Marks, policy.Mark{Kind: kind, Header: header, Saw: saw, Means: means})
-	}
+	from := r.identity(v.Value(message.From), peer)
 	if from.hidden != "" {
-		mark(policy.MarkHidden, "From", from.hidden, "hides the caller")
+		mark(c, policy.MarkHidden, "From", from.hidden, "hides the caller")
 	}
-	if name := from.display; hidingName(name) {
-		mark(policy.MarkHidden, "From", "with the display name "+quote(name), "hides the caller")
+	switch {
+	case among(hidingNames, from.display):
+		mark(c, policy.MarkHidden, "From", "with the display name "+quote(from.display), "hides the caller")
+	case among(unsetNames, from.display):
+		mark(c, policy.MarkNote, "From", "with the display name "+quote(from.display), "shows that nobody set one")
 	}
-	shown, header := from, policy.HeaderFrom
-	asserted := r.asserted(v, peer, mark)
-	if peer.TrustIdentity && peer.DisplayFrom != policy.HeaderFrom {
-		if id := asserted[peer.DisplayFrom]; id.there {
-			shown, header = id, peer.DisplayFrom
-		}
+	var asserted [4]identity
+	r.asserted(v, peer, c, &asserted)
+	privacy(v, c)
+
+	shown, header := &from, policy.HeaderFrom
+	if peer.TrustIdentity && asserted[peer.DisplayFrom].there {
+		shown, header = &asserted[peer.DisplayFrom], peer.DisplayFrom
 	}
 	c.Shown, c.Class, c.Text, c.From = shown.number, shown.class, shown.text, header
 
-	privacy(v, mark)
 	if peer.TrustIdentity {
-		r.compare(peer, shown, asserted, mark)
+		r.compare(peer, shown.number, &asserted, c)
 	}
-	if n := digitsIn(from.display); n != "" && from.hidden == "" {
-		if named, ok := readNumber(n, nil, peer.Plan); !ok || named != shown.number {
-			mark(policy.MarkContradicts, "From", "with a number in its display name", "shows another number than the caller's")
-		}
+	r.named("From", from.display, shown.number, peer, c)
+	if shown != &from {
+		r.named(header.Header(), shown.display, shown.number, peer, c)
 	}
 	if !peer.MayForward {
 		for _, k := range [...]message.Kind{message.Diversion, message.HistoryInfo} {
 			if v.Get(k) != nil {
-				mark(policy.MarkContradicts, k.String(), "", "claims a forwarded call, which this peer does not make")
+				mark(c, policy.MarkContradicts, k.String(), "", "claims a forwarded call, which this peer does not make")
 			}
 		}
 	}
+	if isup(v) {
+		mark(c, policy.MarkNote, "Content-Type", "with an ISUP part", "may restrict the caller's number there; it is not read")
+	}
 }
 
-type marker = func(kind policy.MarkKind, header, saw, means string)
+func mark(c *policy.Caller, kind policy.MarkKind, header, saw, means string) {
+	c.Marks = append(c.Marks, policy.Mark{Kind: kind, Header: header, Saw: saw, Means: means})
+}
 
-// readIdentity reads one From-like value.
-func (r *Reader) readIdentity(value []byte, peer *policy.PeerTerms) (id identity) {
+// identity reads one From-like value.
+func (r *Reader) identity(value []byte, peer *policy.PeerTerms) (id identity) {
 	a, ok := message.ParseAddress(value)
 	if !ok {
 		return id
 	}
 	id.there = true
-	if len(a.Display) > 0 {
-		id.display = displayName(a.Display)
-	}
+	id.display = a.DisplayName()
 	u, ok := message.ParseURI(a.URI)
 	if !ok {
 		id.text = "a malformed URI"
 		return id
 	}
 	if hidingHost(u.Host) {
-		id.hidden = "with the host " + string(u.Host)
+		id.hidden = "with the host " + text(u.Host)
 	}
-	user, params := u.User, u.Params
-	if u.Scheme != message.Tel {
-		user = message.Unescape(user)
-		params = nil
-		if semi := bytes.IndexByte(user, ';'); semi >= 0 {
-			user, params = user[:semi], user[semi:]
-		}
-	}
-	if n, err := policy.ParseNumber(string(user)); err == nil && !spelled(user) {
-		id.number, id.class = n, r.Plans.Class(n) // the common form
+	user, params := subscriber(&u, message.Unescape(u.User))
+	if among(hidingWords, user) {
+		id.hidden, id.text = "with the user "+quote(user), text(user)
 		return id
 	}
-	s := string(user)
-	switch {
-	case hidingWord(s):
-		id.hidden, id.text = "with the user "+quote(s), s
-	case hidingDigits(s):
-		id.hidden, id.text = "with a number that stands for a hidden one", s
-	default:
-		n, ok := readNumber(s, params, peer.Plan)
-		if !ok {
-			id.text = text(user)
-			if digits, ok := dropSeparators(s); ok && peer.Plan != nil {
-				id.class = peer.Plan.Short(digits)
-			}
-			return id
-		}
+	digits, ok := dropSeparators(user)
+	if !ok {
+		id.text = text(user)
+		return id
+	}
+	if hidingDigits(digits) {
+		id.hidden, id.text = "with a number that stands for a hidden one", text(user)
+		return id
+	}
+	if n, ok := readNumber(digits, params, peer.Plan); ok {
 		id.number, id.class = n, r.Plans.Class(n)
+		return id
+	}
+	id.text = text(user)
+	if peer.Plan != nil {
+		id.class = peer.Plan.Short(string(digits))
 	}
 	return id
 }
 
-// displayName is a display name without its quotes, escapes and outer blanks.
-func displayName(b []byte) string {
-	s := string(b)
-	if len(s) > 1 && s[0] == '"' && s[len(s)-1] == '"' {
-		s = s[1 : len(s)-1]
-		if strings.IndexByte(s, '\\') >= 0 {
-			var out strings.Builder
-			for i := 0; i < len(s); i++ {
-				if s[i] == '\\' && i+1 < len(s) {
-					i++
-				}
-				out.WriteByte(s[i])
-			}
-			s = out.String()
-		}
-	}
-	return strings.TrimSpace(s)
-}
-
 // asserted reads the headers in which a network or a dialer asserts who calls,
 // by the header they stand in.
-func (r *Reader) asserted(v *message.View, peer *policy.PeerTerms, mark marker) (ids [4]identity) {
-	if v.Get(message.PAssertedIdentity) == nil && v.Get(message.RemotePartyID) == nil && v.Get(message.PPreferredIdentity) == nil {
-		return ids
-	}
-	count, differ := 0, false
+func (r *Reader) asserted(v *message.View, peer *policy.PeerTerms, c *policy.Caller, ids *[4]identity) {
+	values := 0 // of P-Asserted-Identity
 	for i := range v.Headers {
 		h := &v.Headers[i]
 		switch h.Kind {
-		case message.PAssertedIdentity, message.PPreferredIdentity:
-			as := policy.HeaderPAI
-			if h.Kind == message.PPreferredIdentity {
-				as = policy.HeaderPPI
-			}
+		case message.PAssertedIdentity:
 			message.EachValue(h.Value, func(value []byte) bool {
-				id := r.readIdentity(value, peer)
-				hidesIn(as, &id, peer, mark)
-				if as == policy.HeaderPAI {
-					if count++; count == 2 && !id.number.IsZero() && !ids[as].number.IsZero() && id.number != ids[as].number {
-						differ = true
-					}
+				values++
+				r.assertedOnce(value, values, peer, c, &ids[policy.HeaderPAI])
+				return true
+			})
+		case message.PPreferredIdentity:
+			message.EachValue(h.Value, func(value []byte) bool {
+				id := r.identity(value, peer)
+				if saw := id.hides(); saw != "" {
+					mark(c, policy.MarkHidden, "P-Preferred-Identity", saw, "asks to hide the caller")
 				}
-				if !ids[as].there || ids[as].number.IsZero() && !id.number.IsZero() && count <= 2 {
-					ids[as] = id
-				}
+				keepFirst(&ids[policy.HeaderPPI], id)
 				return true
 			})
 		case message.RemotePartyID:
 			message.EachValue(h.Value, func(value []byte) bool {
-				if id, ok := r.remoteParty(value, peer, mark); ok && !ids[policy.HeaderRPID].there {
-					ids[policy.HeaderRPID] = id
+				if id := r.remoteParty(value, peer, c); id.there {
+					keepFirst(&ids[policy.HeaderRPID], id)
 				}
 				return true
 			})
 		}
 	}
-	if differ && peer.TrustIdentity {
-		mark(policy.MarkContradicts, "P-Asserted-Identity", "", "holds two different numbers")
-	}
-	if count > 2 {
-		mark(policy.MarkNote, "P-Asserted-Identity", "", "holds more than two values; the surplus is ignored (RFC 5876)")
-	}
-	return ids
 }
 
-// hidesIn marks a hidden identity in an asserting header. When the called
-// person sees another header, it contradicts that one rather than hiding it.
-func hidesIn(as policy.IdentityHeader, id *identity, peer *policy.PeerTerms, mark marker) {
-	saw := id.hidden
-	if saw == "" && hidingName(id.display) {
-		saw = "with the display name " + quote(id.display)
-	}
-	if saw == "" {
-		return
-	}
-	if peer.TrustIdentity && peer.DisplayFrom == as {
-		mark(policy.MarkHidden, as.Header(), saw, "hides the caller")
-		return
-	}
-	mark(policy.MarkContradicts, as.Header(), saw, "contradicts the number shown")
-}
-
-// remoteParty reads one Remote-Party-ID value; ok is false when it speaks of
-// another party than the caller.
-func (r *Reader) remoteParty(value []byte, peer *policy.PeerTerms, mark marker) (id identity, ok bool) {
-	a, parsed := message.ParseAddress(value)
-	if !parsed {
-		return id, false
-	}
-	if party, found := message.Param(a.Params, "party"); found && !message.EqualFold(party, "calling") {
-		return id, false
-	}
-	id = r.readIdentity(value, peer)
-	if p, found := message.Param(a.Params, "privacy"); found {
-		switch p := strings.ToLower(displayName(p)); p {
-		case "off", "no", "none", "":
-		case "name":
-			mark(policy.MarkNote, "Remote-Party-ID", "with privacy=name", "hides the name only")
-		default: // full, uri, yes, number, and what nobody has defined
-			mark(policy.MarkHidden, "Remote-Party-ID", "with privacy="+text([]byte(p)), "asks to hide the caller")
+// assertedOnce reads the n-th value of P-Asserted-Identity. RFC 3325 section
+// 9.1 allows two, of which dialers should agree on one number; RFC 5876
+// section 4.5 says that any further ones are ignored.
+func (r *Reader) assertedOnce(value []byte, n int, peer *policy.PeerTerms, c *policy.Caller, first *identity) {
+	id := r.identity(value, peer)
+	// What the called person sees is hidden; what only the network sees
+	// contradicts the number shown.
+	if saw := id.hides(); saw != "" {
+		if peer.TrustIdentity && peer.DisplayFrom == policy.HeaderPAI {
+			mark(c, policy.MarkHidden, "P-Asserted-Identity", saw, "hides the caller")
+		} else {
+			mark(c, policy.MarkContradicts, "P-Asserted-Identity", saw, "contradicts the number shown")
 		}
 	}
-	hidesIn(policy.HeaderRPID, &id, peer, mark)
-	return id, true
+	switch {
+	case n > 2:
+		if n == 3 {
+			mark(c, policy.MarkNote, "P-Asserted-Identity", "", "holds more than two values; the surplus is ignored")
+		}
+		return
+	case n == 2 && peer.TrustIdentity && !id.number.IsZero() && !first.number.IsZero() && id.number != first.number:
+		mark(c, policy.MarkContradicts, "P-Asserted-Identity", "", "holds two different numbers")
+	}
+	keepFirst(first, id)
 }
 
+// keepFirst keeps the first identity with a number, else the first.
+func keepFirst(first *identity, id identity) {
+	if !first.there || first.number.IsZero() && !id.number.IsZero() {
+		*first = id
+	}
+}
+
+// hides tells what hides an identity, in its address or its display name.
+func (id *identity) hides() string {
+	if id.hidden == "" && among(hidingNames, id.display) {
+		return "with the display name " + quote(id.display)
+	}
+	return id.hidden
+}
+
+// remoteParty reads one Remote-Party-ID value (draft-ietf-sip-privacy-04); it
+// is not there when it speaks of another party than the caller.
+func (r *Reader) remoteParty(value []byte, peer *policy.PeerTerms, c *policy.Caller) identity {
+	a, ok := message.ParseAddress(value)
+	if !ok {
+		return identity{}
+	}
+	if party, found := message.Param(a.Params, "party"); found && !message.EqualFold(unquote(party), "calling") {
+		return identity{}
+	}
+	message.EachParam(a.Params, func(name, value []byte) {
+		if !message.EqualFold(name, "privacy") {
+			return
+		}
+		kind, _, _ := strings.Cut(strings.ToLower(string(unquote(value))), "-") // "full-network": by whom
+		switch kind {
+		case "off", "no", "none", "":
+		case "name":
+			mark(c, policy.MarkNote, "Remote-Party-ID", "with privacy=name", "hides the name only")
+		default: // full, uri, yes, number, and what nobody has defined
+			mark(c, policy.MarkHidden, "Remote-Party-ID", "with privacy="+text([]byte(kind)), "asks to hide the caller")
+		}
+	})
+	id := r.identity(value, peer)
+	if saw := id.hides(); saw != "" {
+		mark(c, policy.MarkHidden, "Remote-Party-ID", saw, "asks to hide the caller")
+	}
+	return id
+}
+
+func unquote(b []byte) []byte { return bytes.Trim(b, `"`) }
+
 // privacy reads the Privacy header fields (RFC 3323 section 4.2, RFC 3325
-// section 9.3). Values are separated by ";", by some senders by ",".
-func privacy(v *message.View, mark marker) {
+// section 9.3). Values are separated by ";", by some senders by "," or blanks.
+func privacy(v *message.View, c *policy.Caller) {
 	if v.Get(message.Privacy) == nil {
 		return
 	}
@@ -229,36 +225,78 @@ func privacy(v *message.View, mark marker) {
 			continue
 		}
 		for _, token := range strings.FieldsFunc(string(v.Headers[i].Value), func(c rune) bool { return strings.ContainsRune(";, \t\r\n", c) }) {
-			switch strings.ToLower(token) {
+			switch token = strings.ToLower(token); token {
 			case "id", "user":
-				mark(policy.MarkHidden, "Privacy", "with "+strings.ToLower(token), "asks to hide the caller")
+				mark(c, policy.MarkHidden, "Privacy", "with "+token, "asks to hide the caller")
 			case "none":
 			default:
-				mark(policy.MarkNote, "Privacy", "with "+text([]byte(token)), "does not hide the number")
+				mark(c, policy.MarkNote, "Privacy", "with "+text([]byte(token)), "does not hide the number")
 			}
 		}
 	}
 }
 
-// compare holds the number shown against the asserted one: the first of
-// P-Asserted-Identity, Remote-Party-ID and P-Preferred-Identity.
-func (r *Reader) compare(peer *policy.PeerTerms, shown identity, ids [4]identity, mark marker) {
+// compare holds the number shown against the asserted one: the first number in
+// P-Asserted-Identity, Remote-Party-ID and P-Preferred-Identity, in this order.
+func (r *Reader) compare(peer *policy.PeerTerms, shown policy.Number, ids *[4]identity, c *policy.Caller) {
 	for _, h := range [...]policy.IdentityHeader{policy.HeaderPAI, policy.HeaderRPID, policy.HeaderPPI} {
-		id := ids[h]
-		if !id.there {
-			continue
-		}
+		id := &ids[h]
 		switch {
+		case !id.there:
+			continue
 		case id.number.IsZero():
-			if id.hidden == "" {
-				mark(policy.MarkNote, h.Header(), "", "holds no number")
+			if id.hides() == "" {
+				mark(c, policy.MarkNote, h.Header(), "", "holds no number")
 			}
-		case id.number == shown.number, shown.number.IsZero(), peer.NoScreening, r.Directory.RegisteredFor(peer, id.number):
-		default:
-			mark(policy.MarkContradicts, h.Header(), "", "asserts a number that is neither the one shown nor registered for this peer")
+			continue
+		case id.number != shown && !shown.IsZero() && !peer.NoScreening && !r.Directory.RegisteredFor(peer, id.number):
+			mark(c, policy.MarkContradicts, h.Header(), "", "asserts a number that is neither the one shown nor registered for this peer")
 		}
 		return
 	}
 }
 
-func quote(s string) string { return `"` + text([]byte(s)) + `"` }
+// named holds the numbers in a display name against the number shown.
+func (r *Reader) named(header string, display []byte, shown policy.Number, peer *policy.PeerTerms, c *policy.Caller) {
+	if len(display) == 0 || shown.IsZero() {
+		return
+	}
+	eachNumberIn(display, func(digits []byte) {
+		other := false
+		for _, n := range r.readings(digits, peer.Plan) {
+			if n == shown {
+				return
+			}
+			other = other || r.Plans.Class(n) != policy.Unassigned
+		}
+		if other {
+			mark(c, policy.MarkContradicts, header, "with a number in its display name", "shows another number than the caller's")
+		} else {
+			mark(c, policy.MarkNote, header, "with digits in its display name", "is no telephone number there")
+		}
+	})
+}
+
+// readings are the numbers that a person could take digits for: as dialled in
+// the peer's country, and with the plus sign left out.
+func (r *Reader) readings(digits []byte, plan *policy.Plan) (all [2]policy.Number) {
+	all[0], _ = readNumber(digits, nil, plan)
+	if digits[0] != '+' {
+		all[1], _ = policy.NumberOfDigits(digits)
+	}
+	return all
+}
+
+// isup reports whether the body holds a part of ISUP (RFC 3204), whose
+// presentation indicator nobody reads here.
+func isup(v *message.View) bool {
+	h := v.Value(message.ContentType)
+	const multipart, of = "multipart/", "application/isup"
+	switch {
+	case len(h) >= len(of) && message.EqualFold(h[:len(of)], of):
+		return true
+	case len(h) >= len(multipart) && message.EqualFold(h[:len(multipart)], multipart):
+		return bytes.Contains(bytes.ToLower(v.Body), []byte(of))
+	}
+	return false
+}

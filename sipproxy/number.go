@@ -1,74 +1,122 @@
 package sipproxy
 
 import (
-	"strings"
+	"bytes"
 
 	"dialgate/policy"
 	"dialgate/sipproxy/message"
 )
 
-// readNumber reads a telephone-subscriber (RFC 3966 section 3): a global
-// number, or a local one completed by its phone-context or by the trunk's
-// country. Visual separators are dropped.
-func readNumber(s string, params []byte, plan *policy.Plan) (policy.Number, bool) {
-	if n, err := policy.ParseNumber(s); err == nil {
-		return n, true // the common form, without a copy
+// subscriber splits the user part of a URI into the telephone-subscriber that
+// it is (RFC 3966 section 3) and the parameters of the number. In a tel URI
+// these are the URI's own, in a sip URI they stand in the user part (RFC 3261
+// section 19.1.6). user is unescaped.
+func subscriber(u *message.URI, user []byte) (number, params []byte) {
+	if u.Scheme == message.Tel {
+		return user, u.Params
 	}
-	digits, ok := dropSeparators(s)
+	if semi := bytes.IndexByte(user, ';'); semi >= 0 {
+		return user[:semi], user[semi:]
+	}
+	return user, nil
+}
+
+// readNumber reads a telephone-subscriber: a global number, or a local one
+// completed by its phone-context or by the trunk's country. Visual separators
+// are dropped.
+func readNumber(b, params []byte, plan *policy.Plan) (policy.Number, bool) {
+	if len(b) > 0 && b[0] == '+' {
+		if n, ok := policy.NumberOfDigits(b[1:]); ok {
+			return n, true // the common form
+		}
+	}
+	digits, ok := dropSeparators(b)
 	if !ok {
 		return policy.Number{}, false
 	}
-	if strings.HasPrefix(digits, "+") {
-		n, err := policy.ParseNumber(digits)
-		return n, err == nil
+	if digits[0] == '+' {
+		return policy.NumberOfDigits(digits[1:])
 	}
 	if context, found := message.Param(params, "phone-context"); found && len(context) > 1 && context[0] == '+' {
-		// A national number in the context of its country code; the trunk
-		// prefix is not part of it, but is often written.
-		if plan != nil && string(context[1:]) == plan.Code {
-			digits = strings.TrimPrefix(digits, plan.Trunk)
-		}
-		return policy.NumberOfDigits(string(context[1:]) + digits)
+		return inContext(digits, context[1:], plan)
 	}
 	if plan == nil {
 		return policy.Number{}, false
 	}
-	return plan.National(digits)
+	return plan.National(string(digits))
+}
+
+// inContext reads a local number in the context of the digits of a global
+// one, nearly always a country code (RFC 3966 section 5.1.5). The trunk prefix
+// does not belong there, but is often written.
+func inContext(digits, context []byte, plan *policy.Plan) (policy.Number, bool) {
+	if plan != nil && string(context) == plan.Code {
+		if n, ok := plan.National(string(digits)); ok {
+			return n, true
+		}
+	}
+	context, ok := dropSeparators(context)
+	if !ok {
+		return policy.Number{}, false
+	}
+	return policy.NumberOfDigits(append(bytes.Clone(context), digits...))
 }
 
 // dropSeparators removes the visual separators of RFC 3966 and blanks. Any
-// other character than digits and a leading plus makes it no number.
-func dropSeparators(s string) (string, bool) {
-	var b strings.Builder
-	b.Grow(len(s))
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= '0' && c <= '9', c == '+' && b.Len() == 0:
-			b.WriteByte(c)
+// other character than digits and a leading plus makes it no number. It
+// returns b itself when there are none.
+func dropSeparators(b []byte) (digits []byte, ok bool) {
+	clean := true
+	for i, c := range b {
+		switch {
+		case c >= '0' && c <= '9', c == '+' && i == 0:
 		case c == '-' || c == '.' || c == '(' || c == ')' || c == ' ':
+			clean = false
 		default:
-			return "", false
+			return nil, false
 		}
 	}
-	return b.String(), b.Len() > 0
+	if clean {
+		return b, len(b) > 0
+	}
+	digits = make([]byte, 0, len(b))
+	for _, c := range b {
+		if c >= '0' && c <= '9' || c == '+' {
+			digits = append(digits, c)
+		}
+	}
+	return digits, len(digits) > 0
 }
 
-// digitsIn is the longest run in a text that reads like a telephone number of
-// at least seven digits, "" when there is none.
-func digitsIn(s string) string {
-	best, bestDigits := "", 0
-	for i := 0; i < len(s); {
-		j, n := i, 0
-		for j < len(s) && (s[j] >= '0' && s[j] <= '9' || strings.IndexByte("+-.() ", s[j]) >= 0) {
-			if s[j] >= '0' && s[j] <= '9' {
+// eachNumberIn calls f with the digits of everything in a text that reads like
+// a telephone number of at least seven digits, with a leading plus if there is one.
+func eachNumberIn(b []byte, f func(digits []byte)) {
+	for i := 0; i < len(b); i++ {
+		if b[i] != '+' && (b[i] < '0' || b[i] > '9') {
+			continue
+		}
+		from := i
+		n := 0
+		for i < len(b) && (b[i] >= '0' && b[i] <= '9' || bytes.IndexByte([]byte("+-./() "), b[i]) >= 0) {
+			if b[i] >= '0' && b[i] <= '9' {
 				n++
 			}
-			j++
+			i++
 		}
-		if n >= 7 && n > bestDigits {
-			best, bestDigits = s[i:j], n
+		if n < 7 {
+			continue
 		}
-		i = max(j, i+1)
+		// The national prefix is often shown beside the country code: +31 (0)20.
+		run := b[from:i]
+		if run[0] == '+' {
+			run = bytes.ReplaceAll(run, []byte("(0)"), nil)
+		}
+		digits := make([]byte, 0, len(run))
+		for j, c := range run {
+			if c >= '0' && c <= '9' || c == '+' && j == 0 {
+				digits = append(digits, c)
+			}
+		}
+		f(digits)
 	}
-	return strings.TrimSpace(best)
 }

@@ -24,6 +24,18 @@ func (p *Proxy) refusePanic(l *Listener, d *transport.Datagram, v *message.View)
 	if who == nil {
 		return
 	}
+	answered := false
+	p.locked(func() {
+		if s := p.layer.FindServer(v); s != nil {
+			e, ok := s.User.(*exchange)
+			if answered = ok && e.peer != nil; answered && !s.Final() {
+				e.refuse(policy.ReasonOverloaded)
+			}
+		}
+	})
+	if answered {
+		return
+	}
 	dialect := Safe
 	if who.peer != nil {
 		dialect = who.peer.Dialect

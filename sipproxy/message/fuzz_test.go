@@ -185,7 +185,8 @@ func agree(t *testing.T, v *View, msg sip.Message) {
 	}
 	if h := msg.CSeq(); h != nil {
 		same("CSeq", fmt.Sprint(v.CSeqNumber), fmt.Sprint(h.SeqNo))
-		same("method of CSeq", string(v.CSeqMethod), string(h.MethodName))
+		// sipgo leaves the blanks before it.
+		same("method of CSeq", string(v.CSeqMethod), strings.TrimLeft(string(h.MethodName), " \t"))
 	}
 	for _, h := range msg.GetHeaders("Max-Forwards") {
 		same("Max-Forwards", fmt.Sprint(v.MaxForwards), h.Value())

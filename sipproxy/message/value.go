@@ -117,15 +117,14 @@ func displayOK(d []byte) bool {
 }
 
 // DisplayName is the display name as a person reads it: without its quotes,
-// its escapes and its outer blanks.
-func (a *Address) DisplayName() string {
+// its escapes and its outer blanks. Only an escape makes a copy of it.
+func (a *Address) DisplayName() []byte {
 	d := a.Display
 	if len(d) < 2 || d[0] != '"' {
-		return string(d)
+		return d
 	}
-	d = trim(d[1 : len(d)-1])
-	if bytes.IndexByte(d, '\\') < 0 {
-		return string(d)
+	if d = d[1 : len(d)-1]; bytes.IndexByte(d, '\\') < 0 {
+		return trim(d)
 	}
 	out := make([]byte, 0, len(d))
 	for i := 0; i < len(d); i++ {
@@ -134,7 +133,7 @@ func (a *Address) DisplayName() string {
 		}
 		out = append(out, d[i])
 	}
-	return string(trim(out))
+	return trim(out)
 }
 
 // quotedEnd is the index past the closing quote of the quoted string that b

@@ -1,0 +1,508 @@
+package sipproxy
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"dialgate/internal/simnet"
+	"dialgate/policy"
+	"dialgate/policy/nl"
+	"dialgate/sipproxy/message"
+	"dialgate/sipproxy/transport"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what came out into the golden files")
+
+// TestFlows plays every flow: a script of what dialer and carrier do, and the
+// ladder that must be seen. Timers run in virtual time.
+func TestFlows(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("testdata", "flows", "*.txtar"))
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d flows: %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			archive := txtar.Parse(data)
+			script, want := part(archive, "script"), part(archive, "ladder")
+			var got string
+			synctest.Test(t, func(t *testing.T) { got = play(t, script) })
+			if *rewrite {
+				setPart(archive, "ladder", got)
+				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != want {
+				t.Errorf("%s\ngot\n%s\nwant\n%s", archive.Comment, got, want)
+			}
+		})
+	}
+}
+
+func part(a *txtar.Archive, name string) string {
+	for _, f := range a.Files {
+		if f.Name == name {
+			return string(f.Data)
+		}
+	}
+	return ""
+}
+
+func setPart(a *txtar.Archive, name, text string) {
+	for i := range a.Files {
+		if a.Files[i].Name == name {
+			a.Files[i].Data = []byte(text)
+			return
+		}
+	}
+	a.Files = append(a.Files, txtar.File{Name: name, Data: []byte(text)})
+}
+
+// A stage is a proxy with its dialer and carrier on a network in memory.
+type stage struct {
+	t       *testing.T
+	net     *simnet.Network
+	ladder  *simnet.Ladder
+	proxy   *Proxy
+	dialer  *agent
+	carrier *agent
+	other   *agent // an unknown source
+
+	verdict  string        // what the judge says: allow or a deny reason
+	after    time.Duration // how long the record takes
+	judged   int
+	outcomes []policy.Outcome
+	lose     map[string]int // label → how many to lose
+}
+
+var (
+	gateAddr    = netip.MustParseAddrPort("192.0.2.1:5060")
+	gateAddr6   = netip.MustParseAddrPort("[2001:db8::1]:5060")
+	dialerAddr  = netip.MustParseAddrPort("192.0.2.10:5060")
+	carrierAddr = netip.MustParseAddrPort("198.51.100.5:5060")
+	carrier6    = netip.MustParseAddrPort("[2001:db8::5]:5060")
+	otherAddr   = netip.MustParseAddrPort("203.0.113.66:5060")
+)
+
+// newStage builds the proxy; options may change before it starts.
+func newStage(t *testing.T, change func(*Options)) *stage {
+	s := &stage{t: t, net: simnet.New(), verdict: "allow", lose: map[string]int{}}
+	s.ladder = simnet.NewLadder()
+	s.ladder.Column("dialer", dialerAddr, otherAddr)
+	s.ladder.Column("dialgate", gateAddr, gateAddr6)
+	s.ladder.Column("carrier", carrierAddr, carrier6)
+	s.net.Tap = s.ladder.Add
+	s.net.Drop = s.drop
+	o := Options{
+		Listeners: []Listener{{Conn: s.net.Listen(gateAddr), Advertised: gateAddr}},
+		Peers:     []Peer{{Terms: flowTerms(), Sources: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}}},
+		Carriers:  []Carrier{{ID: "carrier", Targets: []netip.AddrPort{carrierAddr}}},
+		Reader:    flowReader(t), Judge: s.judge, Outcome: func(o policy.Outcome) { s.outcomes = append(s.outcomes, o) },
+		Key: bytes.Repeat([]byte("k"), 32), Name: "gate", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+	}
+	if change != nil {
+		change(&o)
+	}
+	var err error
+	if s.proxy, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	s.dialer = newAgent(s, "dialer", dialerAddr)
+	s.carrier = newAgent(s, "carrier", o.Carriers[0].Targets[0])
+	s.other = newAgent(s, "stranger", otherAddr)
+	ended := make(chan error, 1)
+	go func() { ended <- s.proxy.Serve() }()
+	t.Cleanup(func() {
+		s.proxy.Close()
+		for _, a := range []*agent{s.dialer, s.carrier, s.other} {
+			a.conn.Close()
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func flowTerms() *policy.PeerTerms {
+	return &policy.PeerTerms{ID: "dialer", AllCampaigns: true, Plan: nl.Plan(), Dialect: "safe"}
+}
+
+func flowReader(t testing.TB) *Reader {
+	campaign := &policy.Campaign{ID: "energy", Advertiser: &policy.Advertiser{ID: "windkracht"}, Purpose: policy.Commercial, Products: []string{"energy"}, ObjectionOffered: true}
+	number := &policy.CallerNumber{Number: policy.MustNumber("+31205550100"), Campaigns: []*policy.Campaign{campaign}}
+	d, err := policy.NewDirectory([]*policy.Campaign{campaign}, []*policy.CallerNumber{number}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Reader{Directory: d, Plans: policy.NewPlans(nl.Plan()), Home: nl.Plan(), Emergency: map[string]bool{"112": true}}
+}
+
+// judge says what the script told it to.
+func (s *stage) judge(a *policy.Attempt, ready func(policy.Ruling)) {
+	s.judged++
+	if s.verdict == "panic" {
+		panic("a fault that the script asked for")
+	}
+	r := policy.Ruling{ID: policy.RulingID{15: byte(s.judged)}}
+	if s.verdict == "allow" || a.Called.Emergency {
+		r.Decision.Verdict, r.Decision.Reason = policy.Allowed, policy.ReasonConsent
+	} else {
+		reason, ok := policy.ParseReason(s.verdict)
+		if !ok {
+			s.t.Fatalf("%q is no reason", s.verdict)
+		}
+		r.Decision = policy.Operational(reason)
+	}
+	if s.after == 0 {
+		ready(r)
+		return
+	}
+	time.AfterFunc(s.after, func() { ready(r) })
+}
+
+// drop loses what the script asked for.
+func (s *stage) drop(p simnet.Packet) bool {
+	for what, n := range s.lose {
+		if n > 0 && strings.HasPrefix(string(p.Payload), what) {
+			s.lose[what]--
+			return true
+		}
+	}
+	return false
+}
+
+// play runs a script and returns its ladder.
+func play(t *testing.T, script string) string {
+	var s *stage
+	var change []func(*Options)
+	for _, line := range strings.Split(script, "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		words := strings.Fields(line)
+		if words[0] == "with" {
+			change = append(change, option(t, words[1:]))
+			continue
+		}
+		if s == nil {
+			s = newStage(t, func(o *Options) {
+				for _, c := range change {
+					c(o)
+				}
+			})
+		}
+		s.do(words, line)
+		synctest.Wait()
+	}
+	// What the script did not wait for must not go on for ever.
+	time.Sleep(5 * time.Minute)
+	synctest.Wait()
+	if servers, clients := s.proxy.layer.Count(); servers+clients > 0 {
+		t.Errorf("%d server and %d client transactions are left after five minutes", servers, clients)
+	}
+	if n := len(s.proxy.open); n > 0 {
+		t.Errorf("%d calls are still open after five minutes", n)
+	}
+	var b strings.Builder
+	b.WriteString(s.ladder.String())
+	fmt.Fprintf(&b, "%9s  judged %d", "", s.judged)
+	for _, o := range s.outcomes {
+		fmt.Fprintf(&b, ", ended %d by %s", o.Code, o.EndedBy)
+	}
+	return b.String() + "\n"
+}
+
+// option is a line "with …" at the beginning of a script.
+func option(t *testing.T, words []string) func(*Options) {
+	return func(o *Options) {
+		switch words[0] {
+		case "strict":
+			o.Peers[0].Dialect = Strict
+		case "strangers-answered":
+			o.AnswerStrangers = true
+		case "limit":
+			o.Peers[0].CallsInSetup = 1
+		case "transactions":
+			fmt.Sscan(words[1], &o.MaxTransactions)
+		case "ipv6-carrier":
+			n := o.Listeners[0].Conn.(*simnet.Conn)
+			o.Listeners = append(o.Listeners, Listener{Conn: n.Network().Listen(gateAddr6), Advertised: gateAddr6})
+			o.Carriers[0].Targets = []netip.AddrPort{carrier6}
+		case "inbound":
+			o.Inbound = map[policy.Number]netip.AddrPort{policy.MustNumber("+31205550100"): dialerAddr}
+		default:
+			t.Fatalf("unknown option %q", words[0])
+		}
+	}
+}
+
+// do carries out one line of a script.
+func (s *stage) do(words []string, line string) {
+	switch words[0] {
+	case "dialer":
+		s.dialer.act(words[1:])
+	case "carrier":
+		s.carrier.act(words[1:])
+	case "stranger":
+		s.other.act(words[1:])
+	case "judge": // judge allow|REASON [after DURATION]
+		s.verdict, s.after = words[1], 0
+		if len(words) > 3 {
+			s.after = s.duration(words[3])
+		}
+	case "lose": // lose N BEGINNING
+		var n int
+		fmt.Sscan(words[1], &n)
+		s.lose[strings.Join(words[2:], " ")] = n
+	case "wait":
+		time.Sleep(s.duration(words[1]))
+	case "drain":
+		s.proxy.draining.Store(true)
+	case "note":
+		s.ladder.Note(strings.TrimPrefix(line, "note "))
+	default:
+		s.t.Fatalf("unknown line %q", line)
+	}
+}
+
+func (s *stage) duration(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
+
+// An agent plays one side of a call by hand: it sends what the script says and
+// remembers what it received.
+type agent struct {
+	s    *stage
+	name string
+	conn *simnet.Conn
+
+	branch   int
+	invite   []byte // the last INVITE sent or received
+	request  []byte // the last request sent
+	final    []byte // the last final response to an INVITE received
+	received []byte // the last request received
+}
+
+func newAgent(s *stage, name string, at netip.AddrPort) *agent {
+	a := &agent{s: s, name: name, conn: s.net.Listen(at)}
+	go func() {
+		ds := make([]transport.Datagram, transport.Batch)
+		for {
+			n, err := a.conn.ReadBatch(ds)
+			if err != nil {
+				return
+			}
+			for _, d := range ds[:n] {
+				a.take(d.Payload)
+			}
+		}
+	}()
+	return a
+}
+
+func (a *agent) take(b []byte) {
+	var v message.View
+	if err := v.Parse(b); err != nil {
+		a.s.t.Errorf("%s received what can't be read: %v\n%s", a.name, err, b)
+		return
+	}
+	if v.IsRequest() {
+		a.received = b
+		if v.IsMethod("INVITE") {
+			a.invite = b
+		}
+		return
+	}
+	if v.Status >= 200 && string(v.CSeqMethod) == "INVITE" {
+		a.final = b
+	}
+}
+
+func (a *agent) view(b []byte, what string) *message.View {
+	var v message.View
+	if err := v.Parse(b); err != nil {
+		a.s.t.Fatalf("%s has no %s: %v", a.name, what, err)
+	}
+	return &v
+}
+
+func (a *agent) send(b []byte) {
+	if _, err := a.conn.WriteBatch([]transport.Datagram{{Payload: b, Remote: a.gate()}}); err != nil {
+		a.s.t.Fatal(err)
+	}
+}
+
+// gate is the proxy's address in the agent's address family.
+func (a *agent) gate() netip.AddrPort {
+	if a.conn.LocalAddr().Addr().Is6() {
+		return gateAddr6
+	}
+	return gateAddr
+}
+
+// act is one action: a status code answers the last INVITE, a method sends a
+// request; key=value changes it.
+func (a *agent) act(words []string) {
+	args := map[string]string{}
+	for _, w := range words[1:] {
+		k, v, _ := strings.Cut(w, "=")
+		args[k] = strings.ReplaceAll(v, "_", " ")
+	}
+	var code int
+	if _, err := fmt.Sscan(words[0], &code); err == nil {
+		a.respond(code, args)
+		return
+	}
+	switch words[0] {
+	case "resend":
+		a.send(a.request)
+	case "INVITE", "OPTIONS", "REGISTER", "MESSAGE":
+		a.begin(words[0], args)
+	case "bounce": // send what was received back as it is, one hop further
+		v := a.view(a.invite, "INVITE to bounce")
+		a.send(v.AppendForward(nil, &message.Edits{Source: a.gate(), Via: []byte("SIP/2.0/UDP " + a.conn.LocalAddr().String() + ";branch=z9hG4bK-bounced"), MaxForwards: v.MaxForwards - 1}))
+	case "ACK":
+		a.ack()
+	case "CANCEL":
+		a.request = nil
+		v := a.view(a.invite, "INVITE to cancel")
+		a.send(v.AppendCANCEL(nil, nil))
+	default:
+		a.inDialog(words[0], args)
+	}
+}
+
+// begin sends a request outside a dialog.
+func (a *agent) begin(method string, args map[string]string) {
+	get := func(key, other string) string {
+		if v, ok := args[key]; ok {
+			return v
+		}
+		return other
+	}
+	a.branch++
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s SIP/2.0\r\n", method, get("uri", "sip:+31612345678@192.0.2.1;user=phone"))
+	fmt.Fprintf(&b, "Via: SIP/2.0/UDP %s;branch=z9hG4bK-%s\r\n", a.conn.LocalAddr(), get("branch", fmt.Sprintf("%s%d", a.name, a.branch)))
+	if mf := get("max-forwards", "70"); mf != "none" {
+		fmt.Fprintf(&b, "Max-Forwards: %s\r\n", mf)
+	}
+	fmt.Fprintf(&b, "From: <sip:+31205550100@dialer.example>;tag=%s\r\n", a.name)
+	fmt.Fprintf(&b, "To: <sip:+31612345678@carrier.example>%s\r\n", get("to-tag", ""))
+	fmt.Fprintf(&b, "Call-ID: %s\r\nCSeq: %s %s\r\n", get("call-id", a.name), get("cseq", "1"), method)
+	fmt.Fprintf(&b, "Contact: <sip:%s@%s>\r\n", a.name, a.conn.LocalAddr())
+	if h := get("header", ""); h != "" {
+		b.WriteString(h + "\r\n")
+	}
+	b.WriteString("Content-Length: 0\r\n\r\n")
+	a.request = []byte(b.String())
+	if method == "INVITE" {
+		a.invite = a.request
+	}
+	a.send(a.request)
+}
+
+// respond answers the last INVITE, or with of=request the last request.
+func (a *agent) respond(code int, args map[string]string) {
+	of := a.invite
+	if args["of"] == "request" {
+		of = a.received
+	}
+	v := a.view(of, "request to answer")
+	extra := []byte(fmt.Sprintf("Contact: <sip:%s@%s>\r\n", a.name, a.conn.LocalAddr()))
+	for i := range v.Headers {
+		if v.Headers[i].Kind == message.RecordRoute {
+			extra = append(append(append(extra, "Record-Route: "...), v.Headers[i].Value...), "\r\n"...)
+		}
+	}
+	text := map[int]string{100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 486: "Busy Here", 487: "Request Terminated", 503: "Service Unavailable"}[code]
+	a.send(v.AppendResponse(nil, &message.Response{Status: code, Phrase: text, ToTag: []byte(a.name), Source: a.gate(), Extra: extra}))
+}
+
+// ack acknowledges the last final response: hop by hop, or, for a 2xx, along the route.
+func (a *agent) ack() {
+	res := a.view(a.final, "final response")
+	if res.Status >= 300 {
+		sent := a.view(a.invite, "INVITE")
+		a.send(sent.AppendACK(nil, res.Value(message.To)))
+		return
+	}
+	a.inDialog("ACK", nil)
+}
+
+// inDialog sends a request along the route set of the call.
+func (a *agent) inDialog(method string, args map[string]string) {
+	a.branch++
+	var from, to, target, callID string
+	var routes []string
+	cseq := 2
+	if a.final != nil { // this side sent the INVITE
+		res := a.view(a.final, "final response")
+		from, to, callID = string(res.Value(message.From)), string(res.Value(message.To)), string(res.Value(message.CallID))
+		target = between(string(res.Value(message.Contact)))
+		routes = recordRoutes(res)
+		for i, j := 0, len(routes)-1; i < j; i, j = i+1, j-1 {
+			routes[i], routes[j] = routes[j], routes[i]
+		}
+		if method == "ACK" {
+			cseq = 1
+		}
+	} else {
+		inv := a.view(a.invite, "INVITE")
+		from, to, callID = string(inv.Value(message.To))+";tag="+a.name, string(inv.Value(message.From)), string(inv.Value(message.CallID))
+		target = between(string(inv.Value(message.Contact)))
+		routes = recordRoutes(inv)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK-%s%d\r\nMax-Forwards: 70\r\n", method, target, a.conn.LocalAddr(), a.name, a.branch)
+	if args["route"] != "none" {
+		for _, r := range routes {
+			fmt.Fprintf(&b, "Route: %s\r\n", r)
+		}
+	}
+	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\n", from, to, callID, cseq, strings.TrimPrefix(method, "RE"))
+	fmt.Fprintf(&b, "Contact: <sip:%s@%s>\r\nContent-Length: 0\r\n\r\n", a.name, a.conn.LocalAddr())
+	a.request = []byte(strings.Replace(b.String(), "REINVITE", "INVITE", 1))
+	if method == "REINVITE" {
+		a.invite = a.request
+	}
+	a.send(a.request)
+}
+
+func recordRoutes(v *message.View) (routes []string) {
+	for i := range v.Headers {
+		if v.Headers[i].Kind == message.RecordRoute {
+			routes = append(routes, string(v.Headers[i].Value))
+		}
+	}
+	return routes
+}
+
+func between(contact string) string {
+	_, rest, _ := strings.Cut(contact, "<")
+	uri, _, _ := strings.Cut(rest, ">")
+	return uri
+}
