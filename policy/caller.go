@@ -79,7 +79,7 @@ var callerRules = []Rule{
 			if c.Caller.Shown.IsZero() {
 				return Finding{}
 			}
-			if !c.Entry.Registered(c.Campaign, c.Date) {
+			if !c.Entry.Registered(c.Campaign, c.Date) || c.Campaign == nil && c.Peer != nil && !c.Entry.usableBy(c.Peer) {
 				return deny(ReasonCallerNotRegistered, c.Note("%s is not registered for %s on %s", c.Caller.Shown, c.campaignName(), c.Date))
 			}
 			if !c.explain {
@@ -111,7 +111,7 @@ func (c *Call) sentence(m *Mark) string {
 
 func (c *Call) campaignName() string {
 	if c.Campaign == nil {
-		return "any campaign"
+		return "any campaign of this peer"
 	}
 	return "campaign " + c.Campaign.ID
 }
@@ -139,10 +139,10 @@ func judgeClass(c *Call, r *Bound) Finding {
 		ok = c.Entry != nil && c.Entry.CallbackTestedAt != 0 && c.Entry.CallbackTestedAt <= c.Date
 	}
 	if !ok {
-		return deny(ReasonCallerClassForbidden, c.Note("a %s number may not be shown: the called person can't ring it back as an ordinary number", c.Caller.Class))
+		return deny(ReasonCallerClassForbidden, c.Note("a number of class %s may not be shown: the called person can't ring it back as an ordinary number", c.Caller.Class))
 	}
 	if !c.explain {
 		return passed
 	}
-	return pass(c.Note("a %s number may be shown", c.Caller.Class))
+	return pass(c.Note("a number of class %s may be shown", c.Caller.Class))
 }

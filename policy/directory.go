@@ -239,8 +239,11 @@ func (p *PeerTerms) may(c *Campaign) bool {
 // of the peer.
 func (d *Directory) RegisteredFor(p *PeerTerms, n Number) bool {
 	entry := d.callers[n]
-	return entry != nil && slices.ContainsFunc(entry.Campaigns, p.may)
+	return entry != nil && entry.usableBy(p)
 }
+
+// usableBy reports whether the number is registered for any campaign of the peer.
+func (n *CallerNumber) usableBy(p *PeerTerms) bool { return slices.ContainsFunc(n.Campaigns, p.may) }
 
 // TellCampaign finds the campaign of a call: the one the peer names if it may
 // name it, else the peer's only one, else the only one of the peer's for which
