@@ -2,6 +2,8 @@ package sipproxy
 
 import (
 	"bytes"
+	"unicode"
+	"unicode/utf8"
 
 	"dialgate/policy"
 	"dialgate/sipproxy/message"
@@ -30,7 +32,7 @@ func (r *Reader) Read(v *message.View, peer *policy.PeerTerms, a *policy.Attempt
 	r.caller(v, peer, &a.Caller)
 	a.Entry = r.Directory.Caller(a.Caller.Shown)
 	if !peer.MayRoute {
-		a.Malformed = reroutes(v.URI)
+		a.Malformed = reroutes(&v.Target)
 	}
 	named, fault := campaignName(v)
 	if fault != "" {
@@ -85,7 +87,7 @@ func offersFax(v *message.View) bool {
 				return true
 			}
 		case 'a':
-			if bytes.HasPrefix(line, []byte("a=rtpmap:")) && bytes.Contains(bytes.ToLower(line), []byte(" t38/")) {
+			if bytes.HasPrefix(line, []byte("a=rtpmap:")) && containsFold(line, " t38/") {
 				return true
 			}
 		}
@@ -93,32 +95,43 @@ func offersFax(v *message.View) bool {
 	return false
 }
 
-// text is a bounded copy of what stood in a message, for the record. What is
-// no printable ASCII is shown as a question mark, and what could be a number
-// is masked as a [policy.Number] is.
+// containsFold reports whether a text stands in b in any case.
+func containsFold(b []byte, s string) bool {
+	for i := 0; i+len(s) <= len(b); i++ {
+		if message.EqualFold(b[i:i+len(s)], s) {
+			return true
+		}
+	}
+	return false
+}
+
+// text is a bounded copy of what stood in a message, for the record. What
+// can't be printed is shown as a question mark, and what could be a number is
+// masked as a [policy.Number] is: but for its first three and last two digits.
 func text(b []byte) string {
 	const most = 64
-	out := bytes.Clone(b[:min(len(b), most)])
+	b = b[:min(len(b), most)]
 	digits := 0
-	for i, c := range out {
-		if c < ' ' || c >= 0x7f {
-			out[i] = '?'
-		}
+	for _, c := range b {
 		if c >= '0' && c <= '9' {
 			digits++
 		}
 	}
-	if digits < 6 {
-		return string(out)
-	}
-	for i, seen := 0, 0; i < len(out); i++ {
-		if out[i] >= '0' && out[i] <= '9' {
-			if seen++; seen > 3 && seen <= digits-2 {
-				out[i] = '*'
+	out, seen := make([]byte, 0, len(b)), 0
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		b = b[size:]
+		switch {
+		case r == utf8.RuneError || !unicode.IsPrint(r):
+			r = '?'
+		case r >= '0' && r <= '9':
+			if seen++; digits >= 6 && seen > 3 && seen <= digits-2 {
+				r = '*'
 			}
 		}
+		out = utf8.AppendRune(out, r)
 	}
 	return string(out)
 }
 
-func quote(b []byte) string { return `"` + text(b) + `"` }
+func quote(b []byte) string { return `"` + text(bytes.Trim(b, `"`)) + `"` }

@@ -1,8 +1,6 @@
 package sipproxy
 
 import (
-	"bytes"
-
 	"dialgate/policy"
 	"dialgate/sipproxy/message"
 )
@@ -11,18 +9,18 @@ import (
 func (r *Reader) called(uri []byte, peer *policy.PeerTerms) (c policy.Called) {
 	u, ok := message.ParseURI(uri)
 	if !ok {
-		c.Text = "a malformed URI"
+		c.Text = text(uri)
 		return c
 	}
 	if u.Scheme == message.URN {
-		c.Text = text(u.User)
+		c.Text = text(uri)
 		if emergencyService(u.User) {
 			c.Emergency, c.Class = true, policy.Emergency
 		}
 		return c
 	}
 	user := message.Unescape(u.User)
-	if r.Emergency[string(user)] && reroutes(uri) == "" {
+	if r.Emergency[string(user)] && reroutes(&u) == "" {
 		s := string(user)
 		return policy.Called{Short: s, Text: s, Class: policy.Emergency, Emergency: true}
 	}
@@ -37,7 +35,9 @@ func (r *Reader) called(uri []byte, peer *policy.PeerTerms) (c policy.Called) {
 	if short, class := shortCode(dialled, c.Number, peer.Plan); class != policy.Unassigned {
 		return policy.Called{Short: short, Text: short, Class: class, Hides: c.Hides}
 	}
-	c.Text = text(dialled)
+	if c.Text = text(dialled); c.Text == "" {
+		c.Text = text(uri)
+	}
 	return c
 }
 
@@ -96,16 +96,11 @@ func emergencyService(urn []byte) bool {
 // number that is judged: number portability and trunk groups (RFC 4694, RFC
 // 4904), another host (RFC 3261 section 19.1.1), header fields. It is "" when
 // nothing does.
-func reroutes(uri []byte) string {
-	u, ok := message.ParseURI(uri)
-	if !ok || len(u.Params) == 0 && u.Headers == nil && bytes.IndexByte(u.User, ';') < 0 && bytes.IndexByte(u.User, '%') < 0 {
-		return ""
-	}
+func reroutes(u *message.URI) string {
 	if u.Headers != nil {
 		return "the Request-URI holds header fields, which could send the call elsewhere than to the number judged"
 	}
-	user := message.Unescape(u.User)
-	_, own := subscriber(&u, user)
+	_, own := subscriber(u, message.Unescape(u.User))
 	for _, params := range [...][]byte{message.Unescape(u.Params), own} {
 		why := ""
 		if !message.EachParam(params, func(name, _ []byte) {

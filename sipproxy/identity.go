@@ -77,20 +77,18 @@ func (r *Reader) identity(value []byte, peer *policy.PeerTerms) (id identity) {
 	id.display = a.DisplayName()
 	u, ok := message.ParseURI(a.URI)
 	if !ok {
-		id.text = "a malformed URI"
+		id.text = text(a.URI)
 		return id
 	}
 	if hidingHost(u.Host) {
 		id.hidden = "with the host " + text(u.Host)
 	}
 	user, params := subscriber(&u, message.Unescape(u.User))
-	if among(hidingWords, user) {
-		id.hidden, id.text = "with the user "+quote(user), text(user)
-		return id
-	}
 	digits, ok := dropSeparators(user)
 	if !ok {
-		id.text = text(user)
+		if id.text = text(user); among(hidingWords, user) {
+			id.hidden = "with the user " + quote(user)
+		}
 		return id
 	}
 	if hidingDigits(digits) {
@@ -262,7 +260,7 @@ func (r *Reader) named(header string, display []byte, shown policy.Number, peer 
 		return
 	}
 	eachNumberIn(display, func(digits []byte) {
-		other := false
+		other := len(digits) > 16 // more than one number
 		for _, n := range r.readings(digits, peer.Plan) {
 			if n == shown {
 				return
@@ -296,7 +294,7 @@ func isup(v *message.View) bool {
 	case len(h) >= len(of) && message.EqualFold(h[:len(of)], of):
 		return true
 	case len(h) >= len(multipart) && message.EqualFold(h[:len(multipart)], multipart):
-		return bytes.Contains(bytes.ToLower(v.Body), []byte(of))
+		return containsFold(v.Body, of)
 	}
 	return false
 }

@@ -97,7 +97,7 @@ func eachNumberIn(b []byte, f func(digits []byte)) {
 		}
 		from := i
 		n := 0
-		for i < len(b) && (b[i] >= '0' && b[i] <= '9' || bytes.IndexByte([]byte("+-./() "), b[i]) >= 0) {
+		for i < len(b) && (b[i] >= '0' && b[i] <= '9' || bytes.IndexByte([]byte("+-.() "), b[i]) >= 0) {
 			if b[i] >= '0' && b[i] <= '9' {
 				n++
 			}
