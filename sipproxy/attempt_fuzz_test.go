@@ -18,7 +18,7 @@ import (
 // goldenInvites are the INVITEs of all golden files.
 func goldenInvites(t testing.TB) (all [][]byte) {
 	t.Helper()
-	files, _ := filepath.Glob(filepath.Join("testdata", "invites", "by-theme", "*.txtar"))
+	files, _ := filepath.Glob(filepath.Join("testdata", "invites", "*.txtar"))
 	for _, file := range files {
 		set, err := txtar.ParseFile(file)
 		if err != nil {

@@ -32,7 +32,8 @@ func goldenReader(t testing.TB) *Reader {
 	}
 	d, err := policy.NewDirectory([]*policy.Campaign{meter, survey, energy, other}, []*policy.CallerNumber{
 		caller("+31205550100", meter, energy), caller("+31205550101", meter, survey),
-		caller("+319001234567", meter), caller("+31205550199", other),
+		caller("+319001234567", meter), caller("+318001234", meter), caller("+31840001234", meter), caller("+3197012345678", meter),
+		caller("+31661234567", meter), caller("+31687654321", meter), caller("+31205550199", other),
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +91,7 @@ func TestGoldenInvites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, _ := filepath.Glob(filepath.Join("testdata", "invites", "by-theme", "*.txtar"))
+	files, _ := filepath.Glob(filepath.Join("testdata", "invites", "*.txtar"))
 	count := 0
 	for _, file := range files {
 		set, err := txtar.ParseFile(file)

@@ -171,18 +171,3 @@ func (v *View) Routes(f func(a Address) bool) {
 		})
 	}
 }
-
-// Has reports whether a comma-separated header field of a kind names a token,
-// such as an option tag in Require.
-func (v *View) Has(k Kind, tag string) bool {
-	found := false
-	for i := range v.Headers {
-		if v.Headers[i].Kind == k {
-			EachValue(v.Headers[i].Value, func(value []byte) bool {
-				found = found || EqualFold(value, tag)
-				return !found
-			})
-		}
-	}
-	return found
-}

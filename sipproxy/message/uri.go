@@ -85,13 +85,6 @@ func ParseURI(b []byte) (u URI, ok bool) {
 // Param finds a URI parameter.
 func (u *URI) Param(name string) (value []byte, found bool) { return Param(u.Params, name) }
 
-// HasParam reports whether one of the URI's parameters has a name, be it
-// written with %-codes.
-func (u *URI) HasParam(name string) bool {
-	_, found := Param(Unescape(u.Params), name)
-	return found
-}
-
 // Unescape decodes %-codes exactly once (RFC 3261 section 19.1.2). It returns
 // b itself when there are none.
 func Unescape(b []byte) []byte {

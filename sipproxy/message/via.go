@@ -238,27 +238,3 @@ func appendWithout(b, value []byte) []byte {
 	}
 	return b
 }
-
-// ResponseTarget is where a response that this Via now tops is sent, when the
-// Via was stamped by us (RFC 3261 section 18.2.2, RFC 3581 section 4).
-func (t *TopVia) ResponseTarget() (netip.AddrPort, bool) {
-	host := t.Host
-	if t.Received != nil {
-		host = bytes.TrimSuffix(bytes.TrimPrefix(t.Received, []byte("[")), []byte("]"))
-	}
-	addr, err := netip.ParseAddr(string(host))
-	if err != nil {
-		return netip.AddrPort{}, false
-	}
-	port := t.Port
-	if n, ok := number(t.RPort, 65535); ok && n > 0 {
-		port = uint16(n)
-	}
-	if port == 0 {
-		port = 5060
-		if EqualFold(t.Transport, "TLS") || EqualFold(t.Transport, "WSS") {
-			port = 5061
-		}
-	}
-	return netip.AddrPortFrom(addr.Unmap(), port), true
-}
