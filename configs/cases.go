@@ -155,7 +155,7 @@ func (d *decoder) oneCase(n *yaml.Node, w *caseFields, path string, form policy.
 			for _, r := range policy.Reasons() {
 				all = append(all, r.String())
 			}
-			d.fail(n, path+".expect.reason", "%q is no reason%s", w.Expect.Reason, suggestion(w.Expect.Reason, all))
+			d.fail(n, path+".expect.reason", "%q is no reason%s", w.Expect.Reason, policy.Suggest(w.Expect.Reason, all))
 		}
 	}
 	if w.Raw == "" && w.Call.To == "" && w.Call.RURI == "" {

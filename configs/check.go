@@ -27,7 +27,7 @@ func (d *decoder) check(c *Config) {
 		k := &c.Campaigns[i]
 		path := fmt.Sprintf("campaigns[%d]", i)
 		if k.Advertiser != "" && !slices.Contains(advertisers, k.Advertiser) {
-			at(path+".advertiser", "there is no advertiser %q%s", k.Advertiser, suggestion(k.Advertiser, advertisers))
+			at(path+".advertiser", "there is no advertiser %q%s", k.Advertiser, policy.Suggest(k.Advertiser, advertisers))
 		}
 		if k.Purpose == "commercial" && len(k.Products) == 0 {
 			at(path, "a commercial campaign needs products: a consent or relationship is compared with them")
@@ -75,14 +75,14 @@ func (d *decoder) checkPeer(c *Config, i int, campaigns []string, at, warn func(
 	}
 	for j, id := range p.Campaigns {
 		if id != "*" && !slices.Contains(campaigns, id) {
-			at(fmt.Sprintf("%s.campaigns[%d]", path, j), "there is no campaign %q%s", id, suggestion(id, campaigns))
+			at(fmt.Sprintf("%s.campaigns[%d]", path, j), "there is no campaign %q%s", id, policy.Suggest(id, campaigns))
 		}
 	}
 	for j, id := range p.Names {
 		switch {
 		case id == "*":
 		case !slices.Contains(campaigns, id):
-			at(fmt.Sprintf("%s.names[%d]", path, j), "there is no campaign %q%s", id, suggestion(id, campaigns))
+			at(fmt.Sprintf("%s.names[%d]", path, j), "there is no campaign %q%s", id, policy.Suggest(id, campaigns))
 		case !all && !slices.Contains(p.Campaigns, id):
 			at(fmt.Sprintf("%s.names[%d]", path, j), "the peer may name %q but not call for it", id)
 		}

@@ -134,7 +134,7 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path string) {
 		seen[key.Value] = true
 		j := slices.IndexFunc(fields, func(f reflect.StructField) bool { return f.Tag.Get("key") == key.Value })
 		if j < 0 {
-			d.fail(key, at, "no such key%s; allowed: %s", suggestion(key.Value, names(fields)), strings.Join(names(fields), ", "))
+			d.fail(key, at, "no such key%s; allowed: %s", policy.Suggest(key.Value, names(fields)), strings.Join(names(fields), ", "))
 			continue
 		}
 		if fields[j].Tag.Get("special") != "" {
@@ -239,7 +239,7 @@ func (d *decoder) checked(n *yaml.Node, s, path string, field *reflect.StructFie
 	}
 	if allowed := field.Tag.Get("oneof"); allowed != "" {
 		if list := strings.Split(allowed, ","); !slices.Contains(list, s) {
-			d.fail(n, path, "%q is not allowed%s; allowed: %s", s, suggestion(s, list), strings.Join(list, ", "))
+			d.fail(n, path, "%q is not allowed%s; allowed: %s", s, policy.Suggest(s, list), strings.Join(list, ", "))
 		}
 		return s
 	}

@@ -130,7 +130,7 @@ func (d *decoder) ruleMode(n *yaml.Node, path string, r *ruleSetting) {
 	}
 	m, ok := policy.ParseMode(text)
 	if !ok {
-		d.fail(n, path, "%q is no mode%s; allowed: off, shadow, enforce", n.Value, suggestion(n.Value, []string{"off", "shadow", "enforce"}))
+		d.fail(n, path, "%q is no mode%s; allowed: off, shadow, enforce", n.Value, policy.Suggest(n.Value, []string{"off", "shadow", "enforce"}))
 		return
 	}
 	r.mode, r.moded = m, true

@@ -134,7 +134,7 @@ func (r *factReader) object(dec *json.Decoder, prefix string) error {
 func (r *factReader) give(name string, v any) {
 	f := findFactField(name)
 	if f == nil {
-		r.fail(name, "no such field%s", suggest(name, FactFields()))
+		r.fail(name, "no such field%s", Suggest(name, FactFields()))
 		return
 	}
 	if slices.ContainsFunc(r.given, func(g givenField) bool { return g.field == f }) {

@@ -266,7 +266,7 @@ func (b *binder) unused(all []*Rule) []error {
 	}
 	complain := func(prefix string) {
 		if !b.used[prefix] {
-			fail(prefix, "no rule is called %q%s", prefix, suggest(prefix, names))
+			fail(prefix, "no rule is called %q%s", prefix, Suggest(prefix, names))
 		}
 	}
 	for prefix := range b.settings.Modes {
@@ -293,22 +293,4 @@ func (b *binder) unused(all []*Rule) []error {
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errs
-}
-
-// suggest names the known id that shares the longest beginning with s.
-func suggest(s string, known []string) string {
-	best, length := "", 2
-	for _, k := range known {
-		n := 0
-		for n < len(k) && n < len(s) && k[n] == s[n] {
-			n++
-		}
-		if n > length {
-			best, length = k, n
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
 }

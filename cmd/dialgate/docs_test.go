@@ -1,0 +1,172 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"dialgate/configs"
+	"dialgate/policy"
+	"dialgate/policy/nl"
+	"dialgate/sipproxy"
+)
+
+var update = flag.Bool("update", false, "rewrite the generated documents")
+
+// TestDocsAreFresh holds each generated document against what it is made of.
+func TestDocsAreFresh(t *testing.T) {
+	for name, want := range map[string]string{
+		"policy.md":   policyDoc(t),
+		"dialects.md": dialectsDoc(),
+		"config.md":   configs.Markdown(),
+	} {
+		path := filepath.Join("..", "..", "docs", name)
+		if *update {
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		got, err := os.ReadFile(path)
+		if err != nil || string(got) != want {
+			t.Errorf("docs/%s is stale (%v); run go test ./cmd/dialgate -run TestDocs -update", name, err)
+		}
+	}
+}
+
+func policyDoc(t *testing.T) string {
+	books, err := policy.NewBooks(policy.Settings{}, nl.Book())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("# The rules\n\nGenerated from the rules themselves. The base rules are judged for every call, the others by the book of the called number's country, on the local date of the call.\n" +
+		"Every rule is enforced unless the configuration says `shadow` or `off`. Strength: statute (breach is unlawful), code (self-regulation), supervisor (published stance), policy (our own safe default).\n" +
+		"Sources were read in stored copies; the text of the Code Telemarketing now in force was not read on hours, holidays and attempts.\n")
+	for _, r := range books.Rules() {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n*%s*\n\n", r.ID, r.English, r.Dutch)
+		fmt.Fprintf(&b, "- in force: %s\n- strength: %s\n- source: %s\n", inForce(r.Rule), r.Strength, r.Source)
+		if r.Needs != "" {
+			fmt.Fprintf(&b, "- evidence: %s\n", r.Needs)
+		}
+		if len(r.Reasons) > 0 {
+			var names []string
+			for _, reason := range r.Reasons {
+				names = append(names, "`"+reason.String()+"`")
+			}
+			fmt.Fprintf(&b, "- reasons: %s\n", strings.Join(names, ", "))
+		}
+		for _, p := range r.Params {
+			value := fmt.Sprint(p.Default)
+			if p.Switch {
+				value = fmt.Sprint(p.Default != 0)
+			}
+			fmt.Fprintf(&b, "- parameter `%s`: %s (default %s)\n", p.Name, p.Doc, value)
+		}
+	}
+	b.WriteString("\n# The reasons\n\n| reason | verdict | means |\n|---|---|---|\n")
+	for _, r := range policy.Reasons() {
+		verdict := "deny"
+		if r.Allows() {
+			verdict = "allow"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r, verdict, r.Text())
+	}
+	b.WriteString(cannotKnow)
+	return b.String()
+}
+
+const cannotKnow = `
+# What a proxy can't know
+
+- What is said in the call: identity, purpose, the offered objection, prices, age. It can only ask for an attested script.
+- That a service or research call stays free of offers: the purpose comes from the configuration, not from SIP.
+- That consent was truly free, informed and specific, or that whoever answers is the person who gave it.
+- That products are similar: it compares codes that a person assigned.
+- Who holds a number, beyond the data it was given.
+- That the number shown is answered when called back: only that somebody tested it on a date.
+- That the carrier and the networks behind it keep the number visible.
+- Calls that do not pass through it.
+- Silent and abandoned calls, recording and its notice, cooling-off periods.
+- Whether an AI voice agent is a system without human intervention.
+- Where a mobile phone is: the hours are those of the number's country.
+`
+
+func dialectsDoc() string {
+	var b strings.Builder
+	b.WriteString("# How a refusal is said\n\nGenerated from the table in `sipproxy/dialect.go`. `safe` survives real dialers: no answer on which a trunk fails over past us. `strict` is what the RFCs say.\n" +
+		"Every refusal carries `Warning: 399` with the decision's id. That another advertiser holds a consent or relationship is never told: these read `no-consent`.\n\n" +
+		"| reason | safe | strict |\n|---|---|---|\n")
+	cell := func(d sipproxy.Dialect, r policy.Reason) string {
+		a := sipproxy.AnswerTo(d, r)
+		var more []string
+		if a.Q850 != 0 {
+			more = append(more, fmt.Sprintf("Reason Q.850 %d", a.Q850))
+		}
+		if a.SIPCause != 0 {
+			more = append(more, fmt.Sprintf("Reason SIP %d", a.SIPCause))
+		}
+		if a.RetryAfter != 0 {
+			more = append(more, fmt.Sprintf("Retry-After %d", a.RetryAfter))
+		}
+		return fmt.Sprintf("%d %s; %s", a.Code, a.Phrase, strings.Join(more, ", "))
+	}
+	for _, r := range policy.Reasons() {
+		if !r.Allows() {
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r, strings.TrimSuffix(cell(sipproxy.Safe, r), "; "), strings.TrimSuffix(cell(sipproxy.Strict, r), "; "))
+		}
+	}
+	return b.String()
+}
+
+// TestEveryReasonIsAnsweredAndExplained: no reason may leave a dialer or a
+// reader without a word.
+func TestEveryReasonIsAnsweredAndExplained(t *testing.T) {
+	for _, r := range policy.Reasons() {
+		if r.Text() == "" || r.String() == "" {
+			t.Errorf("reason %d has no text", r)
+		}
+		if back, ok := policy.ParseReason(r.String()); !ok || back != r {
+			t.Errorf("%s is not found by its name", r)
+		}
+		if r.Allows() {
+			continue
+		}
+		if r.Step() == 0 {
+			t.Errorf("%s has no step", r)
+		}
+		for _, d := range []sipproxy.Dialect{sipproxy.Safe, sipproxy.Strict} {
+			a := sipproxy.AnswerTo(d, r)
+			if a.Code < 400 || a.Code > 699 || a.Phrase == "" || a.Text == "" {
+				t.Errorf("%s in %s: %+v", r, d, a)
+			}
+			if d == sipproxy.Safe && (a.Code >= 500 && a.Code < 600 || a.Code == 408) {
+				t.Errorf("%s in the safe dialect is %d, on which trunks go round us", r, a.Code)
+			}
+			if len(a.Text) > 64 {
+				t.Errorf("%s: the Reason text has more than 64 characters", r)
+			}
+		}
+	}
+}
+
+// TestEveryRuleIsDocumented: a rule has two sentences and a source.
+func TestEveryRuleIsDocumented(t *testing.T) {
+	books, err := policy.NewBooks(policy.Settings{}, nl.Book())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, r := range books.Rules() {
+		if seen[r.ID] {
+			t.Errorf("%s is there twice", r.ID)
+		}
+		seen[r.ID] = true
+		if r.English == "" || r.Dutch == "" || r.Source == "" {
+			t.Errorf("%s lacks a sentence or its source", r.ID)
+		}
+	}
+}
