@@ -2,7 +2,7 @@ package message
 
 import "testing"
 
-// dialerInvite is what a common open-source PBX sends, 850 octets with its offer.
+// dialerInvite is what a common open-source PBX sends, 862 octets with its offer.
 const dialerInvite = "INVITE sip:+31612345678@203.0.113.80 SIP/2.0\r\n" +
 	"Via: SIP/2.0/UDP 192.0.2.10:5060;rport;branch=z9hG4bKPj3f1c9a52-7c1e-4d0f-9a55-0d1c2b3a4f5e\r\n" +
 	"From: \"Windkracht\" <sip:+31205550100@192.0.2.10>;tag=8d7e6f5a-4b3c-4d2e-9f10-a1b2c3d4e5f6\r\n" +
@@ -14,6 +14,7 @@ const dialerInvite = "INVITE sip:+31612345678@203.0.113.80 SIP/2.0\r\n" +
 	"Supported: 100rel, timer, replaces, norefersub\r\n" +
 	"Session-Expires: 1800\r\n" +
 	"Min-SE: 90\r\n" +
+	"P-Asserted-Identity: \"Windkracht\" <sip:+31205550100@192.0.2.10>\r\n" +
 	"Max-Forwards: 70\r\n" +
 	"User-Agent: PBX\r\n" +
 	"Content-Type: application/sdp\r\n" +
