@@ -223,13 +223,27 @@ func secret(kind, name string) (string, error) {
 		}
 		return v, nil
 	case "file":
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return "", fmt.Errorf("the secret can't be read: %w", err)
-		}
-		return strings.TrimRight(string(b), "\r\n"), nil
+		return secretFile(name)
 	}
 	return "", fmt.Errorf("${%s:...} is unknown; allowed: ${env:NAME}, ${file:PATH}", kind)
+}
+
+const maxSecret = 64 << 10 // octets
+
+// secretFile reads a secret from a regular file of bounded size.
+func secretFile(name string) (string, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("the secret can't be read: %w", err)
+	case !info.Mode().IsRegular() || info.Size() > maxSecret:
+		return "", fmt.Errorf("the secret %s is no file of at most %d octets", name, maxSecret)
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("the secret can't be read: %w", err)
+	}
+	return strings.TrimRight(string(b), "\r\n"), nil
 }
 
 // checked holds a text against what its field allows.
