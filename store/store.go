@@ -40,7 +40,8 @@ type Store struct {
 
 	mu     sync.RWMutex
 	counts map[policy.Kind]int64
-	broken error // why the projection no longer follows
+	broken error  // why the projection no longer follows
+	missed uint64 // the first record that was not folded in for want of room; 0: none
 }
 
 // maxChanges bounds the facts between ledger and projection.
@@ -206,12 +207,9 @@ func (s *Store) follow() {
 				break more
 			}
 		}
-		err := s.state.apply(batch, batch[len(batch)-1].seq)
+		err := s.fold(batch)
 		s.mu.Lock()
-		if err != nil {
-			s.broken = err
-			s.o.Log.Error("the facts can't follow the ledger; calls are refused until the next start", "error", err)
-		} else {
+		if err == nil {
 			for i := range batch {
 				if f := batch[i].fact; f != nil {
 					s.counts[f.Kind]++
@@ -228,12 +226,49 @@ func (s *Store) follow() {
 	}
 }
 
+// fold applies a batch. Once one has failed no later one is applied: the
+// cursor would pass what is missing, and the next start would not look for it.
+func (s *Store) fold(batch []change) error {
+	s.mu.RLock()
+	err, missed := s.broken, s.missed
+	s.mu.RUnlock()
+	if err != nil {
+		return err
+	}
+	cursor := batch[len(batch)-1].seq
+	if missed != 0 {
+		cursor = min(cursor, missed-1)
+	}
+	if err := s.state.apply(batch, cursor); err != nil {
+		s.mu.Lock()
+		s.broken = err
+		s.mu.Unlock()
+		s.o.Log.Error("the facts can't follow the ledger; calls are refused until the next start", "error", err)
+		return err
+	}
+	return nil
+}
+
+// miss notes that a record could not be folded in: from now on the cursor stays
+// before it, so that the next start folds in it and all that followed.
+func (s *Store) miss(seq uint64) {
+	s.mu.Lock()
+	first := s.missed == 0
+	if first {
+		s.missed = seq
+	}
+	s.mu.Unlock()
+	if first {
+		s.o.Log.Warn("an earlier call could not be noted at once; the next start does it", "record", seq)
+	}
+}
+
 // Close writes what waits. Nothing may be added any more.
 func (s *Store) Close() error {
 	err := s.ledger.Close()
 	close(s.changes)
 	<-s.applied
-	if s.broken == nil {
+	if s.broken == nil && s.missed == 0 {
 		// Nothing is left to fold in, so the next start need not look.
 		err = errors.Join(err, s.state.setCursor(s.ledger.Durable()))
 	}
@@ -292,14 +327,14 @@ func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error)
 	results := make([]Result, len(facts))
 	failures := make(chan error, len(facts))
 	waiting := 0
-	batch := map[string]*policy.Fact{} // ids within this call
+	batch := map[factID]*policy.Fact{} // of this call
 	for i := range facts {
 		f := &facts[i]
 		results[i] = s.admit(f, batch)
 		if results[i].Err != nil || results[i].Known {
 			continue
 		}
-		batch[f.ID] = f
+		batch[factID{f.Number, f.ID}] = f
 		waiting++
 		s.ledger.Append(factRecord(f, s.o.Node), func(seq uint64, err error) {
 			if err != nil {
@@ -331,7 +366,7 @@ func wait(c <-chan error, n int) (err error) {
 }
 
 // admit decides what becomes of a fact before it is written.
-func (s *Store) admit(f *policy.Fact, batch map[string]*policy.Fact) Result {
+func (s *Store) admit(f *policy.Fact, batch map[factID]*policy.Fact) Result {
 	now := s.o.Now().UTC()
 	if f.RecordedAt.After(now) {
 		return Result{ID: f.ID, Err: errors.New("recorded_at lies in the future")}
@@ -357,9 +392,15 @@ func (s *Store) admit(f *policy.Fact, batch map[string]*policy.Fact) Result {
 	return Result{ID: f.ID}
 }
 
+// factID identifies a fact: ids are unique among the facts of a number.
+type factID struct {
+	number policy.Number
+	id     string
+}
+
 // find looks for a fact with the same id among those of its number.
-func (s *Store) find(f *policy.Fact, batch map[string]*policy.Fact) (*policy.Fact, error) {
-	if b := batch[f.ID]; b != nil {
+func (s *Store) find(f *policy.Fact, batch map[factID]*policy.Fact) (*policy.Fact, error) {
+	if b := batch[factID{f.Number, f.ID}]; b != nil {
 		return b, nil
 	}
 	var facts policy.Facts
@@ -395,9 +436,7 @@ func (s *Store) Append(r *policy.Record, done func(error)) {
 			select {
 			case s.changes <- *note:
 			default:
-				// The applier is behind; the record is in the ledger, and the
-				// next start folds it in.
-				s.o.Log.Warn("an earlier call could not be noted at once", "record", seq)
+				s.miss(seq)
 			}
 		}
 		done(err)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"text/tabwriter"
@@ -103,16 +104,33 @@ type demo struct {
 	dialer  *demoDialer
 	clock   atomic.Pointer[time.Time]
 
-	last struct { // the decision about the call under way: calls are made one by one
-		decision policy.Decision
-		took     time.Duration
-	}
+	mu   sync.Mutex // the proxy's readers tell of decisions
+	last judged     // about the call under way: calls are made one by one
+
 	wrong, allowed, refused int
 	took                    []time.Duration
 }
 
+// judged is a decision and how long it took.
+type judged struct {
+	decision policy.Decision
+	took     time.Duration
+}
+
 func (d *demo) observe(_ *policy.Attempt, decision *policy.Decision, took time.Duration) {
-	d.last.decision, d.last.took = *decision, took
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = judged{*decision, took}
+}
+
+// decided takes the decision about the call that has just been answered; it is
+// empty when the call was refused without being judged.
+func (d *demo) decided() judged {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	got := d.last
+	d.last = judged{}
+	return got
 }
 
 // play makes every call of the story, then further ones.
@@ -187,7 +205,7 @@ func (d *demo) one(c *configs.Case, i int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	got := d.last
+	got := d.decided()
 	d.took = append(d.took, got.took)
 	wrong := d.compare(c, &got.decision, answer)
 	to := c.Call.To
