@@ -69,7 +69,7 @@ func Open(o Options) (*Store, error) {
 	if err := s.openState(); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	go s.follow()
+	go s.follow(s.changes)
 	return s, nil
 }
 
@@ -190,15 +190,15 @@ func (s *Store) count() error {
 }
 
 // follow is the applier: the only writer of the projection.
-func (s *Store) follow() {
+func (s *Store) follow(changes <-chan change) {
 	defer close(s.applied)
 	var batch []change
-	for c := range s.changes {
+	for c := range changes {
 		batch = append(batch[:0], c)
 	more:
 		for len(batch) < changesPerTxn {
 			select {
-			case next, ok := <-s.changes:
+			case next, ok := <-changes:
 				if !ok {
 					break more
 				}
