@@ -153,7 +153,8 @@ func (s *Server) Ack() bool {
 }
 
 // Respond sends a response. A provisional response after a final one, and a
-// second final response, are not sent; a 2xx to an INVITE may follow another.
+// second final response, are not sent. A 2xx to an INVITE always is, also after
+// another final response: somebody has answered (RFC 3261 section 16.7 step 5).
 func (s *Server) Respond(status int, response []byte) {
 	l := s.layer
 	l.wheel.stop(&s.trying)
@@ -166,14 +167,10 @@ func (s *Server) Respond(status int, response []byte) {
 		}
 		s.state, s.last = proceeding, response
 	case s.invite && status < 300:
-		if s.state == completed || s.state == confirmed {
-			return
-		}
-		if s.state != accepted {
-			s.state = accepted
+		if s.state < completed {
+			s.state, s.last = accepted, nil
 			l.set(&s.end, 64*l.timers.T1) // L
 		}
-		s.last = nil
 	case s.state >= completed:
 		return
 	case s.invite:
