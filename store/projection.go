@@ -159,6 +159,23 @@ func read(txn *badger.Txn, n policy.Number, into *policy.Facts) error {
 	return item.Value(func(value []byte) error { return readValue(value, n, into) })
 }
 
+// size is how many octets are kept of a number.
+func (p *projection) size(n policy.Number) (size int64, err error) {
+	key := factKey(n)
+	err = p.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(key[:])
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+		size = item.ValueSize()
+		return nil
+	})
+	return size, err
+}
+
 func (p *projection) cursor() (seq uint64, err error) {
 	err = p.db.View(func(txn *badger.Txn) error {
 		item, err := txn.Get(cursorKey)
@@ -220,10 +237,20 @@ func (p *projection) apply(changes []change, cursor uint64) error {
 
 const changesPerTxn = 1000
 
+// applySome folds in as many of the changes as one transaction takes.
 func (p *projection) applySome(changes []change, cursor uint64) (n int, err error) {
-	n = min(len(changes), changesPerTxn)
+	for n = min(len(changes), changesPerTxn); ; n /= 2 {
+		err = p.applyFirst(n, changes, cursor)
+		if n == 1 || !errors.Is(err, badger.ErrTxnTooBig) {
+			return n, err
+		}
+	}
+}
+
+// applyFirst folds the first n changes in; the cursor goes with the last of all.
+func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 	byNumber := map[policy.Number]*policy.Facts{}
-	err = p.db.Update(func(txn *badger.Txn) error {
+	return p.db.Update(func(txn *badger.Txn) error {
 		var order []policy.Number
 		for i := range changes[:n] {
 			number := changes[i].number()
@@ -250,7 +277,6 @@ func (p *projection) applySome(changes []change, cursor uint64) (n int, err erro
 		}
 		return txn.Set(cursorKey, binary.BigEndian.AppendUint64(nil, cursor))
 	})
-	return n, err
 }
 
 // merge folds one change in. It is commutative and idempotent: facts are a set

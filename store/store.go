@@ -327,14 +327,14 @@ func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error)
 	results := make([]Result, len(facts))
 	failures := make(chan error, len(facts))
 	waiting := 0
-	batch := map[factID]*policy.Fact{} // of this call
+	batch := batch{facts: map[factID]*policy.Fact{}, octets: map[policy.Number]int64{}}
 	for i := range facts {
 		f := &facts[i]
-		results[i] = s.admit(f, batch)
+		results[i] = s.admit(f, &batch)
 		if results[i].Err != nil || results[i].Known {
 			continue
 		}
-		batch[factID{f.Number, f.ID}] = f
+		batch.facts[factID{f.Number, f.ID}] = f
 		waiting++
 		s.ledger.Append(factRecord(f, s.o.Node), func(seq uint64, err error) {
 			if err != nil {
@@ -366,7 +366,7 @@ func wait(c <-chan error, n int) (err error) {
 }
 
 // admit decides what becomes of a fact before it is written.
-func (s *Store) admit(f *policy.Fact, batch map[factID]*policy.Fact) Result {
+func (s *Store) admit(f *policy.Fact, batch *batch) Result {
 	now := s.o.Now().UTC()
 	if f.RecordedAt.After(now) {
 		return Result{ID: f.ID, Err: errors.New("recorded_at lies in the future")}
@@ -388,8 +388,43 @@ func (s *Store) admit(f *policy.Fact, batch map[factID]*policy.Fact) Result {
 		}
 		return Result{ID: f.ID, Known: true}
 	}
+	if err := s.room(f, batch); err != nil {
+		return Result{ID: f.ID, Err: err}
+	}
 	f.RecordedAt = now
 	return Result{ID: f.ID}
+}
+
+// A batch is what one call of Add has admitted.
+type batch struct {
+	facts  map[factID]*policy.Fact
+	octets map[policy.Number]int64
+}
+
+// What is kept of one number is read for every call to it, and must fit in one
+// transaction of Badger's and in its tree. Objections and withdrawals have room
+// of their own, so that nothing keeps them out.
+const (
+	maxOctets     = 512 << 10
+	maxProtective = 896 << 10
+)
+
+// room tells why there is no room for another fact of its number, nil if there is.
+func (s *Store) room(f *policy.Fact, batch *batch) error {
+	kept, err := s.state.size(f.Number)
+	if err != nil {
+		return err
+	}
+	size := int64(len(appendFact(nil, f)))
+	most := int64(maxOctets)
+	if f.Kind == policy.Objection || f.Kind == policy.Withdrawal {
+		most = maxProtective
+	}
+	if kept += batch.octets[f.Number]; kept+size > most {
+		return fmt.Errorf("%d octets are kept of the number already, and %d are the most: write shorter facts, or fewer", kept, most)
+	}
+	batch.octets[f.Number] += size
+	return nil
 }
 
 // factID identifies a fact: ids are unique among the facts of a number.
@@ -399,8 +434,8 @@ type factID struct {
 }
 
 // find looks for a fact with the same id among those of its number.
-func (s *Store) find(f *policy.Fact, batch map[factID]*policy.Fact) (*policy.Fact, error) {
-	if b := batch[factID{f.Number, f.ID}]; b != nil {
+func (s *Store) find(f *policy.Fact, batch *batch) (*policy.Fact, error) {
+	if b := batch.facts[factID{f.Number, f.ID}]; b != nil {
 		return b, nil
 	}
 	var facts policy.Facts

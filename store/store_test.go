@@ -101,6 +101,51 @@ func TestWhatAddRefuses(t *testing.T) {
 	}
 }
 
+// TestManyAndLargeFacts: what does not fit in one transaction goes in several,
+// and what would not fit in a number's value is refused, but no objection.
+func TestManyAndLargeFacts(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	large := func(id string, n policy.Number) policy.Fact {
+		f := objection(id, n, noon)
+		f.Kind, f.Advertiser, f.Products = policy.Consent, "windkracht", slices.Repeat([]string{strings.Repeat("x", 1000)}, 60)
+		return f
+	}
+	var facts []policy.Fact
+	for i := range 100 { // 6 MB in one call, a transaction takes 2.4
+		n, _ := policy.NumberOfKey(31_612_345_700 + uint64(i))
+		facts = append(facts, large(fmt.Sprint("c", i), n))
+	}
+	for i, r := range add(t, s, facts...) {
+		if r.Err != nil || len(idsOf(t, s, facts[i].Number)) != 1 {
+			t.Fatalf("%d: %v", i, r.Err)
+		}
+	}
+	refused := 0
+	for i := range 12 {
+		for _, r := range add(t, s, large(fmt.Sprint("a", i), alice), large(fmt.Sprint("b", i), alice)) {
+			if r.Err != nil {
+				refused++
+			}
+		}
+	}
+	if want := 24 - maxOctets/60_300; refused != want {
+		t.Errorf("%d of 24 large facts of one number were refused, want %d", refused, want)
+	}
+	if r := add(t, s, objection("o", alice, noon)); r[0].Err != nil {
+		t.Errorf("an objection found no room: %v", r[0].Err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	remove(t, filepath.Join(dir, "state"))
+	s = open(t, dir, nil)
+	defer s.Close()
+	if got, want := len(idsOf(t, s, alice)), 24-refused+1; got != want {
+		t.Errorf("%d facts after a rebuild, want %d", got, want)
+	}
+}
+
 // TestModel holds the store against a plain map of facts under random
 // additions and reopenings. Ids are unique among the facts of a number.
 func TestModel(t *testing.T) {
