@@ -32,6 +32,7 @@ type Store struct {
 	o      Options
 	ledger *ledger.Ledger
 	state  *projection
+	index  index
 
 	changes chan change
 	applied chan struct{} // closed when the applier has ended
@@ -60,6 +61,7 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	o.Ledger.Dir, o.Ledger.Log = filepath.Join(o.Dir, "ledger"), o.Log
+	o.Ledger.Key = filepath.Join(o.Dir, "ledger.key") // not beside the segments: who copies them does not get it
 	l, err := ledger.Open(o.Ledger)
 	if err != nil {
 		return nil, err
@@ -68,6 +70,9 @@ func Open(o Options) (*Store, error) {
 	s.records.New = func() any { return new([2][]byte) }
 	if err := s.openState(); err != nil {
 		return nil, errors.Join(err, l.Close())
+	}
+	if err := s.openIndex(); err != nil {
+		return nil, errors.Join(err, l.Close(), s.state.db.Close())
 	}
 	go s.follow(s.changes)
 	return s, nil
@@ -152,6 +157,9 @@ func (s *Store) catchUp() error {
 // changeOf is what a ledger record changes in the projection.
 func changeOf(r ledger.Record) (c change, err error) {
 	c.seq = r.Seq
+	if r.Erased {
+		return c, nil
+	}
 	switch r.Kind {
 	case kindFact:
 		f, err := factForm.ParseJSON(r.Payload)
@@ -265,6 +273,7 @@ func (s *Store) miss(seq uint64) {
 
 // Close writes what waits. Nothing may be added any more.
 func (s *Store) Close() error {
+	s.closeIndex()
 	err := s.ledger.Close()
 	close(s.changes)
 	<-s.applied

@@ -10,8 +10,12 @@ import (
 )
 
 type auditCmd struct {
-	Config string       `short:"c" help:"Configuration file; default: the embedded one." placeholder:"FILE"`
-	List   auditListCmd `cmd:"" help:"List decisions."`
+	Config string         `short:"c" help:"Configuration file; default: the embedded one." placeholder:"FILE"`
+	List   auditListCmd   `cmd:"" help:"List decisions."`
+	Export auditExportCmd `cmd:"" help:"Write the ledger of a period with its proofs."`
+	Prove  auditProveCmd  `cmd:"" help:"Make the proof pack of one number."`
+	Verify auditVerifyCmd `cmd:"" help:"Check a ledger, an export or a proof pack, anywhere."`
+	Key    auditKeyCmd    `cmd:"" help:"Print the node's public key."`
 }
 
 type auditListCmd struct {
@@ -52,8 +56,8 @@ func (c auditListCmd) filter() (func(*store.Decision) bool, error) {
 	var since time.Time
 	var err error
 	if c.Since != "" {
-		if since, err = time.Parse(time.RFC3339, c.Since); err != nil {
-			return nil, usageError("%q is no instant, such as 2026-07-01T09:00:00+02:00", c.Since)
+		if since, err = instant(c.Since); err != nil {
+			return nil, err
 		}
 	}
 	number := ""

@@ -30,6 +30,7 @@ type keeper interface {
 	History(n policy.Number) (policy.Facts, error)
 	Export(w io.Writer) error
 	Decisions(from uint64) iter.Seq2[store.Decision, error]
+	ledgerKeeper
 	Close() error
 }
 
@@ -72,6 +73,7 @@ func serveControl(dir string, k keeper) (*http.Server, error) {
 		}
 	})
 	mux.HandleFunc("GET /decisions", func(w http.ResponseWriter, r *http.Request) { controlDecisions(k, w, r) })
+	handleLedger(mux, k)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(sameUser{l}) }() // ends with Close
 	return server, nil

@@ -69,7 +69,7 @@ func (l *Ledger) All(from uint64) iter.Seq2[Record, error] {
 // After walks the records on disk that follow one whose place is known.
 func (l *Ledger) After(p Place) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		for r, err := range walk(l.o.Dir, p, l.Durable(), nil) {
+		for r, err := range l.From(p) {
 			if err == nil && r.Seq == p.Seq {
 				continue
 			}
@@ -78,6 +78,11 @@ func (l *Ledger) After(p Place) iter.Seq2[Record, error] {
 			}
 		}
 	}
+}
+
+// From walks the records on disk from one whose place is known.
+func (l *Ledger) From(p Place) iter.Seq2[Record, error] {
+	return walk(l.o.Dir, p, l.Durable(), nil)
 }
 
 // Read reads one record whose place is known.
