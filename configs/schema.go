@@ -131,7 +131,8 @@ type Emergency struct {
 
 // Store is where everything is kept.
 type Store struct {
-	Path string `key:"path" default:"dialgate-data" doc:"Directory of the ledger, the facts and the control socket."`
+	Path       string `key:"path" default:"dialgate-data" doc:"Directory of the ledger, the facts and the control socket."`
+	ErasureKey string `key:"erasure_key" doc:"File of the key by which erased numbers are recognised; the first erasure makes it, and from then on the store does not open without it. Keep a copy apart from the store's backups. Default: the store's path with -erasure.key behind it."`
 }
 
 // Ledger is how decisions are recorded.

@@ -23,6 +23,7 @@ import (
 //
 //	I number8 seq8   the record's offset in its segment
 //	O id16           sequence number and offset of a decision's outcome
+//	E seq8           the same of an erasure's record
 //	Mindex           sequence number and offset of the last record indexed
 type index struct {
 	mu    sync.Mutex // one at a time brings it up to the ledger
@@ -52,6 +53,8 @@ func outcomeKey(id string) ([]byte, bool) {
 	raw, err := hex.DecodeString(strings.ReplaceAll(id, "-", ""))
 	return append([]byte{'O'}, raw...), err == nil && len(raw) == len(policy.RulingID{})
 }
+
+func erasureRow(seq uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'E'}, seq) }
 
 func appendPlace(b []byte, p ledger.Place) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, p.Seq), uint64(p.Offset))
@@ -174,6 +177,9 @@ func indexRow(r *ledger.Record) (*badger.Entry, error) {
 	if r.Erased {
 		return nil, nil
 	}
+	if r.Kind == ledger.KindErasure {
+		return badger.NewEntry(erasureRow(r.Seq), appendPlace(nil, r.Place)), nil
+	}
 	if r.Kind == kindOutcome {
 		var o Outcome
 		if err := json.Unmarshal(r.Public, &o); err != nil {
@@ -255,6 +261,11 @@ func (s *Store) outcomePlace(id string) (p ledger.Place, err error) {
 	if !ok {
 		return p, nil
 	}
+	return s.placeAt(key)
+}
+
+// placeAt reads one place from the index, zero when it is not there.
+func (s *Store) placeAt(key []byte) (p ledger.Place, err error) {
 	err = s.state.db.View(func(txn *badger.Txn) error {
 		item, err := txn.Get(key)
 		if errors.Is(err, badger.ErrKeyNotFound) {
@@ -268,7 +279,10 @@ func (s *Store) outcomePlace(id string) (p ledger.Place, err error) {
 			return err
 		})
 	})
-	return p, err
+	if err != nil {
+		return p, fmt.Errorf("store: the index: %w", err)
+	}
+	return p, nil
 }
 
 // recordsOf calls f with the records about a number and the outcomes of its
@@ -293,7 +307,7 @@ func (s *Store) recordsOf(n policy.Number, f func(*ledger.Record) error) error {
 		}
 		o, err := s.outcomePlace(d.ID)
 		if err != nil {
-			return fmt.Errorf("store: the index: %w", err)
+			return err
 		}
 		if o.Seq != 0 {
 			places = append(places, o)

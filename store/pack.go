@@ -2,9 +2,11 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"dialgate/policy"
@@ -107,8 +109,35 @@ func (s *Store) Prove(n policy.Number, knownAt time.Time) (*Pack, error) {
 	if err != nil {
 		return nil, err
 	}
+	if b := s.block(n); b != nil {
+		if err := p.addErasures(s, b, head); err != nil {
+			return nil, err
+		}
+	}
 	p.View, err = p.view()
 	return p, err
+}
+
+// addErasures adds the records of a number's erasures. The index is up to date.
+func (p *Pack) addErasures(s *Store, b *Block, head ledger.Checkpoint) error {
+	for _, seq := range b.Records {
+		place, err := s.placeAt(erasureRow(seq))
+		if err != nil {
+			return err
+		}
+		r, err := s.ledger.Read(place)
+		if err != nil {
+			return err
+		}
+		if p.KnownAt != nil && r.Time.After(*p.KnownAt) {
+			continue
+		}
+		if err := p.add(s, &r, head); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(p.Records, func(a, b PackRecord) int { return cmp.Compare(a.Seq, b.Seq) })
+	return nil
 }
 
 func (p *Pack) add(s *Store, r *ledger.Record, head ledger.Checkpoint) error {

@@ -204,11 +204,12 @@ func (p *projection) setCursor(seq uint64) error {
 
 // A change is one ledger record that concerns a number.
 type change struct {
-	seq  uint64
-	fact *policy.Fact        // a fact, or
-	call *policy.EarlierCall // a call that went out
-	to   policy.Number       // of call
-	done func(error)
+	seq   uint64
+	fact  *policy.Fact        // a fact, or
+	call  *policy.EarlierCall // a call that went out, or
+	erase *erasure            // nothing that came before is known any more
+	to    policy.Number       // of call and erase
+	done  func(error)
 }
 
 func (c *change) number() policy.Number {
@@ -268,8 +269,21 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 		for _, number := range order {
 			key := factKey(number)
 			facts := byNumber[number]
-			if err := txn.Set(key[:], appendValue(nil, facts.All, facts.Calls)); err != nil {
+			var err error
+			if len(facts.All)+len(facts.Calls) > 0 {
+				err = txn.Set(key[:], appendValue(nil, facts.All, facts.Calls))
+			} else {
+				err = txn.Delete(key[:]) // it was erased
+			}
+			if err != nil {
 				return fmt.Errorf("store: %w", err)
+			}
+		}
+		for i := range changes[:n] {
+			if e := changes[i].erase; e != nil {
+				if err := e.write(txn); err != nil {
+					return fmt.Errorf("store: %w", err)
+				}
 			}
 		}
 		if n < len(changes) {
@@ -283,6 +297,10 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 // by id, kept in an order of their own, and of two with one id the one that
 // came first in the ledger stays.
 func merge(into *policy.Facts, c *change) {
+	if c.erase != nil {
+		*into = policy.Facts{}
+		return
+	}
 	if c.call != nil {
 		mergeCall(into, c.call)
 		return

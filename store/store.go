@@ -23,8 +23,11 @@ type Options struct {
 	Dir    string
 	Node   string // who writes, for the record
 	Ledger ledger.Options
-	Now    func() time.Time // when a fact is learnt; nil: the system's clock
-	Log    *slog.Logger
+	// ErasureKey is the file of the key that erased numbers are recognised by;
+	// "": beside Dir, with the ending "-erasure.key". The first erasure makes it.
+	ErasureKey string
+	Now        func() time.Time // when a fact is learnt; nil: the system's clock
+	Log        *slog.Logger
 }
 
 // A Store is open in one process. It is safe for use by many goroutines.
@@ -33,6 +36,7 @@ type Store struct {
 	ledger *ledger.Ledger
 	state  *projection
 	index  index
+	blocks blocks
 
 	changes chan change
 	applied chan struct{} // closed when the applier has ended
@@ -69,6 +73,9 @@ func Open(o Options) (*Store, error) {
 	s := &Store{o: o, ledger: l, changes: make(chan change, maxChanges), applied: make(chan struct{})}
 	s.records.New = func() any { return new([2][]byte) }
 	if err := s.openState(); err != nil {
+		if s.state != nil {
+			err = errors.Join(err, s.state.db.Close())
+		}
 		return nil, errors.Join(err, l.Close())
 	}
 	if err := s.openIndex(); err != nil {
@@ -85,9 +92,8 @@ func (s *Store) openState() error {
 	state, err := openProjection(dir, s.o.Log)
 	if err == nil {
 		s.state = state
-		err = s.catchUp()
-		if err == nil {
-			return nil
+		if err = s.catchUp(); err == nil {
+			return s.finishErasure()
 		}
 	}
 	var rebuild *errRebuild
@@ -112,6 +118,9 @@ func (s *Store) openState() error {
 
 // catchUp folds in what the ledger holds beyond the cursor, and counts.
 func (s *Store) catchUp() error {
+	if err := s.loadBlocks(); err != nil {
+		return err
+	}
 	cursor, err := s.state.cursor()
 	if err != nil {
 		return &errRebuild{err.Error()}
@@ -134,6 +143,12 @@ func (s *Store) catchUp() error {
 	for r, err := range s.ledger.All(cursor + 1) {
 		if err != nil {
 			return err
+		}
+		if r.Kind == ledger.KindErasure {
+			if err := errors.Join(flush(r.Seq-1), s.foldErasure(&r)); err != nil {
+				return err
+			}
+			continue
 		}
 		c, err := changeOf(r)
 		if err != nil {
@@ -293,7 +308,14 @@ func (s *Store) Facts(n policy.Number, into *policy.Facts) error {
 	if err != nil {
 		return err
 	}
-	return s.state.facts(n, into)
+	if err := s.state.facts(n, into); err != nil {
+		return err
+	}
+	if b := s.block(n); b != nil && len(b.Kept) > 0 {
+		into.All = append(into.All, b.facts(n)...)
+		into.Sort()
+	}
+	return nil
 }
 
 // Ready tells why calls can't be judged or recorded at the moment, nil when
@@ -386,6 +408,11 @@ func (s *Store) admit(f *policy.Fact, batch *batch) Result {
 			return Result{Err: fmt.Errorf("store: no random number for an id: %w", err)}
 		}
 		f.ID = id.String()
+	}
+	if b := s.block(f.Number); b != nil {
+		if known, err := b.refuse(f); known || err != nil {
+			return Result{ID: f.ID, Known: known, Err: err}
+		}
 	}
 	known, err := s.find(f, batch)
 	if err != nil {

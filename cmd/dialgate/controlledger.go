@@ -20,6 +20,7 @@ type ledgerKeeper interface {
 	PublicKey() (ledger.Key, error)
 	Prove(n policy.Number, knownAt time.Time) (*store.Pack, error)
 	ExportLedger(from, to time.Time, w io.Writer) error
+	Erase(n policy.Number, ground string) (store.Erased, error)
 }
 
 // handleLedger answers on the control socket what is about evidence.
@@ -47,6 +48,7 @@ func handleLedger(mux *http.ServeMux, k ledgerKeeper) {
 			panic(http.ErrAbortHandler) // the client sees a stream that was cut
 		}
 	})
+	mux.HandleFunc("POST /erasures", func(w http.ResponseWriter, r *http.Request) { controlErase(k, w, r) })
 	mux.HandleFunc("POST /ledger/proofs", func(w http.ResponseWriter, r *http.Request) {
 		var ask proofRequest
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&ask); err != nil {
@@ -65,6 +67,30 @@ func handleLedger(mux *http.ServeMux, k ledgerKeeper) {
 		}
 		_ = json.NewEncoder(w).Encode(p) // the client has gone
 	})
+}
+
+type eraseRequest struct {
+	Number string `json:"number"`
+	Ground string `json:"ground"`
+}
+
+func controlErase(k ledgerKeeper, w http.ResponseWriter, r *http.Request) {
+	var ask eraseRequest
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 8192)).Decode(&ask); err != nil {
+		http.Error(w, oneLine(err), http.StatusBadRequest)
+		return
+	}
+	n, err := policy.ParseNumber(ask.Number)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	e, err := k.Erase(n, ask.Ground)
+	if err != nil {
+		http.Error(w, oneLine(err), http.StatusInternalServerError)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(e) // the client has gone
 }
 
 type proofRequest struct {
@@ -114,4 +140,21 @@ func (r *remote) ExportLedger(from, to time.Time, w io.Writer) error {
 	defer res.Body.Close()
 	_, err = io.Copy(w, res.Body)
 	return err
+}
+
+// Erase has the node erase a number.
+func (r *remote) Erase(n policy.Number, ground string) (e store.Erased, err error) {
+	body, err := json.Marshal(eraseRequest{n.E164(), ground})
+	if err != nil {
+		return e, err
+	}
+	res, err := r.do(context.Background(), "POST", "/erasures", strings.NewReader(string(body)))
+	if err != nil {
+		return e, err
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(&e); err != nil {
+		return e, fmt.Errorf("the running node's answer can't be read: %w", err)
+	}
+	return e, nil
 }

@@ -27,11 +27,12 @@ type factsCmd struct {
 	Add    factsAddCmd    `cmd:"" help:"Add one fact."`
 	List   factsListCmd   `cmd:"" help:"Show what is known of a number."`
 	Export factsExportCmd `cmd:"" help:"Write all facts as JSON Lines."`
+	Erase  factsEraseCmd  `cmd:"" help:"Erase a number and keep its block."`
 }
 
 // storeOptions are those of the configuration.
 func storeOptions(cfg *configs.Config) store.Options {
-	return store.Options{Dir: cfg.Store.Path, Node: cfg.Node, Ledger: ledger.Options{
+	return store.Options{Dir: cfg.Store.Path, Node: cfg.Node, ErasureKey: cfg.Store.ErasureKey, Ledger: ledger.Options{
 		SegmentSize: int64(cfg.Ledger.SegmentSize), Memory: cfg.Ledger.Mode == "memory", Linger: cfg.Ledger.Linger,
 	}}
 }

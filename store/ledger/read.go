@@ -101,7 +101,7 @@ func (l *Ledger) Read(p Place) (Record, error) {
 // was zeroed must be named by an erasure before the walk's end, or be one of begun.
 func walk(dir string, from Place, last uint64, begun map[uint64]bool) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		if from.Seq > last {
+		if max(from.Seq, 1) > last {
 			return
 		}
 		names, err := segments(dir)
