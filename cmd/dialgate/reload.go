@@ -37,7 +37,9 @@ func (n *node) reload() (reloaded, error) {
 	began, before := time.Now(), n.current.Load()
 	w, err := n.reread()
 	if err == nil {
-		err = n.proxy.Use(n.proxyConfig(w))
+		if err = n.proxy.Use(n.proxyConfig(w)); err != nil {
+			err = usageError("%v", err)
+		}
 	}
 	if err != nil {
 		n.metrics.reload(nil)
