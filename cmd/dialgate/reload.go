@@ -55,7 +55,7 @@ func (n *node) reload() (reloaded, error) {
 	r.Changed, _ = before.cfg.Changes(w.cfg)
 	_, r.Restart = n.world.cfg.Changes(w.cfg)
 	n.o.log.Info("the configuration was reloaded", "config", r.Config, "before", r.Before, "cases", r.Cases,
-		"changed", strings.Join(r.Changed, ","), "ms", time.Since(began).Milliseconds())
+		"changed", strings.Join(r.Changed, ","), "us", time.Since(began).Microseconds())
 	for _, warning := range r.Warnings {
 		n.o.log.Warn(warning)
 	}
