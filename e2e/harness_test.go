@@ -87,14 +87,13 @@ func freePort(t *testing.T) int {
 
 // A node is a running `dialgate serve`.
 type node struct {
-	t             *testing.T
-	dir           string
-	sip, api      int
-	carrier       int
-	cmd           *exec.Cmd
-	log           *bytes.Buffer
-	mu            sync.Mutex
-	config, ended string
+	t        *testing.T
+	dir      string
+	sip, api int
+	carrier  int
+	cmd      *exec.Cmd
+	log      *bytes.Buffer
+	config   string
 }
 
 const configText = `
