@@ -129,6 +129,13 @@ func TestReloadsWhileCallsAreJudged(t *testing.T) {
 	if got := len(n.metrics.names); got != maxCampaigns {
 		t.Errorf("%d campaigns are label values, want %d", got, maxCampaigns)
 	}
+
+	// A node on the embedded configuration has nothing to read again.
+	before := n.current.Load()
+	n.o.config = ""
+	if _, err := n.reload(); err == nil || !strings.Contains(err.Error(), "start it with -c FILE") || n.current.Load() != before {
+		t.Errorf("a reload without a file: %v", err)
+	}
 }
 
 // refusals makes calls one by one and returns the final answer to each.
