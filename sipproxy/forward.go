@@ -14,7 +14,7 @@ import (
 // untrusted peer asserts, and the host of a Request-URI that names us.
 func (e *exchange) forward(v *message.View) {
 	p := e.p
-	to, l := p.carrier(e.listener)
+	to, l := p.carrier(e.config, e.listener)
 	if l == nil {
 		e.unreachable(500)
 		return
@@ -31,9 +31,9 @@ func (e *exchange) forward(v *message.View) {
 
 // carrier is where the next call goes: the first target of the carrier with
 // the lowest priority that we have a listener for.
-func (p *Proxy) carrier(from *Listener) (netip.AddrPort, *Listener) {
-	for i := range p.o.Carriers {
-		for _, t := range p.o.Carriers[i].Targets {
+func (p *Proxy) carrier(c *inForce, from *Listener) (netip.AddrPort, *Listener) {
+	for i := range c.Carriers {
+		for _, t := range c.Carriers[i].Targets {
 			if l := p.listenerFor(from, t.Addr()); l != nil {
 				return t, l
 			}

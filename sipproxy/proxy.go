@@ -1,7 +1,6 @@
 package sipproxy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,12 +8,10 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"dialgate/policy"
 	"dialgate/sipproxy/message"
 	"dialgate/sipproxy/transaction"
 	"dialgate/sipproxy/transport"
@@ -25,11 +22,12 @@ type Proxy struct {
 	o       Options
 	layer   *transaction.Layer
 	tokens  *tokens
-	sources []source // dialers before carriers, the longest prefix first
-	targets map[netip.AddrPort]*source
 	ours    map[netip.AddrPort]bool
 	metrics *metrics
 	seed    maphash.Seed
+
+	config atomic.Pointer[inForce]
+	using  sync.Mutex // one configuration at a time follows another
 
 	draining  atomic.Bool
 	open      map[uint64]bool // INVITEs without a final response, against merged requests
@@ -41,71 +39,32 @@ type Proxy struct {
 	wg     sync.WaitGroup
 }
 
-// A source is who may send from an address.
-type source struct {
-	prefix  netip.Prefix
-	peer    *peer    // a dialer, or
-	carrier *Carrier // a carrier
-}
-
-// A peer is a dialer with what its limits count, under the layer's lock.
-type peer struct {
-	Peer
-	rate    bucket
-	inSetup int
-}
-
 // New makes a Proxy of its options; Serve starts it.
 func New(o Options) (*Proxy, error) {
 	switch {
 	case len(o.Listeners) == 0:
 		return nil, errors.New("the proxy has no listener: add one under listen.udp")
-	case len(o.Carriers) == 0:
-		return nil, errors.New("the proxy has no carrier: add one under carriers")
 	case len(o.Key) < minKey:
 		return nil, fmt.Errorf("the key for call tokens has %d octets, at least %d are needed", len(o.Key), minKey)
 	}
 	if o.MaxTransactions == 0 {
 		o.MaxTransactions = defaultTransactions
 	}
-	if o.EmergencyRate == 0 {
-		o.EmergencyRate = defaultEmergencyRate
-	}
 	if o.Timers == (transaction.Timers{}) {
 		o.Timers = transaction.DefaultTimers()
 	}
-	if o.Outcome == nil {
-		o.Outcome = func(policy.Outcome) {}
-	}
 	p := &Proxy{
-		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, targets: map[netip.AddrPort]*source{}, open: map[uint64]bool{},
-		emergency: newBucket(o.EmergencyRate), closed: make(chan struct{}), seed: maphash.MakeSeed(),
-		resume: resumer{wake: make(chan struct{}, 1)},
+		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]bool{},
+		closed: make(chan struct{}), seed: maphash.MakeSeed(), resume: resumer{wake: make(chan struct{}, 1)},
 	}
+	if err := p.Use(o.Config); err != nil {
+		return nil, err
+	}
+	p.o.Config = Config{} // from here on, only the one in force counts
 	p.layer = transaction.New(o.Timers, o.MaxTransactions, p.sendFailed)
 	for _, l := range o.Listeners {
 		p.ours[l.Advertised], p.ours[l.Conn.LocalAddr()] = true, true
 	}
-	slices.SortStableFunc(p.o.Carriers, func(a, b Carrier) int { return cmp.Compare(a.Priority, b.Priority) })
-	for i := range p.o.Peers {
-		of := &peer{Peer: p.o.Peers[i], rate: newBucket(p.o.Peers[i].CallsPerSecond)}
-		for _, prefix := range of.Sources {
-			p.sources = append(p.sources, source{prefix: prefix, peer: of})
-		}
-	}
-	for i := range p.o.Carriers {
-		c := &p.o.Carriers[i]
-		for _, t := range c.Targets {
-			p.sources = append(p.sources, source{prefix: netip.PrefixFrom(t.Addr(), t.Addr().BitLen()), carrier: c})
-			p.targets[t] = &source{carrier: c}
-		}
-		for _, prefix := range c.Sources {
-			p.sources = append(p.sources, source{prefix: prefix, carrier: c})
-		}
-	}
-	slices.SortStableFunc(p.sources, func(a, b source) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.prefix.Bits(), a.prefix.Bits()))
-	})
 	p.metrics = newMetrics(o.Metrics, p)
 	return p, nil
 }
@@ -191,11 +150,12 @@ func (p *Proxy) locked(f func()) {
 // receive works off one datagram. Whatever goes wrong in it, the next one is
 // read: a panic is counted, and its call refused in the dialect.
 func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) {
+	c := p.config.Load()
 	defer func() {
 		if r := recover(); r != nil {
 			p.metrics.panics.Inc()
 			p.o.Log.Error("a message could not be worked off; this is a fault in dialgate", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			p.refusePanic(l, d, v)
+			p.refusePanic(c, l, d, v)
 		}
 	}()
 	if message.IsKeepAlive(d.Payload) {
@@ -203,12 +163,12 @@ func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) {
 	}
 	err := v.Parse(d.Payload)
 	if err != nil {
-		p.malformed(l, d, v, err)
+		p.malformed(c, l, d, v, err)
 		return
 	}
 	if v.IsRequest() {
 		p.metrics.request(v.Method, in)
-		p.request(l, d.Remote, v)
+		p.request(c, l, d.Remote, v)
 		return
 	}
 	p.metrics.response(v.Status, in)
@@ -226,29 +186,6 @@ func (p *Proxy) response(v *message.View) {
 		}
 		c.Receive(v)
 	})
-}
-
-// origin is who sends from an address, nil for strangers. A carrier's own
-// address and port is the carrier, also on a host that dialers send from;
-// otherwise a dialer's network goes before a carrier's address, so that a
-// dialer beside its carrier is judged.
-func (p *Proxy) origin(a netip.AddrPort) *source {
-	if s := p.targets[a]; s != nil {
-		return s
-	}
-	for i := range p.sources {
-		if p.sources[i].prefix.Contains(a.Addr()) {
-			return &p.sources[i]
-		}
-	}
-	return nil
-}
-
-func rank(s source) int {
-	if s.peer != nil {
-		return 0
-	}
-	return 1
 }
 
 // isOurs reports whether a URI is one of our own addresses.

@@ -260,7 +260,7 @@ func (s *Store) Erase(n policy.Number, ground string) (Erased, error) {
 	if err != nil {
 		return e, err
 	}
-	if err := s.state.vanish(); err != nil {
+	if err := s.state.vanish(s.ledger.Durable()); err != nil {
 		return e, fmt.Errorf("the number is erased, but is not gone from the projection's files yet; that is done at the next start: %w", err)
 	}
 	e.GoneMS, e.KeyFile = time.Since(start).Milliseconds(), s.o.erasureKeyPath()
@@ -347,14 +347,14 @@ func (s *Store) forget(n policy.Number, places []ledger.Place, h numberHash, b *
 	if err := <-done; err != nil {
 		return err
 	}
-	return s.state.forgetPlaces(n, places)
+	return s.state.forgetPlaces(n, places, b.Records[len(b.Records)-1])
 }
 
-// forgetPlaces deletes a number's rows in the index.
-func (p *projection) forgetPlaces(n policy.Number, places []ledger.Place) error {
+// forgetPlaces deletes a number's rows in the index, as of an erasure's record.
+func (p *projection) forgetPlaces(n policy.Number, places []ledger.Place, erasure uint64) error {
 	for len(places) > 0 {
 		some := places[:min(len(places), changesPerTxn)]
-		err := p.db.Update(func(txn *badger.Txn) error {
+		err := p.update(erasure, func(txn *badger.Txn) error {
 			for _, place := range some {
 				if err := txn.Delete(indexKey(n, place.Seq)); err != nil {
 					return err
@@ -413,7 +413,7 @@ func (s *Store) foldErasure(r *ledger.Record) error {
 		return err
 	}
 	if c.to.IsZero() {
-		return s.state.db.Update(func(txn *badger.Txn) error { return txn.Set(c.erase.key, c.erase.value) })
+		return s.state.update(r.Seq, func(txn *badger.Txn) error { return txn.Set(c.erase.key, c.erase.value) })
 	}
 	named, err := ledger.ParseErasure(r.Public)
 	if err != nil {
@@ -423,7 +423,7 @@ func (s *Store) foldErasure(r *ledger.Record) error {
 	for i, seq := range named.Erases {
 		places[i].Seq = seq
 	}
-	return errors.Join(s.state.apply([]change{c}, r.Seq), s.state.forgetPlaces(c.to, places))
+	return errors.Join(s.state.apply([]change{c}, r.Seq), s.state.forgetPlaces(c.to, places, r.Seq))
 }
 
 // numberOfHash finds the number in the projection that has a hash, zero if none has.

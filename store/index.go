@@ -128,7 +128,7 @@ func (s *Store) catchUpIndex(pause time.Duration) error {
 	at := i.at
 	flush := func() error {
 		rows = append(rows, badger.NewEntry(indexCursor, appendPlace(nil, at)))
-		err := s.state.db.Update(func(txn *badger.Txn) error {
+		err := s.state.update(at.Seq, func(txn *badger.Txn) error {
 			for _, row := range rows {
 				if err := txn.SetEntry(row); err != nil {
 					return err

@@ -16,13 +16,13 @@ import (
 // the database once (seen: about 10 s for 10 million numbers).
 const vanishBound = 30 * time.Second
 
-// vanish makes what was deleted before gone from the files on disk. Badger
+// vanish makes what was deleted up to a version gone from the files on disk. Badger
 // keeps it in its write-ahead log until the memory table is full, and in its
 // tables until they are compacted. So the memory table is filled and the tree
 // flattened, while lookups go on: Badger's own DropPrefix would stop them.
-func (p *projection) vanish() error {
+func (p *projection) vanish(version uint64) error {
 	for range 8 {
-		if err := p.turnOver(); err != nil {
+		if err := p.turnOver(version); err != nil {
 			return err
 		}
 		// Badger flattens only what lies on more than one level, or on a full
@@ -34,7 +34,7 @@ func (p *projection) vanish() error {
 	if err := p.db.Flatten(1); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	return p.db.Update(func(txn *badger.Txn) error {
+	return p.update(version, func(txn *badger.Txn) error {
 		for i := range fillers {
 			if err := txn.Delete(fillerKey(i)); err != nil {
 				return err
@@ -52,14 +52,14 @@ const (
 func fillerKey(i int) []byte { return fmt.Appendf(nil, "Mfiller%02d", i) }
 
 // turnOver fills the memory table and waits until its log is gone.
-func (p *projection) turnOver() error {
+func (p *projection) turnOver(version uint64) error {
 	logs, err := filepath.Glob(filepath.Join(p.dir, "*.mem"))
 	if err != nil {
 		return err
 	}
 	filler := make([]byte, fillerSize)
 	for i := range fillers {
-		if err := p.db.Update(func(txn *badger.Txn) error { return txn.Set(fillerKey(i), filler) }); err != nil {
+		if err := p.update(version, func(txn *badger.Txn) error { return txn.Set(fillerKey(i), filler) }); err != nil {
 			return fmt.Errorf("store: %w", err)
 		}
 		// Badger makes the next table, and syncs its directory, under the lock
@@ -125,5 +125,5 @@ func (s *Store) finishErasure() error {
 		return err
 	}
 	s.o.Log.Warn("an erasure was interrupted; what it left in the projection's files is taken out now")
-	return s.state.vanish()
+	return s.state.vanish(s.ledger.Durable())
 }
