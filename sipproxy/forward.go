@@ -112,6 +112,9 @@ func (e *exchange) relay(v *message.View) {
 		return
 	case v.Status < 200 && e.rang.IsZero() && invite:
 		e.rang = time.Now()
+	case v.Status >= 300 && e.objected && !e.cancelled:
+		e.refuseObjected()
+		return
 	case v.Status == 503:
 		// A proxy does not pass a 503 on (RFC 3261 section 16.7 step 6): the
 		// next hop's overload is not ours.
@@ -140,6 +143,8 @@ func (e *exchange) failed(why transaction.End) {
 	case e.server.Final():
 	case !e.isInvite():
 		e.server.Drop()
+	case e.objected && !e.cancelled:
+		e.refuseObjected()
 	case e.cancelled:
 		e.respond(487, phrases[487], nil)
 		e.finish(487, policy.EndedByDialer)

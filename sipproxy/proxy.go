@@ -30,7 +30,7 @@ type Proxy struct {
 	using  sync.Mutex // one configuration at a time follows another
 
 	draining  atomic.Bool
-	open      map[uint64]bool // INVITEs without a final response, against merged requests
+	open      map[uint64]*exchange // INVITEs without a final response, against merged requests
 	emergency bucket
 	scratch   message.View // for building responses, under the layer's lock
 
@@ -54,7 +54,7 @@ func New(o Options) (*Proxy, error) {
 		o.Timers = transaction.DefaultTimers()
 	}
 	p := &Proxy{
-		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]bool{},
+		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]*exchange{},
 		closed: make(chan struct{}), seed: maphash.MakeSeed(), resume: resumer{wake: make(chan struct{}, 1)},
 	}
 	if err := p.Use(o.Config); err != nil {

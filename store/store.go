@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,11 +33,12 @@ type Options struct {
 
 // A Store is open in one process. It is safe for use by many goroutines.
 type Store struct {
-	o      Options
-	ledger *ledger.Ledger
-	state  *projection
-	index  index
-	blocks blocks
+	o           Options
+	ledger      *ledger.Ledger
+	state       *projection
+	index       index
+	blocks      blocks
+	onObjection atomic.Pointer[func(...policy.Number)]
 
 	changes chan change
 	applied chan struct{} // closed when the applier has ended
@@ -356,6 +358,7 @@ func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error)
 	s.adding.Lock()
 	defer s.adding.Unlock()
 	results := make([]Result, len(facts))
+	defer func() { s.tellObjected(facts, results) }()
 	failures := make(chan error, len(facts))
 	waiting := 0
 	batch := batch{facts: map[factID]*policy.Fact{}, octets: map[policy.Number]int64{}}

@@ -87,6 +87,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 	if n.proxy, err = sipproxy.New(po); err != nil {
 		return n, err
 	}
+	n.store.OnObjection(n.proxy.Objected)
 	if err = n.serveHTTP(o.log); err != nil {
 		return n, err
 	}
@@ -170,7 +171,7 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config) {
 		o.Inbound[policy.MustNumber(in.Number)] = addrPort(in.Target)
 	}
 	g := n.newGate(w)
-	o.Reader, o.Judge, o.Outcome = w.reader, g.Judge, g.Outcome
+	o.Reader, o.Judge, o.Outcome, o.Objected = w.reader, g.Judge, g.Outcome, g.Objected
 	o.AnswerStrangers, o.EmergencyRate = cfg.SIP.AnswerStrangers, cfg.Emergency.CallsPerSecond
 	return o
 }
