@@ -140,6 +140,7 @@ type Store struct {
 type Ledger struct {
 	Mode        string        `key:"mode" oneof:"durable,memory" default:"durable" doc:"durable: a call goes on when its record is on disk. memory: it does not wait."`
 	SegmentSize Size          `key:"segment_size" default:"64MiB" doc:"Size of the ledger's files."`
+	KeepDays    int           `key:"keep_days" min:"0" doc:"Files of which all records are older than so many days are removed; what is known of numbers is carried over, records of calls go. 0: everything is kept."`
 	Linger      time.Duration `key:"linger" default:"2ms" doc:"How long a record may wait for others under load."`
 }
 

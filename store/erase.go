@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -293,6 +294,7 @@ func (s *Store) erase(n policy.Number, ground string) (e Erased, err error) {
 			e.Facts++
 		case kindDecision:
 			e.Calls++
+		case kindKnown: // copies of the facts
 		default:
 			return nil // an outcome says nothing of the number
 		}
@@ -333,7 +335,10 @@ func (s *Store) erase(n policy.Number, ground string) (e Erased, err error) {
 }
 
 // An erasure is a change that takes away all that is known of a number.
-type erasure struct{ key, value []byte }
+type erasure struct {
+	key, value []byte
+	carried    bool // an old one, whose record is written anew
+}
 
 // forget takes a number out of the projection and the index, by the applier,
 // since whatever it folds in before and after must not come back.
@@ -343,7 +348,7 @@ func (s *Store) forget(n policy.Number, places []ledger.Place, h numberHash, b *
 		return err
 	}
 	done := make(chan error, 1)
-	s.changes <- change{seq: b.Records[len(b.Records)-1], to: n, erase: &erasure{blockKey(h), value}, done: func(err error) { done <- err }}
+	s.changes <- change{seq: b.Records[len(b.Records)-1], to: n, erase: &erasure{key: blockKey(h), value: value}, done: func(err error) { done <- err }}
 	if err := <-done; err != nil {
 		return err
 	}
@@ -376,7 +381,32 @@ func (e *erasure) write(txn *badger.Txn) error {
 	if err := txn.Set(e.key, e.value); err != nil {
 		return err
 	}
+	if e.carried {
+		return nil
+	}
 	return txn.Set(erasingKey, nil)
+}
+
+// carryBlock writes the record of a block anew, since the old one goes.
+func (s *Store) carryBlock(h numberHash, b *Block) error {
+	payload, err := json.Marshal(b)
+	if err != nil {
+		return err
+	}
+	seq, err := s.ledger.Erase(nil, b.At, b.Ground, payload)
+	if err != nil {
+		return err
+	}
+	next := *b
+	next.Records = append(slices.Clone(b.Records), seq)
+	value, err := json.Marshal(&next)
+	if err != nil {
+		return err
+	}
+	s.setBlock(h, &next)
+	done := make(chan error, 1)
+	s.changes <- change{seq: seq, erase: &erasure{key: blockKey(h), value: value, carried: true}, done: func(err error) { done <- err }}
+	return <-done
 }
 
 // foldErasure brings an erasure of the ledger into a projection that was not
@@ -408,16 +438,18 @@ func (s *Store) foldErasure(r *ledger.Record) error {
 		return err
 	}
 	s.setBlock(h, &b)
-	c := change{seq: r.Seq, erase: &erasure{blockKey(h), value}}
+	c := change{seq: r.Seq, erase: &erasure{key: blockKey(h), value: value}}
 	if c.to, err = s.state.numberOfHash(key, h); err != nil {
 		return err
-	}
-	if c.to.IsZero() {
-		return s.state.update(r.Seq, func(txn *badger.Txn) error { return txn.Set(c.erase.key, c.erase.value) })
 	}
 	named, err := ledger.ParseErasure(r.Public)
 	if err != nil {
 		return err
+	}
+	if c.to.IsZero() || len(named.Erases) == 0 {
+		// Nothing is left of it; or the record was written anew, and what is
+		// known of the number came after its erasure.
+		return s.state.update(r.Seq, func(txn *badger.Txn) error { return txn.Set(c.erase.key, c.erase.value) })
 	}
 	places := make([]ledger.Place, len(named.Erases))
 	for i, seq := range named.Erases {

@@ -204,6 +204,10 @@ func numberOf(r *ledger.Record) (n policy.Number, err error) {
 		Number string `json:"number"` // of a fact
 		To     string `json:"to"`     // of a decision
 	}
+	if r.Kind == kindKnown && !r.Erased {
+		known, err := readKnown(r)
+		return known.Number, err
+	}
 	if r.Kind != kindFact && r.Kind != kindDecision || r.Erased {
 		return n, nil
 	}
@@ -222,37 +226,48 @@ func (s *Store) placesOf(n policy.Number) (places []ledger.Place, err error) {
 	if err := s.catchUpIndex(0); err != nil {
 		return nil, err
 	}
+	err = s.state.eachPlace(n, func(_ []byte, p ledger.Place) error {
+		places = append(places, p)
+		return nil
+	})
+	return places, err
+}
+
+// eachPlace calls f with the rows of a number in the index.
+func (p *projection) eachPlace(n policy.Number, f func(key []byte, place ledger.Place) error) error {
 	prefix := indexPrefix(n)
-	err = s.state.db.View(func(txn *badger.Txn) error {
+	err := p.db.View(func(txn *badger.Txn) error {
 		o := badger.DefaultIteratorOptions
 		o.Prefix = prefix
 		it := txn.NewIterator(o)
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
-			key := it.Item().Key()
+			key := it.Item().KeyCopy(nil)
 			if len(key) != len(prefix)+8 {
 				return errValue
 			}
-			p := ledger.Place{Seq: binary.BigEndian.Uint64(key[len(prefix):])}
+			place := ledger.Place{Seq: binary.BigEndian.Uint64(key[len(prefix):])}
 			err := it.Item().Value(func(v []byte) error {
 				offset, size := binary.Uvarint(v)
 				if size != len(v) {
 					return errValue
 				}
-				p.Offset = int64(offset)
+				place.Offset = int64(offset)
 				return nil
 			})
+			if err == nil {
+				err = f(key, place)
+			}
 			if err != nil {
 				return err
 			}
-			places = append(places, p)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("store: the index: %w", err)
+		return fmt.Errorf("store: the index: %w", err)
 	}
-	return places, nil
+	return nil
 }
 
 // outcomePlace is where a decision's outcome lies, zero when there is none yet.

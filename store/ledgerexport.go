@@ -85,13 +85,28 @@ func (s *Store) ExportLedger(from, to time.Time, w io.Writer) error {
 
 // shows is a record for readers: what stands in its public part and its payload.
 func shows(r *ledger.Record) (json.RawMessage, error) {
+	private := json.RawMessage(r.Payload)
+	if r.Kind == kindKnown && !r.Erased {
+		known, err := readKnown(r)
+		if err != nil {
+			return nil, err
+		}
+		private = []byte{'['}
+		for i := range known.All {
+			if i > 0 {
+				private = append(private, ',')
+			}
+			private = known.All[i].AppendJSON(private)
+		}
+		private = append(private, ']')
+	}
 	out := struct {
 		Time    time.Time       `json:"time"`
 		Kind    string          `json:"kind"`
 		Public  json.RawMessage `json:"public"`
 		Private json.RawMessage `json:"private,omitempty"`
 		Erased  bool            `json:"erased,omitempty"`
-	}{r.Time, kindName(r.Kind), r.Public, r.Payload, r.Erased}
+	}{r.Time, kindName(r.Kind), r.Public, private, r.Erased}
 	return json.Marshal(out)
 }
 
@@ -103,6 +118,8 @@ func kindName(k ledger.Kind) string {
 		return "decision"
 	case kindOutcome:
 		return "outcome"
+	case kindKnown:
+		return "known"
 	case ledger.KindErasure:
 		return "erasure"
 	case ledger.KindRetention:

@@ -52,6 +52,8 @@ type View struct {
 	Other         []FactView    `json:"other"`
 	Calls         []CallView    `json:"calls"`
 	Erasures      []ErasureView `json:"erasures,omitempty"`
+
+	seen map[string]bool // ids of the facts that are in it
 }
 
 // A FactView is one fact and the record that holds it.
@@ -121,6 +123,9 @@ func (s *Store) Prove(n policy.Number, knownAt time.Time) (*Pack, error) {
 // addErasures adds the records of a number's erasures. The index is up to date.
 func (p *Pack) addErasures(s *Store, b *Block, head ledger.Checkpoint) error {
 	for _, seq := range b.Records {
+		if seq < s.ledger.First() {
+			continue // removed by retention, and written anew
+		}
 		place, err := s.placeAt(erasureRow(seq))
 		if err != nil {
 			return err
@@ -214,6 +219,17 @@ func (p *Pack) viewRecord(v *View, r *ledger.Record, calls map[string]int) error
 	if n, err := numberOf(r); err != nil || n.E164() != p.Number {
 		return fmt.Errorf("record %d is not about %s", r.Seq, p.Number)
 	}
+	if r.Kind == kindKnown {
+		known, err := readKnown(r)
+		if err != nil {
+			return err
+		}
+		for i := range known.All {
+			f := &known.All[i]
+			v.addFact(f, FactView{r.Seq, f.RecordedAt, f.AppendJSON(nil)})
+		}
+		return nil
+	}
 	if r.Kind == kindDecision {
 		d, err := readDecision(*r)
 		if err != nil {
@@ -227,6 +243,20 @@ func (p *Pack) viewRecord(v *View, r *ledger.Record, calls map[string]int) error
 	if err != nil {
 		return fmt.Errorf("record %d holds no fact: %w", r.Seq, err)
 	}
+	v.addFact(&f, FactView{r.Seq, r.Time, bytes.Clone(r.Payload)})
+	return nil
+}
+
+// addFact adds a fact, unless an earlier record holds it: what was carried over
+// when old records were removed may stand in two.
+func (v *View) addFact(f *policy.Fact, shown FactView) {
+	if v.seen == nil {
+		v.seen = map[string]bool{}
+	}
+	if v.seen[f.ID] {
+		return
+	}
+	v.seen[f.ID] = true
 	list := &v.Other
 	switch f.Kind {
 	case policy.Consent:
@@ -238,8 +268,7 @@ func (p *Pack) viewRecord(v *View, r *ledger.Record, calls map[string]int) error
 	case policy.Relationship:
 		list = &v.Relationships
 	}
-	*list = append(*list, FactView{r.Seq, r.Time, bytes.Clone(r.Payload)})
-	return nil
+	*list = append(*list, shown)
 }
 
 // Basis is the ids of the facts that the deciding rule rested on.

@@ -261,8 +261,9 @@ type change struct {
 	seq   uint64
 	fact  *policy.Fact        // a fact, or
 	call  *policy.EarlierCall // a call that went out, or
-	erase *erasure            // nothing that came before is known any more
-	to    policy.Number       // of call and erase
+	erase *erasure            // nothing that came before is known any more, or
+	known *policy.Facts       // what was carried over from removed records
+	to    policy.Number       // of call, erase and known
 	done  func(error)
 }
 
@@ -353,6 +354,10 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 func merge(into *policy.Facts, c *change) {
 	if c.erase != nil {
 		*into = policy.Facts{}
+		return
+	}
+	if c.known != nil {
+		mergeKnown(into, c.known)
 		return
 	}
 	if c.call != nil {

@@ -27,8 +27,11 @@ type Options struct {
 	// ErasureKey is the file of the key that erased numbers are recognised by;
 	// "": beside Dir, with the ending "-erasure.key". The first erasure makes it.
 	ErasureKey string
-	Now        func() time.Time // when a fact is learnt; nil: the system's clock
-	Log        *slog.Logger
+	// Keep is how long records of calls are kept at least; whole files of the
+	// ledger that are older go. 0: for ever.
+	Keep time.Duration
+	Now  func() time.Time // when a fact is learnt; nil: the system's clock
+	Log  *slog.Logger
 }
 
 // A Store is open in one process. It is safe for use by many goroutines.
@@ -40,10 +43,12 @@ type Store struct {
 	blocks      blocks
 	onObjection atomic.Pointer[func(...policy.Number)]
 
-	changes chan change
-	applied chan struct{} // closed when the applier has ended
-	adding  sync.Mutex    // one batch of facts at a time looks what is known and appends
-	records sync.Pool     // *[2][]byte: memory for decisions
+	changes   chan change
+	applied   chan struct{} // closed when the applier has ended
+	retention retention
+	retaining sync.Mutex // one retention at a time
+	adding    sync.Mutex // one batch of facts at a time looks what is known and appends
+	records   sync.Pool  // *[2][]byte: memory for decisions
 
 	mu     sync.RWMutex
 	counts map[policy.Kind]int64
@@ -84,6 +89,7 @@ func Open(o Options) (*Store, error) {
 		return nil, errors.Join(err, l.Close(), s.state.db.Close())
 	}
 	go s.follow(s.changes)
+	s.openRetention()
 	return s, nil
 }
 
@@ -156,7 +162,7 @@ func (s *Store) catchUp() error {
 		if err != nil {
 			return err
 		}
-		if c.fact == nil && c.call == nil {
+		if c.fact == nil && c.call == nil && c.known == nil {
 			continue
 		}
 		if changes = append(changes, c); len(changes) == changesPerTxn {
@@ -178,6 +184,12 @@ func changeOf(r ledger.Record) (c change, err error) {
 		return c, nil
 	}
 	switch r.Kind {
+	case kindKnown:
+		known, err := readKnown(&r)
+		if err != nil {
+			return c, err
+		}
+		c.to, c.known = known.Number, &known
 	case kindFact:
 		f, err := factForm.ParseJSON(r.Payload)
 		if err != nil {
@@ -290,6 +302,7 @@ func (s *Store) miss(seq uint64) {
 
 // Close writes what waits. Nothing may be added any more.
 func (s *Store) Close() error {
+	s.closeRetention()
 	s.closeIndex()
 	err := s.ledger.Close()
 	close(s.changes)

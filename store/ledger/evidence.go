@@ -233,16 +233,36 @@ func (l *Ledger) Checkpoint() Checkpoint {
 
 // Seal writes what waits and signs a checkpoint that covers it.
 func (l *Ledger) Seal() (Checkpoint, error) {
-	answer := make(chan error, 1)
-	select {
-	case l.asked <- answer:
-	case <-l.done:
-		return Checkpoint{}, ErrClosed
-	}
-	if err := <-answer; err != nil {
+	if err := l.ask(request{}); err != nil {
 		return Checkpoint{}, err
 	}
 	return l.Checkpoint(), nil
+}
+
+// A request to the committer: a checkpoint at once, and perhaps the hashes synced.
+type request struct {
+	settle bool
+	done   chan error
+}
+
+func (l *Ledger) ask(r request) error {
+	r.done = make(chan error, 1)
+	select {
+	case l.asked <- r:
+		return <-r.done
+	case <-l.done:
+		return ErrClosed
+	}
+}
+
+func (l *Ledger) answer(r request) error {
+	if err := l.sign(); err != nil || !r.settle {
+		return err
+	}
+	if err := l.evidence.tree.settle(); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	return nil
 }
 
 // PublicKey is the key that the ledger's checkpoints are verified with. Give

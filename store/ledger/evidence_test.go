@@ -356,3 +356,75 @@ func TestAZeroPayloadThatNoErasureNamesIsDamage(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestRemove: the oldest segments go, and what is left is proved as before.
+func TestRemove(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, Options{Dir: dir, SegmentSize: 1 << 12})
+	fill(t, l, 90)
+	before := sealed(t, l)
+	all := places(t, l)
+	if _, err := l.Erase(all[1:2], time.Unix(1000, 0), "asked", nil); err != nil {
+		t.Fatal(err)
+	}
+	if last, err := l.Oldest(time.Unix(1, 0)); err != nil || last != 0 {
+		t.Fatalf("the oldest segment ends with %d, %v", last, err)
+	}
+	removed := uint64(0)
+	for range 2 {
+		last, err := l.Oldest(time.Unix(91, 0))
+		if err != nil || last <= removed {
+			t.Fatalf("the oldest segment ends with %d, %v", last, err)
+		}
+		if err := l.Remove(last, time.Unix(2000, 0), "older than a year"); err != nil {
+			t.Fatal(err)
+		}
+		removed = last
+	}
+	look := func(l *Ledger) {
+		t.Helper()
+		if l.First() != removed+1 {
+			t.Fatalf("the first record is %d", l.First())
+		}
+		if _, err := l.Read(all[0]); err == nil || !strings.Contains(err.Error(), "removed by retention") {
+			t.Errorf("a removed record: %v", err)
+		}
+		head := sealed(t, l)
+		for r, err := range l.All(1) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p, err := l.Prove(r.Seq, head); err != nil || p.Check(head, r.Seq, r.Leaf()) != nil {
+				t.Fatalf("record %d: %v", r.Seq, err)
+			}
+		}
+		p, err := l.ProveConsistency(before, head)
+		if err != nil || p.CheckConsistency(before, head) != nil {
+			t.Fatalf("the history is another: %v", err)
+		}
+		r, err := Verify(dir, l.PublicKey())
+		if err != nil || len(r.Findings) > 0 || r.Removed != removed {
+			t.Fatalf("%+v, %v", r, err)
+		}
+	}
+	look(l)
+	fill(t, l, int(l.Durable())+5)
+	l.Close()
+	l = open(t, Options{Dir: dir, SegmentSize: 1 << 12})
+	look(l)
+	l.Close()
+
+	// A segment that somebody took away is not one that was removed.
+	names, _ := segments(dir)
+	away := t.TempDir()
+	writeDir(t, away, readDir(t, dir))
+	os.Remove(filepath.Join(away, names[0]))
+	if r, err := Verify(away); err != nil || len(r.Findings) == 0 || !strings.Contains(r.Findings[0].Text, "no record says that they were removed") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	// Without the hashes nothing that is left can be proved.
+	os.Remove(filepath.Join(dir, hashesFile))
+	if _, err := Open(Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "removed by retention") {
+		t.Errorf("without hashes: %v", err)
+	}
+}

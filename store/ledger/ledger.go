@@ -51,7 +51,7 @@ type Ledger struct {
 	durable uint64 // the last sequence number on disk, under mu
 
 	first   uint64          // the first record of the first segment at Open, 0: none
-	asked   chan chan error // for a checkpoint at once
+	asked   chan request    // for a checkpoint at once
 	erasing sync.Mutex      // one erasure at a time
 	begun   map[uint64]bool // records of an erasure that Open has finished
 
@@ -101,7 +101,7 @@ func Open(o Options) (*Ledger, error) {
 	}
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // never fails
-	l := &Ledger{o: o, lock: lock, wake: make(chan struct{}, 1), asked: make(chan chan error), done: make(chan struct{}), salts: mathrand.NewChaCha8(seed)}
+	l := &Ledger{o: o, lock: lock, wake: make(chan struct{}, 1), asked: make(chan request), done: make(chan struct{}), salts: mathrand.NewChaCha8(seed)}
 	l.evidence.due = time.NewTimer(checkpointEvery)
 	l.evidence.armed = true
 	interrupted, err := l.finishErasure()
@@ -249,7 +249,7 @@ func (l *Ledger) commit() {
 	var buf []byte
 	var frames []frame
 	for {
-		var asked chan error
+		var asked request
 		select {
 		case <-l.wake:
 		case asked = <-l.asked:
@@ -264,7 +264,7 @@ func (l *Ledger) commit() {
 		l.mu.Lock()
 		closing := l.closed
 		l.mu.Unlock()
-		if wait > 0 && !closing && asked == nil {
+		if wait > 0 && !closing && asked.done == nil {
 			time.Sleep(wait)
 		}
 		l.mu.Lock()
@@ -277,8 +277,8 @@ func (l *Ledger) commit() {
 			l.synced = time.Now()
 		}
 		clear(frames)
-		if asked != nil {
-			asked <- l.sign()
+		if asked.done != nil {
+			asked.done <- l.answer(asked)
 		}
 		if closing {
 			l.mu.Lock()

@@ -91,7 +91,9 @@ func (l *Ledger) Read(p Place) (Record, error) {
 		return Record{}, fmt.Errorf("ledger: there is no record %d yet", p.Seq)
 	}
 	for r, err := range walk(l.o.Dir, p, p.Seq, nil) {
-		return r, err
+		if err != nil || r.Seq == p.Seq {
+			return r, err
+		}
 	}
 	return Record{}, fmt.Errorf("ledger: record %d is not there any more: its segment was removed by retention", p.Seq)
 }
@@ -111,6 +113,9 @@ func walk(dir string, from Place, last uint64, begun map[uint64]bool) iter.Seq2[
 		}
 		zeroed := erasures{begun: begun}
 		w := walker{dir: dir, last: last}
+		if len(names) > 0 && firstOf(names[0]) > last {
+			return // all of it was removed
+		}
 		for i, name := range names {
 			if i+1 < len(names) && firstOf(names[i+1]) <= from.Seq {
 				continue
@@ -120,7 +125,7 @@ func walk(dir string, from Place, last uint64, begun map[uint64]bool) iter.Seq2[
 				return
 			}
 			offset := int64(0)
-			if w.next == 0 {
+			if w.next == 0 && firstOf(name) <= from.Seq {
 				offset = from.Offset
 			}
 			err := w.segment(name, offset, from.Seq, func(r Record) bool {

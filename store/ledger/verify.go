@@ -49,15 +49,16 @@ const maxFindings = 100
 // A verifier goes through a copy of a ledger's directory. It trusts nothing in
 // it but what the key has signed.
 type verifier struct {
-	dir    string
-	report Report
-	heads  *checkpointReader
-	head   Checkpoint // the next one to hold the tree against
-	more   bool
-	tree   stack
-	hashes *hashChecker
-	zeroed erasures
-	since  uint64 // the tree fitted what was signed up to here
+	dir      string
+	report   Report
+	heads    *checkpointReader
+	head     Checkpoint // the next one to hold the tree against
+	more     bool
+	tree     stack
+	hashes   *hashChecker
+	zeroed   erasures
+	retained uint64 // up to here, a record says, was removed
+	since    uint64 // the tree fitted what was signed up to here
 }
 
 // Verify checks a copy of a ledger's directory with nothing but the public key:
@@ -201,6 +202,13 @@ func (v *verifier) record(r *Record, place string) {
 	} else if sha256.Sum256(r.Salted()) != r.Commitment {
 		v.find(r.Seq, place, "the payload of record %d is not what the record commits to", r.Seq)
 	}
+	if r.Kind == KindRetention {
+		removed, err := parseRetention(r.Public)
+		if err != nil {
+			v.find(r.Seq, place, "%v", err)
+		}
+		v.retained = max(v.retained, removed.Last)
+	}
 	if err := v.zeroed.see(r); err != nil {
 		v.find(r.Seq, place, "%v", err)
 	}
@@ -268,6 +276,9 @@ func (v *verifier) end() {
 	v.report.Last = v.tree.size
 	if seq, _ := v.zeroed.unnamed(); seq != 0 {
 		v.find(seq, "", "the payload of record %d was erased, and no erasure names it", seq)
+	}
+	if v.report.Removed > v.retained && len(v.report.Findings) == 0 {
+		v.find(1, "", "the records 1 to %d are missing, and no record says that they were removed", v.report.Removed)
 	}
 	if v.more && len(v.report.Findings) == 0 {
 		v.find(v.tree.size+1, "", "%d records were signed at %s, and only %d are there: the end was cut off", v.head.Size, v.head.Time.Format("2006-01-02 15:04:05Z07:00"), v.tree.size)
