@@ -113,7 +113,7 @@ func TestAnErasedNumberIsNowhere(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				r, err := ledger.Verify(filepath.Join(dir, "ledger"), s.ledger.PublicKey())
+				r, err := ledger.Verify(filepath.Join(dir, "ledger"), nil, s.ledger.PublicKey())
 				if err != nil || len(r.Findings) != 0 || r.Erased != 4 {
 					t.Errorf("the ledger does not verify: %+v, %v", r, err)
 				}

@@ -360,3 +360,9 @@ func (p *Pack) verify(keys []ledger.Key) (head ledger.Checkpoint, err error) {
 
 // PublicKey is the key that the ledger's checkpoints are verified with.
 func (s *Store) PublicKey() (ledger.Key, error) { return s.ledger.PublicKey(), nil }
+
+// Checkpoint signs and returns a checkpoint of all that is recorded.
+func (s *Store) Checkpoint() ([]byte, error) {
+	head, err := s.ledger.Seal()
+	return head.Note, err
+}

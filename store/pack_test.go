@@ -218,7 +218,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := ledger.Verify(filepath.Join(golden, "ledger"), key); err != nil || len(r.Findings) != 0 || r.Last != 11 {
+	if r, err := ledger.Verify(filepath.Join(golden, "ledger"), nil, key); err != nil || len(r.Findings) != 0 || r.Last != 11 {
 		t.Errorf("the ledger: %+v, %v", r, err)
 	}
 	for _, name := range []string{"pack.json", "pack.html"} {

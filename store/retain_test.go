@@ -79,7 +79,7 @@ func TestRetentionKeepsWhatIsKnown(t *testing.T) {
 				t.Error("the erasure is not in the pack")
 			}
 		}
-		r, err := ledger.Verify(filepath.Join(dir, "ledger"), s.ledger.PublicKey())
+		r, err := ledger.Verify(filepath.Join(dir, "ledger"), nil, s.ledger.PublicKey())
 		if err != nil || len(r.Findings) > 0 || r.Removed != removed {
 			t.Errorf("%+v, %v", r, err)
 		}

@@ -10,12 +10,13 @@ import (
 )
 
 type auditCmd struct {
-	Config string         `short:"c" help:"Configuration file; default: the embedded one." placeholder:"FILE"`
-	List   auditListCmd   `cmd:"" help:"List decisions."`
-	Export auditExportCmd `cmd:"" help:"Write the ledger of a period with its proofs."`
-	Prove  auditProveCmd  `cmd:"" help:"Make the proof pack of one number."`
-	Verify auditVerifyCmd `cmd:"" help:"Check a ledger, an export or a proof pack, anywhere."`
-	Key    auditKeyCmd    `cmd:"" help:"Print the node's public key."`
+	Config     string             `short:"c" help:"Configuration file; default: the embedded one." placeholder:"FILE"`
+	List       auditListCmd       `cmd:"" help:"List decisions."`
+	Export     auditExportCmd     `cmd:"" help:"Write the ledger of a period with its proofs."`
+	Prove      auditProveCmd      `cmd:"" help:"Make the proof pack of one number."`
+	Verify     auditVerifyCmd     `cmd:"" help:"Check a ledger, an export or a proof pack, anywhere."`
+	Key        auditKeyCmd        `cmd:"" help:"Print the node's public key."`
+	Checkpoint auditCheckpointCmd `cmd:"" help:"Print the signed checkpoint of all records, to be kept elsewhere."`
 }
 
 type auditListCmd struct {

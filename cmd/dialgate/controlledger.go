@@ -18,6 +18,7 @@ import (
 // ledgerKeeper is the part of a keeper that is about evidence.
 type ledgerKeeper interface {
 	PublicKey() (ledger.Key, error)
+	Checkpoint() ([]byte, error)
 	Prove(n policy.Number, knownAt time.Time) (*store.Pack, error)
 	ExportLedger(from, to time.Time, w io.Writer) error
 	Erase(n policy.Number, ground string) (store.Erased, error)
@@ -32,6 +33,14 @@ func handleLedger(mux *http.ServeMux, k ledgerKeeper) {
 			return
 		}
 		fmt.Fprintln(w, key)
+	})
+	mux.HandleFunc("GET /ledger/checkpoint", func(w http.ResponseWriter, _ *http.Request) {
+		signed, err := k.Checkpoint()
+		if err != nil {
+			http.Error(w, oneLine(err), http.StatusInternalServerError)
+			return
+		}
+		_, _ = w.Write(signed) // the client has gone
 	})
 	mux.HandleFunc("GET /ledger/export", func(w http.ResponseWriter, r *http.Request) {
 		from, err := time.Parse(time.RFC3339Nano, r.URL.Query().Get("from"))
@@ -100,16 +109,24 @@ type proofRequest struct {
 
 // PublicKey asks the node for its key.
 func (r *remote) PublicKey() (ledger.Key, error) {
-	res, err := r.do(context.Background(), "GET", "/ledger/key", nil)
-	if err != nil {
-		return ledger.Key{}, err
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(res.Body, 4096))
+	text, err := r.small("/ledger/key")
 	if err != nil {
 		return ledger.Key{}, err
 	}
 	return ledger.ParseKey(string(text))
+}
+
+// Checkpoint asks the node for a checkpoint of all records.
+func (r *remote) Checkpoint() ([]byte, error) { return r.small("/ledger/checkpoint") }
+
+// small reads a short answer.
+func (r *remote) small(path string) ([]byte, error) {
+	res, err := r.do(context.Background(), "GET", path, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	return io.ReadAll(io.LimitReader(res.Body, 8192))
 }
 
 // Prove asks the node for the proof pack of a number.

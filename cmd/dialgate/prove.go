@@ -30,6 +30,24 @@ func (auditKeyCmd) Run(s streams, parent *auditCmd) error {
 	})
 }
 
+type auditCheckpointCmd struct{}
+
+// Help is printed by --help.
+func (auditCheckpointCmd) Help() string {
+	return "Example: dialgate audit checkpoint > checkpoint-2026-11-24\n" +
+		"Keep it where who runs the node can't change it, such as in a mail to your auditor: it shows later that nothing before it was written anew."
+}
+
+func (auditCheckpointCmd) Run(s streams, parent *auditCmd) error {
+	return withKeeper(parent.Config, func(k keeper) error {
+		signed, err := k.Checkpoint()
+		if err == nil {
+			_, err = s.out.Write(signed)
+		}
+		return err
+	})
+}
+
 type auditExportCmd struct {
 	From string `help:"First instant of the period, RFC 3339." required:"" placeholder:"TIME"`
 	To   string `help:"The period ends before this instant, RFC 3339; default: now." placeholder:"TIME"`
@@ -134,9 +152,10 @@ func writeFile(path string, write func(io.Writer) error) error {
 }
 
 type auditVerifyCmd struct {
-	Key  []string `help:"The node's public key, as audit key prints it, or a file that holds it; default: the one found with the data, which proves little. Repeat it when the key was changed." placeholder:"KEY" sep:"none"`
-	JSON bool     `help:"As JSON."`
-	Path string   `arg:"" help:"A copy of a ledger's directory, an export, or a proof pack."`
+	Key        []string `help:"The node's public key, as audit key prints it, or a file that holds it; default: the one found with the data, which proves little. Repeat it when the key was changed." placeholder:"KEY" sep:"none"`
+	Checkpoint []string `help:"A checkpoint that was kept elsewhere, as audit checkpoint printed it: a ledger must hold the same records. Repeatable." placeholder:"FILE" sep:"none"`
+	JSON       bool     `help:"As JSON."`
+	Path       string   `arg:"" help:"A copy of a ledger's directory, an export, or a proof pack."`
 }
 
 // Help is printed by --help.
@@ -159,7 +178,15 @@ func (c auditVerifyCmd) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	v, err := verify(c.Path, keys)
+	var outside [][]byte
+	for _, path := range c.Checkpoint {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return usageError("%v", err)
+		}
+		outside = append(outside, text)
+	}
+	v, err := verify(c.Path, outside, keys)
 	if err != nil {
 		return err
 	}
@@ -210,7 +237,7 @@ func readKeys(texts []string) (keys []ledger.Key, err error) {
 }
 
 // verify looks what lies at a path and verifies it.
-func verify(path string, keys []ledger.Key) (*verification, error) {
+func verify(path string, outside [][]byte, keys []ledger.Key) (*verification, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, usageError("%v", err)
@@ -219,7 +246,7 @@ func verify(path string, keys []ledger.Key) (*verification, error) {
 		if store.Exists(path) {
 			path = filepath.Join(path, "ledger")
 		}
-		report, err := ledger.Verify(path, keys...)
+		report, err := ledger.Verify(path, outside, keys...)
 		if err != nil {
 			return nil, err
 		}
@@ -228,6 +255,9 @@ func verify(path string, keys []ledger.Key) (*verification, error) {
 			v.Findings = append(v.Findings, f.String())
 		}
 		return v, nil
+	}
+	if len(outside) > 0 {
+		return nil, usageError("a checkpoint kept elsewhere is held against a whole ledger, not against an export or a proof pack")
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -402,7 +402,7 @@ func TestRemove(t *testing.T) {
 		if err != nil || p.CheckConsistency(before, head) != nil {
 			t.Fatalf("the history is another: %v", err)
 		}
-		r, err := Verify(dir, l.PublicKey())
+		r, err := Verify(dir, nil, l.PublicKey())
 		if err != nil || len(r.Findings) > 0 || r.Removed != removed {
 			t.Fatalf("%+v, %v", r, err)
 		}
@@ -419,7 +419,7 @@ func TestRemove(t *testing.T) {
 	away := t.TempDir()
 	writeDir(t, away, readDir(t, dir))
 	os.Remove(filepath.Join(away, names[0]))
-	if r, err := Verify(away); err != nil || len(r.Findings) == 0 || !strings.Contains(r.Findings[0].Text, "no record says that they were removed") {
+	if r, err := Verify(away, nil); err != nil || len(r.Findings) == 0 || !strings.Contains(r.Findings[0].Text, "no record says that they were removed") {
 		t.Errorf("%+v, %v", r, err)
 	}
 	// Without the hashes nothing that is left can be proved.

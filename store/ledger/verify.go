@@ -3,13 +3,16 @@ package ledger
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -57,16 +60,18 @@ type verifier struct {
 	tree     stack
 	hashes   *hashChecker
 	zeroed   erasures
-	retained uint64 // up to here, a record says, was removed
-	since    uint64 // the tree fitted what was signed up to here
+	outside  []Checkpoint // that were kept elsewhere and were not reached yet
+	retained uint64       // up to here, a record says, was removed
+	since    uint64       // the tree fitted what was signed up to here
 }
 
 // Verify checks a copy of a ledger's directory with nothing but the public key:
 // every record's checksums, its commitment and its place, the tree against
 // every signed checkpoint, and that every erasure has its record. Without keys
-// it takes the key that lies beside the ledger. An error means that nothing
-// could be checked.
-func Verify(dir string, keys ...Key) (*Report, error) {
+// it takes the key that lies beside the ledger. outside are checkpoints that
+// were kept elsewhere: they show also what whoever has the node's key has
+// written anew. An error means that nothing could be checked.
+func Verify(dir string, outside [][]byte, keys ...Key) (*Report, error) {
 	v := &verifier{dir: dir}
 	if len(keys) == 0 {
 		text, err := os.ReadFile(filepath.Join(dir, publicKeyFile))
@@ -81,6 +86,15 @@ func Verify(dir string, keys ...Key) (*Report, error) {
 		keys, v.report.KeyBeside = []Key{key}, true
 	}
 	v.report.Key = keys[0]
+	for _, signed := range outside {
+		c, err := OpenCheckpoint(signed, keys...)
+		if err != nil {
+			v.find(0, "", "of those kept outside, %v", err)
+			continue
+		}
+		v.outside = append(v.outside, c)
+	}
+	slices.SortFunc(v.outside, func(a, b Checkpoint) int { return cmp.Compare(a.Size, b.Size) })
 	names, err := segments(dir)
 	if err != nil {
 		return nil, err
@@ -219,6 +233,12 @@ func (v *verifier) record(r *Record, place string) {
 // checkpoints.
 func (v *verifier) add(seq uint64, leaf tlog.Hash, place string) {
 	v.hashes.check(seq, v.tree.add(leaf, v.hashes.scratch[:0]))
+	for len(v.outside) > 0 && v.outside[0].Size == v.tree.size {
+		if v.tree.root() != v.outside[0].Root {
+			v.find(0, "", "the first %d records are not those of the checkpoint of %s that was kept outside", v.tree.size, stamp(v.outside[0].Time))
+		}
+		v.outside = v.outside[1:]
+	}
 	for v.more && v.head.Size == v.tree.size {
 		if v.tree.root() == v.head.Root {
 			v.since = v.tree.size
@@ -238,7 +258,7 @@ func (v *verifier) add(seq uint64, leaf tlog.Hash, place string) {
 
 // changed names the record that is not the one that was signed.
 func (v *verifier) changed() {
-	signed := v.head.Time.Format("2006-01-02 15:04:05Z07:00")
+	signed := stamp(v.head.Time)
 	if seq := v.hashes.first; seq > v.since && v.hashes.signed(&v.head) {
 		v.find(seq, "", "record %d is not the one that was signed at %s", seq, signed)
 		return
@@ -281,7 +301,10 @@ func (v *verifier) end() {
 		v.find(1, "", "the records 1 to %d are missing, and no record says that they were removed", v.report.Removed)
 	}
 	if v.more && len(v.report.Findings) == 0 {
-		v.find(v.tree.size+1, "", "%d records were signed at %s, and only %d are there: the end was cut off", v.head.Size, v.head.Time.Format("2006-01-02 15:04:05Z07:00"), v.tree.size)
+		v.find(v.tree.size+1, "", "%d records were signed at %s, and only %d are there: the end was cut off", v.head.Size, stamp(v.head.Time), v.tree.size)
+	}
+	for _, c := range v.outside {
+		v.find(v.tree.size+1, "", "the checkpoint of %s that was kept outside is of %d records, and only %d are there: the end was cut off", stamp(c.Time), c.Size, v.tree.size)
 	}
 	for v.more {
 		v.nextHead() // their signatures are looked at too
@@ -430,6 +453,8 @@ func (h *hashChecker) fit(c *Checkpoint, s *stack) bool {
 	return true
 }
 
+func stamp(t time.Time) string { return t.Format("2006-01-02 15:04:05Z07:00") }
+
 // String says in a few lines what was found.
 func (r *Report) String() string {
 	var b strings.Builder
@@ -439,7 +464,7 @@ func (r *Report) String() string {
 	}
 	fmt.Fprintf(&b, "; %d erased; %d checkpoints", r.Erased, r.Checkpoints)
 	if r.Signed.Size > 0 {
-		fmt.Fprintf(&b, ", the last of %s over %d records", r.Signed.Time.Format("2006-01-02 15:04:05Z07:00"), r.Signed.Size)
+		fmt.Fprintf(&b, ", the last of %s over %d records", stamp(r.Signed.Time), r.Signed.Size)
 	}
 	if n := r.Unsigned(); n > 0 {
 		fmt.Fprintf(&b, "\n%d records at the end are not covered by a checkpoint yet", n)

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -58,7 +59,7 @@ func writeDir(t testing.TB, dir string, files map[string][]byte) {
 func first(t testing.TB, dir string, files map[string][]byte, key Key) Finding {
 	t.Helper()
 	writeDir(t, dir, files)
-	r, err := Verify(dir, key)
+	r, err := Verify(dir, nil, key)
 	if err != nil {
 		return Finding{Text: err.Error()}
 	}
@@ -185,6 +186,53 @@ func TestWhatAnAttackerMayTry(t *testing.T) {
 	others, _, _ := small(t)
 	if f := first(t, t.TempDir(), others, key); !strings.Contains(f.Text, "not signed with the key") {
 		t.Errorf("another ledger: %v", f)
+	}
+}
+
+// TestACheckpointKeptOutside shows what was written anew with the node's own key.
+func TestACheckpointKeptOutside(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key")
+	build := func(from int) (dir string, head Checkpoint) {
+		dir = t.TempDir()
+		l := open(t, Options{Dir: dir, Key: key})
+		for i := from; i < from+10; i++ {
+			if _, err := l.AppendSync(record(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		head = sealed(t, l)
+		l.Close()
+		return dir, head
+	}
+	honest, kept := build(1)
+	forged, _ := build(2)
+	var public Key
+	{
+		l := open(t, Options{Dir: t.TempDir(), Key: key})
+		public = l.PublicKey()
+	}
+	l := open(t, Options{Dir: honest, Key: key})
+	fill(t, l, 15)
+	longer := sealed(t, l)
+	l.Close()
+	for _, test := range []struct {
+		dir  string
+		kept [][]byte
+		want string
+	}{
+		{honest, [][]byte{longer.Note, kept.Note}, ""},
+		{forged, nil, ""},
+		{forged, [][]byte{kept.Note}, "are not those of the checkpoint"},
+		{forged, [][]byte{longer.Note}, "only 10 are there"},
+		{honest, [][]byte{[]byte("nonsense")}, "of those kept outside"},
+	} {
+		r, err := Verify(test.dir, test.kept, public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(r.Findings); test.want == "" && len(r.Findings) > 0 || !strings.Contains(got, test.want) {
+			t.Errorf("%s, want %q", got, test.want)
+		}
 	}
 }
 
