@@ -115,6 +115,9 @@ func judgeCallee(c *Call, _ *Bound) Finding {
 		if c.Telemarketing() {
 			return deny(ReasonCalleeInvalid, c.Note("a number of class %s is not called for telemarketing", c.Called.Class))
 		}
+		if c.Called.Class == Operator {
+			return pass(c.Note("%s is a short number of the carrier's", c.Called.Text))
+		}
 	}
 	if c.Called.Number.IsZero() {
 		return deny(ReasonCalleeInvalid, c.Note("the Request-URI holds no number that can be called: %s", c.Called.Text))
@@ -191,18 +194,25 @@ func (c *Call) JudgePurpose() Finding {
 }
 
 // judgeRequest looks for a request of this advertiser to be called back that
-// is in force.
+// is in force, the latest first. What was asked before an objection does not
+// come back to life when a later request has lapsed.
 func (c *Call) judgeRequest() Finding {
+	o := c.Objection(ScopeTelemarketing)
 	var lapsed *Fact
-	for i := range c.Facts.All {
+	for i := len(c.Facts.All) - 1; i >= 0; i-- {
 		f := &c.Facts.All[i]
 		if f.Kind != Callback || f.Advertiser != c.Campaign.Advertiser.ID || f.At.After(c.At) {
 			continue
 		}
+		if lapsed != nil && o != nil && !f.At.After(o.At) {
+			break
+		}
 		if f.ValidUntil.IsZero() || !c.At.After(f.ValidUntil) {
 			return Finding{Result: Allow, Reason: ReasonRequestedCall, Rests: [2]*Fact{f}, Note: c.Note("request %s of %s asks for this call", f.ID, f.At.Format("2006-01-02 15:04"))}
 		}
-		lapsed = f
+		if lapsed == nil {
+			lapsed = f
+		}
 	}
 	if lapsed != nil {
 		return Finding{Result: Deny, Reason: ReasonRequestExpired, Rests: [2]*Fact{lapsed}, Note: c.Note("request %s was valid until %s", lapsed.ID, lapsed.ValidUntil.Format("2006-01-02 15:04"))}

@@ -27,16 +27,21 @@ const (
 	condTerm
 )
 
+// gdpr is the first day on which Regulation (EU) 2016/679 applied.
+const gdpr = policy.Date(20180525)
+
 // conditions can each be put in shadow or off; one that is then counts as met
 // and keeps its finding.
 var conditions = []policy.Rule{
 	condWithdrawn: {
-		ID: "nl.consent.withdrawn", From: start, Strength: policy.Statute, Source: "Regulation (EU) 2016/679 art. 7(3)",
+		ID: "nl.consent.withdrawn", From: gdpr, Strength: policy.Statute, Source: "Regulation (EU) 2016/679 art. 7(3)",
+		Needs:   "withdrawals with their time, as easily made as the consent",
 		English: "The consent was not withdrawn.", Dutch: "De toestemming is niet ingetrokken.",
 		Reasons: []policy.Reason{policy.ReasonConsentWithdrawn},
 	},
 	condExpired: {
-		ID: "nl.consent.expired", From: start, Strength: policy.Statute, Source: "Regulation (EU) 2016/679 art. 4(11): specific",
+		ID: "nl.consent.expired", From: gdpr, Strength: policy.Statute, Source: "Regulation (EU) 2016/679 art. 4(11): specific",
+		Needs:   "the end of the period that the request promised, if it promised one",
 		English: "The period that the consent was given for is not over.", Dutch: "De periode waarvoor toestemming is gegeven is niet voorbij.",
 		Reasons: []policy.Reason{policy.ReasonConsentExpired},
 	},
@@ -59,13 +64,13 @@ var conditions = []policy.Rule{
 		Reasons: []policy.Reason{policy.ReasonConsentUnverified},
 	},
 	condFree: {
-		ID: "nl.consent.free", From: start, Strength: policy.Statute, Source: "Regulation (EU) 2016/679 art. 4(11), 7(4)",
+		ID: "nl.consent.free", From: gdpr, Strength: policy.Statute, Source: "Regulation (EU) 2016/679 art. 4(11), 7(4)",
 		English: "The consent was free and specific: no pre-ticked box, not bundled.", Dutch: "De toestemming is vrij en specifiek: geen vooraf aangevinkt vakje, niet gekoppeld.",
 		Needs:   "how the consent was given",
 		Reasons: []policy.Reason{policy.ReasonConsentInvalid},
 	},
 	condFirstCall: {
-		ID: "nl.consent.first-call", From: policy.NewDate(2024, 10, 15), Strength: policy.Code, Source: "Code Telemarketing (2024)",
+		ID: "nl.consent.first-call", From: policy.NewDate(2024, 10, 15), Strength: policy.Code, Source: "Code Telemarketing (2024; for members of DDMA since 1 March 2024)",
 		English: "The first call came within six months of the consent, or by the date that the request stated.",
 		Dutch:   "De eerste oproep kwam binnen zes maanden na de toestemming, of voor de datum die het verzoek noemde.",
 		Needs:   "the date stated in the request, the date of the first call",

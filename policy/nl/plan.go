@@ -115,9 +115,7 @@ func short(digits string) policy.Class {
 	case n >= 4 && n <= 6 && digits[:2] == "14":
 		return policy.Protected // municipalities and other public contact centres
 	case n == 4 && (digits[:2] == "18" || digits[:2] == "12" || digits[:2] == "13"):
-		return policy.Operator
-	case (n == 4 || n == 5) && (digits[:2] == "10" || digits[:2] == "16"):
-		return policy.Operator
+		return policy.Operator // enquiries and operators; 10xxx and 16xx choose a carrier and are no number to call
 	}
 	return policy.Unassigned
 }
