@@ -149,15 +149,19 @@ var purposeRules = []Rule{
 	},
 	{
 		ID: "base.objection", Strength: Statute, Source: "Regulation (EU) 2016/679 art. 21",
-		English: "Without a country's book, an objection to every call still binds.",
-		Dutch:   "Zonder regelboek van het land bindt een bezwaar tegen elke oproep toch.",
+		English: "Without a country's book, an objection to every call still binds, and one made after a request to be called back voids it.",
+		Dutch:   "Zonder regelboek van het land bindt een bezwaar tegen elke oproep toch, en een bezwaar na een terugbelverzoek doet dat vervallen.",
 		Reasons: []Reason{ReasonObjected},
 		Judge: func(c *Call, _ *Bound) Finding {
 			if c.booked() {
 				return Finding{}
 			}
-			if o := c.Objection(ScopeAll); o != nil {
-				return Finding{Result: Deny, Reason: ReasonObjected, Rests: [2]*Fact{o}, Note: c.Note("objection %s of %s reaches every call", o.ID, o.At.Format("2006-01-02"))}
+			o := c.Objection(ScopeAll)
+			if o == nil && c.Purpose() == Requested {
+				o = c.ObjectionAfterRequest()
+			}
+			if o != nil {
+				return Finding{Result: Deny, Reason: ReasonObjected, Rests: [2]*Fact{o}, Note: c.Note("objection %s of %s binds", o.ID, o.At.Format("2006-01-02"))}
 			}
 			return Finding{}
 		},
@@ -236,4 +240,21 @@ func (c *Call) Objection(scope Scope) *Fact {
 		latest = f
 	}
 	return latest
+}
+
+// ObjectionAfterRequest is an objection to this advertiser's calls that was
+// made after the latest request to it to be called back, and voids it; nil if there
+// is none.
+func (c *Call) ObjectionAfterRequest() *Fact {
+	o := c.Objection(ScopeTelemarketing)
+	if o == nil {
+		return nil
+	}
+	for i := range c.Facts.All {
+		f := &c.Facts.All[i]
+		if f.Kind == Callback && f.Advertiser == c.Campaign.Advertiser.ID && !f.At.After(c.At) && f.At.After(o.At) {
+			return nil
+		}
+	}
+	return o
 }

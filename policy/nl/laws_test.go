@@ -157,6 +157,48 @@ func TestExplainAgreesWithDecide(t *testing.T) {
 	})
 }
 
+// TestTheNearestMissIsNamed: of several consents, none of which holds, the
+// one whose first defect comes latest in the list gives the reason.
+func TestTheNearestMissIsNamed(t *testing.T) {
+	books := newBooks(policy.Settings{})
+	basis := func(c *madeCase) policy.Reason {
+		d := c.decide(books)
+		for _, f := range d.Findings {
+			if f.Rule.ID == "nl.basis" {
+				return f.Reason
+			}
+		}
+		return policy.NoReason
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		c := anyCase(t)
+		var consents, withdrawals []policy.Fact
+		for i := range rapid.IntRange(1, 4).Draw(t, "consents") {
+			f := anyFact(t, fmt.Sprintf("c%d", i), c.at, policy.Consent)
+			f.Advertiser = "ours"
+			consents = append(consents, f)
+		}
+		for i := range rapid.IntRange(0, 2).Draw(t, "withdrawals") {
+			f := anyFact(t, fmt.Sprintf("w%d", i), c.at, policy.Withdrawal)
+			f.Consent = rapid.SampledFrom([]string{"c0", "c1", ""}).Draw(t, "withdrawn")
+			withdrawals = append(withdrawals, f)
+		}
+		nearest := policy.NoReason
+		for _, f := range consents {
+			c.facts.All = append(slices.Clone(withdrawals), f)
+			r := basis(c)
+			if r.Allows() {
+				return
+			}
+			nearest = max(nearest, r)
+		}
+		c.facts.All = slices.Concat(withdrawals, consents)
+		if r := basis(c); r != nearest {
+			t.Fatalf("the nearest miss is %s, and %s was named", nearest, r)
+		}
+	})
+}
+
 // TestUnknownIsNeverAllow: without any fact, telemarketing to a number that
 // may hold a natural person is refused.
 func TestUnknownIsNeverAllow(t *testing.T) {
