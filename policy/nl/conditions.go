@@ -75,6 +75,9 @@ var conditions = []policy.Rule{
 		Dutch:   "De eerste oproep kwam binnen zes maanden na de toestemming, of voor de datum die het verzoek noemde.",
 		Needs:   "the date stated in the request, the date of the first call",
 		Reasons: []policy.Reason{policy.ReasonConsentFirstCallLate},
+		Params: []policy.Param{
+			paramMonths: {Name: "months", Default: firstCallMonths, Doc: "months after the consent within which the first call comes"},
+		},
 	},
 	condChannel: {
 		ID: "nl.consent.channel", From: start, Strength: policy.Statute, Source: "Telecommunicatiewet art. 11.7(1)-(2)",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"dialgate/policy"
 )
@@ -87,50 +88,113 @@ func TestEveryAreaCode(t *testing.T) {
 	}
 }
 
-// TestRangesOfThePlan: each row of the plan that is no area code.
+// How a number of a range may be used.
+const (
+	anyCall     = "any call"
+	noMarketing = "no telemarketing"
+	never       = "never"
+)
+
+// TestRangesOfThePlan: each row of the plan that is no area code, with its
+// class, whether it may be shown when it is registered (and no call-back was
+// tested), and for what it may be called.
 func TestRangesOfThePlan(t *testing.T) {
+	books := newBooks(policy.Settings{})
 	for _, row := range []struct {
 		national string
-		want     policy.Class
+		class    policy.Class
+		shown    bool
+		called   string
 	}{
-		{"0612345678", policy.Mobile}, {"0622345678", policy.Mobile}, {"0632345678", policy.Mobile}, {"0642345678", policy.Mobile},
-		{"0652345678", policy.Mobile}, {"0682345678", policy.Mobile},
-		{"061234567", policy.Unassigned}, {"06123456789", policy.Unassigned},
-		{"0662345678", policy.Paging},
-		{"067123", policy.Machine}, {"0676123456", policy.Machine}, {"0671234567", policy.Machine},
-		{"0602345678", policy.Unassigned}, {"0692345678", policy.Unassigned},
-		{"0842345678", policy.Personal}, {"0872345678", policy.Personal},
-		{"0852345678", policy.LocationFree}, {"0882345678", policy.LocationFree}, {"0912345678", policy.LocationFree},
-		{"0822345678", policy.Private}, {"08212345678", policy.Private},
-		{"097012345678", policy.Machine}, {"0970123456", policy.Unassigned},
-		{"0979123456", policy.Unassigned}, {"097912345678", policy.Unassigned},
-		{"08001234", policy.Freephone}, {"08001234567", policy.Freephone}, {"080012345", policy.Unassigned},
-		{"09001234", policy.Premium}, {"09001234567", policy.Premium}, {"09061234", policy.Premium}, {"09091234567", policy.Premium},
-		{"09011234", policy.Unassigned},
-		{"0832345678", policy.Unassigned}, {"0862345678", policy.Unassigned}, {"0892345678", policy.Unassigned},
-		{"0142345678", policy.Unassigned}, {"0192345678", policy.Unassigned},
+		{"0205550100", policy.Geographic, true, anyCall}, {"0205550", policy.Unassigned, false, never},
+		{"0201234567", policy.Unassigned, false, never}, {"0200234567", policy.Unassigned, false, never}, {"0209234567", policy.Unassigned, false, never},
+		{"0612345678", policy.Mobile, true, anyCall}, {"0622345678", policy.Mobile, true, anyCall}, {"0632345678", policy.Mobile, true, anyCall},
+		{"0642345678", policy.Mobile, true, anyCall}, {"0652345678", policy.Mobile, true, anyCall}, {"0682345678", policy.Mobile, true, anyCall},
+		{"061234567", policy.Unassigned, false, never}, {"06123456789", policy.Unassigned, false, never},
+		{"0662345678", policy.Paging, false, never},
+		{"067123", policy.Private, false, never}, {"0676123456", policy.Private, false, never}, {"0671234567", policy.Private, false, never},
+		{"0602345678", policy.Unassigned, false, never}, {"0692345678", policy.Unassigned, false, never},
+		{"0842345678", policy.Personal, false, anyCall}, {"0872345678", policy.Personal, false, anyCall},
+		{"0852345678", policy.LocationFree, true, anyCall}, {"0882345678", policy.LocationFree, true, anyCall}, {"0912345678", policy.LocationFree, true, anyCall},
+		{"0822345678", policy.Private, false, never}, {"08212345678", policy.Private, false, never},
+		{"097012345678", policy.Machine, false, noMarketing}, {"0970123456", policy.Unassigned, false, never},
+		{"0979123456", policy.Unassigned, false, never}, {"097912345678", policy.Unassigned, false, never},
+		{"08001234", policy.Freephone, false, noMarketing}, {"08001234567", policy.Freephone, false, noMarketing}, {"080012345", policy.Unassigned, false, never},
+		{"09001234", policy.Premium, false, noMarketing}, {"09001234567", policy.Premium, false, noMarketing},
+		{"09061234", policy.Premium, false, noMarketing}, {"09091234567", policy.Premium, false, noMarketing}, {"09011234", policy.Unassigned, false, never},
+		{"0832345678", policy.Unassigned, false, never}, {"0862345678", policy.Unassigned, false, never}, {"0892345678", policy.Unassigned, false, never},
+		{"0142345678", policy.Unassigned, false, never}, {"0192345678", policy.Unassigned, false, never},
 	} {
-		if got := classOf(t, row.national); got != row.want {
-			t.Errorf("%s is %s, want %s", row.national, got, row.want)
+		n, ok := Plan().National(row.national)
+		if !ok {
+			t.Fatalf("%s is no number", row.national)
+		}
+		if got := Plan().Classify(n); got != row.class {
+			t.Errorf("%s is %s, want %s", row.national, got, row.class)
+		}
+		if got := mayShow(books, n); got != row.shown {
+			t.Errorf("%s may be shown: %v", row.national, got)
+		}
+		if got := mayCall(books, policy.Called{Number: n, Class: row.class}); got != row.called {
+			t.Errorf("%s may be called: %s, want %s", row.national, got, row.called)
 		}
 	}
 }
 
-// TestShortNumbers: what is dialled inside the country and is no E.164 number.
+// mayShow reports whether the rules about caller identity let a registered number pass.
+func mayShow(books *policy.Books, n policy.Number) bool {
+	campaign := &policy.Campaign{ID: "campaign", Advertiser: &policy.Advertiser{ID: "ours"}, Purpose: policy.Commercial, Products: []string{"energy"}}
+	called := policy.MustNumber("+31612345678")
+	d := books.Decide(&policy.Attempt{At: policy.Date(20261123).In(Book().Zone).Add(12 * time.Hour), Peer: &policy.PeerTerms{ID: "dialer"}, Campaign: campaign,
+		Caller: policy.Caller{Shown: n, Class: Plan().Classify(n)}, Entry: &policy.CallerNumber{Number: n, Campaigns: []*policy.Campaign{campaign}},
+		Called: policy.Called{Number: called, Class: policy.Mobile}}, &policy.Facts{Number: called})
+	return d.Reason.Step() > policy.StepCaller
+}
+
+// mayCall says for which campaigns a number may be called.
+func mayCall(books *policy.Books, called policy.Called) string {
+	refuses := func(purpose policy.Purpose) bool {
+		campaign := &policy.Campaign{ID: "campaign", Advertiser: &policy.Advertiser{ID: "ours"}, Purpose: purpose, Products: []string{"energy"}, NoOffer: true}
+		shown := policy.MustNumber("+31205550100")
+		d := books.Decide(&policy.Attempt{At: policy.Date(20261123).In(Book().Zone).Add(12 * time.Hour), Peer: &policy.PeerTerms{ID: "dialer"}, Campaign: campaign,
+			Caller: policy.Caller{Shown: shown, Class: policy.Geographic}, Entry: &policy.CallerNumber{Number: shown, Campaigns: []*policy.Campaign{campaign}},
+			Called: called}, &policy.Facts{Number: called.Number})
+		return d.Reason == policy.ReasonCalleeInvalid
+	}
+	switch {
+	case refuses(policy.Service):
+		return never
+	case refuses(policy.Commercial):
+		return noMarketing
+	}
+	return anyCall
+}
+
+// TestShortNumbers: what is dialled inside the country and is no E.164
+// number, with its class and for what it may be called.
 func TestShortNumbers(t *testing.T) {
-	for digits, want := range map[string]policy.Class{
-		"112": policy.Emergency, "144": policy.Protected, "113": policy.Protected,
-		"116000": policy.Protected, "116006": policy.Protected, "116111": policy.Protected, "116117": policy.Protected, "116123": policy.Protected,
-		"116001": policy.Unassigned, "08000113": policy.Protected, "09008844": policy.Protected,
-		"1400": policy.Protected, "14020": policy.Protected, "14088": policy.Protected, "140318": policy.Protected, "1403180": policy.Unassigned,
-		"1200": policy.Operator, "1204": policy.Operator, "1233": policy.Operator, "1300": policy.Operator, "1399": policy.Operator,
-		"1800": policy.Operator, "1899": policy.Operator, "18000": policy.Unassigned,
-		"1655": policy.Unassigned, "10123": policy.Unassigned, "1012": policy.Unassigned,
-		"911": policy.Unassigned, "2345": policy.Unassigned, "": policy.Unassigned, "1": policy.Unassigned, "14a20": policy.Unassigned,
+	books := newBooks(policy.Settings{})
+	for _, row := range []struct {
+		class  policy.Class
+		called string
+		digits string // separated by spaces
+	}{
+		{policy.Emergency, anyCall, "112"},
+		{policy.Protected, anyCall, "144 113 116000 116006 116111 116117 116123 08000113 09008844 1400 14020 14088 140318"},
+		{policy.Operator, noMarketing, "1200 1204 1233 1234 1244 1300 1309 1330 1399 1800 1888 1899"},
+		{policy.Unassigned, never, "1655 10123 1012 116001 1403180 18000 911 2345 1 14a20"},
 	} {
-		if got := Plan().Short(digits); got != want {
-			t.Errorf("%q is %s, want %s", digits, got, want)
+		for _, digits := range strings.Fields(row.digits) {
+			if got := Plan().Short(digits); got != row.class {
+				t.Errorf("%s is %s, want %s", digits, got, row.class)
+			}
+			if got := mayCall(books, policy.Called{Short: digits, Text: digits, Class: row.class}); got != row.called {
+				t.Errorf("%s may be called: %s, want %s", digits, got, row.called)
+			}
 		}
+	}
+	if got := Plan().Short(""); got != policy.Unassigned {
+		t.Errorf("nothing is %s", got)
 	}
 }
 
