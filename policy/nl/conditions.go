@@ -47,7 +47,7 @@ var conditions = []policy.Rule{
 	},
 	condPrior: {
 		ID: "nl.consent.prior", From: start, Strength: policy.Statute, Source: "Telecommunicatiewet art. 11.7(1)-(2)",
-		English: "The consent was given before the call.", Dutch: "De toestemming is voor de oproep gegeven.",
+		English: "The consent was given before the call.", Dutch: "De toestemming is vóór de oproep gegeven.",
 		Needs:   "the time at which consent was given",
 		Reasons: []policy.Reason{policy.ReasonConsentNotPrior},
 	},
@@ -59,7 +59,7 @@ var conditions = []policy.Rule{
 	},
 	condVerified: {
 		ID: "nl.consent.verified", From: policy.NewDate(2025, 7, 1), Strength: policy.Supervisor, Source: "ACM, March 2025: checks from 1 July 2025",
-		English: "The consent was verified before the call, by app, SMS, e-mail or phone.", Dutch: "De toestemming is voor de oproep geverifieerd, via app, sms, e-mail of telefoon.",
+		English: "The consent was verified before the call, by app, SMS, e-mail or phone.", Dutch: "De toestemming is vóór de oproep geverifieerd, via app, sms, e-mail of telefoon.",
 		Needs:   "time and channel of the verification",
 		Reasons: []policy.Reason{policy.ReasonConsentUnverified},
 	},
@@ -101,17 +101,20 @@ var conditions = []policy.Rule{
 		ID: "nl.relationship.live", From: start, Strength: policy.Statute, Source: "Telecommunicatiewet art. 11.7(1), (5)-(6); Directive 2002/58/EC art. 13(1)-(2)",
 		English: "A relationship allows calls by a person; calls without human intervention need consent, save a charity's to its donors.",
 		Dutch:   "Een relatie staat oproepen door een mens toe; automatische oproepen vergen toestemming, behalve van een goed doel aan zijn gevers.",
+		Needs:   "the campaign's mode",
 		Reasons: []policy.Reason{policy.ReasonRobocallNeedsConsent},
 	},
 	condAbolished: {
 		ID: "nl.relationship.abolished", From: abolition, Strength: policy.Statute, Source: "Telecommunicatiewet art. 11.7(4) in the text of 1 July 2026 (Stb. 2025, 12)",
 		English: "A customer relationship allows no live call, save of publishers and licensed lotteries.",
 		Dutch:   "Een klantrelatie staat geen oproep meer toe, behalve van uitgevers en vergunde loterijen.",
+		Needs:   "the advertiser's sector",
 		Reasons: []policy.Reason{policy.ReasonRelationshipAbolished},
 	},
 	condOwnPurpose: {
 		ID: "nl.relationship.own-purpose", From: start, Strength: policy.Statute, Source: "Telecommunicatiewet art. 11.7(5)",
 		English: "A charity calls its givers for its own ideal or charitable purpose only.", Dutch: "Een goed doel belt zijn gevers alleen voor het eigen ideële of charitatieve doel.",
+		Needs:   "the campaign's purpose",
 		Reasons: []policy.Reason{policy.ReasonPurposeNotOwn},
 	},
 	condPublisher: {
@@ -153,6 +156,7 @@ var conditions = []policy.Rule{
 	condObjected: {
 		ID: "nl.relationship.objected", From: start, Strength: policy.Statute, Source: "Telecommunicatiewet art. 11.7(4)-(6)",
 		English: "The person did not object when the number was collected.", Dutch: "De persoon heeft bij het verkrijgen van het nummer geen bezwaar gemaakt.",
+		Needs:   "objections at collection (objected)",
 		Reasons: []policy.Reason{policy.ReasonObjectedAtCollection},
 	},
 	condTerm: {

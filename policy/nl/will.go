@@ -19,6 +19,7 @@ var willRules = []policy.Rule{
 		Source:  "Telecommunicatiewet art. 11.7(6)-(9) in the text until 30 June 2021",
 		English: "A number in the Bel-me-niet Register was not called; the register closed on 1 July 2021.",
 		Dutch:   "Een nummer in het Bel-me-niet Register werd niet gebeld; het register sloot op 1 juli 2021.",
+		Needs:   "the register's entries of that time",
 		Reasons: []policy.Reason{policy.ReasonListed},
 		Judge: func(c *policy.Call, _ *policy.Bound) policy.Finding {
 			return listed(c, "bel-me-niet")
