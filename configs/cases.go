@@ -47,7 +47,7 @@ type Earlier struct {
 type CaseCall struct {
 	From       string   `key:"from" doc:"Caller number."`
 	To         string   `key:"to" doc:"Called number."`
-	Peer       string   `key:"peer" doc:"The dialer; default: the only one."`
+	Peer       string   `key:"peer" doc:"The dialer; default: the only one; stranger: a source that is no peer."`
 	Campaign   string   `key:"campaign" doc:"The campaign, as if the dialer named it."`
 	Headers    []string `key:"headers" doc:"Further header lines."`
 	FromHeader string   `key:"from_header" doc:"The whole value of From, without a tag."`
@@ -248,10 +248,18 @@ func (d *decoder) plain(n *yaml.Node, path string) any {
 	case yaml.MappingNode:
 		out := map[string]any{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Tag == "!!merge" {
+				continue
+			}
 			if _, twice := out[n.Content[i].Value]; twice {
 				d.fail(n.Content[i], join(path, n.Content[i].Value), "is there twice")
 			}
 			out[n.Content[i].Value] = d.plain(n.Content[i+1], path)
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Tag == "!!merge" {
+				d.merge(out, n.Content[i+1], path)
+			}
 		}
 		return out
 	case yaml.SequenceNode:
@@ -268,6 +276,21 @@ func (d *decoder) plain(n *yaml.Node, path string) any {
 		return nil
 	}
 	return n.Value
+}
+
+// merge adds what another mapping holds and this one does not ("<<"): so a case
+// says only in what its fact differs from one that was given before.
+func (d *decoder) merge(into map[string]any, n *yaml.Node, path string) {
+	from, ok := d.plain(n, path).(map[string]any)
+	if !ok {
+		d.fail(n, path+".<<", "want a mapping")
+		return
+	}
+	for name, v := range from {
+		if _, own := into[name]; !own {
+			into[name] = v
+		}
+	}
 }
 
 func (d *decoder) registers(n *yaml.Node, c *Case, path string, zone *time.Location) {

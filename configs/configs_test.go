@@ -243,3 +243,30 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// TestFactsOfCasesMayBeginWithAnother: "<<" takes over what a fact does not
+// say itself, and nothing else than a mapping.
+func TestFactsOfCasesMayBeginWithAnother(t *testing.T) {
+	const text = `
+cases:
+  - name: one
+    at: 2026-11-23T14:00:00+01:00
+    call: {to: "+31612345678"}
+    facts:
+      - &first {id: first, kind: objection, number: "+31612345678", advertiser: a, via: agent}
+      - {<<: *first, id: second, advertiser: b}
+    expect: {verdict: deny}
+`
+	file, err := ParseCases("cases.yaml", []byte(text), Default, policy.FactForm{Zone: time.UTC, Number: policy.ParseNumber})
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := file.Cases[0].Facts
+	if len(facts) != 2 || facts[1].ID != "second" || facts[1].Advertiser != "b" || facts[1].Via != "agent" || facts[0].Advertiser != "a" {
+		t.Errorf("the facts are %+v", facts)
+	}
+	_, err = ParseCases("cases.yaml", []byte(strings.Replace(text, "<<: *first", "<<: 3", 1)), Default, policy.FactForm{Zone: time.UTC, Number: policy.ParseNumber})
+	if err == nil || !strings.Contains(err.Error(), "facts[1].<<: want a mapping") {
+		t.Errorf("a number was taken for a mapping: %v", err)
+	}
+}

@@ -80,8 +80,8 @@ func givesBasis(rules []*Rule) bool {
 	return false
 }
 
-// Rules lists every rule with its conditions and chosen modes: the base
-// rules first, then each country's, in the order they are judged.
+// Rules lists every rule with its conditions, grounds and chosen modes: the
+// base rules first, then each country's, in the order they are judged.
 func (s *Books) Rules() []*Bound {
 	var all []*Bound
 	add := func(rules []Bound) {
@@ -89,6 +89,9 @@ func (s *Books) Rules() []*Bound {
 			all = append(all, &rules[i])
 			for j := range rules[i].Conditions {
 				all = append(all, &rules[i].Conditions[j])
+			}
+			for j := range rules[i].Grounds {
+				all = append(all, &Bound{Rule: &rules[i].Grounds[j]})
 			}
 		}
 	}

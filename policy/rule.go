@@ -42,9 +42,12 @@ func ParseMode(s string) (Mode, bool) {
 
 // A Rule is one dated rule of law, of a code, of a supervisor, or of the house.
 type Rule struct {
-	ID   string // such as "nl.consent.verified": words between dots
-	From Date   // the first local date it applies on; zero: always
-	To   Date   // the first local date it no longer applies on; zero: open
+	ID string // such as "nl.consent.verified": words between dots
+	// Jurisdiction is the country whose numbers it is judged for, ISO 3166-1
+	// alpha-2; "" when it is judged whoever is called.
+	Jurisdiction string
+	From         Date // the first local date it applies on; zero: always
+	To           Date // the first local date it no longer applies on; zero: open
 	// Strength and Source say how hard it is and where it is written.
 	Strength Strength
 	Source   string
@@ -52,7 +55,7 @@ type Rule struct {
 	English, Dutch string
 	// Needs says which evidence has to be held, "" if none.
 	Needs string
-	// Reasons are the deny reasons it can give.
+	// Reasons are the deny reasons it can give; of a ground, its allow reason.
 	Reasons []Reason
 	// Params are the values an operator may set.
 	Params []Param
@@ -62,6 +65,9 @@ type Rule struct {
 	// Conditions are parts of the rule that can be put in shadow or off by
 	// themselves.
 	Conditions []Rule
+	// Grounds are the alternatives by which the rule allows a call, each with
+	// its own dates and source. They refuse nothing, so they have no mode.
+	Grounds []Rule
 }
 
 // Applies reports whether the rule is in force on a local date.
@@ -97,9 +103,10 @@ const (
 	Pass                        // its demand is met
 	Deny                        // its demand is not met
 	Allow                       // it is a reason to allow the call
+	Flag                        // it refuses nothing, but somebody should look at it
 )
 
-var resultNames = [...]string{NotApplicable: "not-applicable", Pass: "pass", Deny: "deny", Allow: "allow"}
+var resultNames = [...]string{NotApplicable: "not-applicable", Pass: "pass", Deny: "deny", Allow: "allow", Flag: "flag"}
 
 func (r Result) String() string { return nameOf(resultNames[:], int(r)) }
 
@@ -224,13 +231,11 @@ func (b *binder) bind(r *Rule) Bound {
 		}
 		// A condition that is left out counts as met and leaves no trace.
 		never := r.Conditions[i]
-		never.From, never.To = maxDate, 0
+		never.From, never.To = NotInForce, 0
 		out.Conditions = append(out.Conditions, b.bind(&never))
 	}
 	return out
 }
-
-const maxDate = Date(99991231)
 
 func (b *binder) without(id string) bool {
 	out := false

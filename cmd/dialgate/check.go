@@ -145,6 +145,7 @@ type outcome struct {
 	verdict, reason, rule string
 	sip                   int
 	basis                 []string
+	findings              []policy.Finding
 }
 
 // runCases runs a file's cases and prints each that came out otherwise.
@@ -188,6 +189,9 @@ func compare(want *configs.Expectation, got outcome) string {
 	return b.String()
 }
 
+// stranger in the place of a peer is a source that is none.
+const stranger = "stranger"
+
 // runCase judges a case through the gate, with its facts in memory.
 func runCase(cfg *configs.Config, c *configs.Case) (outcome, error) {
 	w, err := newWorld(cfg, c.Without)
@@ -195,7 +199,7 @@ func runCase(cfg *configs.Config, c *configs.Case) (outcome, error) {
 		return outcome{}, err
 	}
 	peer, err := w.peer(c.Call.Peer)
-	if err != nil {
+	if err != nil && c.Call.Peer != stranger {
 		return outcome{}, err
 	}
 	raw := []byte(strings.ReplaceAll(strings.ReplaceAll(c.Raw, "\r\n", "\n"), "\n", "\r\n"))
@@ -257,7 +261,7 @@ func judgeCase(w *world, c *configs.Case, a *policy.Attempt, known *caseFacts) (
 	if slices.Contains(c.Broken, "overload") && d.Reason != policy.ReasonEmergency {
 		*d = policy.Operational(policy.ReasonOverloaded) // the proxy refuses before it asks the gate
 	}
-	out := outcome{verdict: d.Verdict.String(), reason: d.Reason.String(), rule: d.Rule(), basis: d.Basis()}
+	out := outcome{verdict: d.Verdict.String(), reason: d.Reason.String(), rule: d.Rule(), basis: d.Basis(), findings: d.Findings}
 	if d.Verdict == policy.Denied {
 		out.sip = answer(a.Peer, d.Reason).Code
 	}

@@ -177,15 +177,33 @@ func orNone(s string) string {
 // listRules prints every rule for explain --rules.
 func listRules(w io.Writer, rules []*policy.Bound) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(t, "RULE\tMODE\tIN FORCE\tSTRENGTH\tSOURCE")
+	fmt.Fprintln(t, "RULE\tMODE\tIN FORCE\tSTRENGTH\tJURISDICTION\tSOURCE")
 	for _, r := range rules {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.Mode, inForce(r.Rule), r.Strength, r.Source)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, modeOf(r), inForce(r.Rule), r.Strength, jurisdiction(r.Rule), r.Source)
 	}
 	return t.Flush()
 }
 
+// jurisdiction is whose numbers a rule is judged for.
+func jurisdiction(r *policy.Rule) string {
+	if r.Jurisdiction == "" {
+		return "any"
+	}
+	return r.Jurisdiction
+}
+
+// modeOf is a rule's mode; a ground has none, since it refuses nothing.
+func modeOf(r *policy.Bound) string {
+	if len(r.Reasons) > 0 && r.Reasons[0].Allows() {
+		return "ground"
+	}
+	return r.Mode.String()
+}
+
 func inForce(r *policy.Rule) string {
 	switch {
+	case r.From == policy.NotInForce:
+		return "not in force"
 	case r.From == 0 && r.To == 0:
 		return "always"
 	case r.To == 0:
@@ -198,17 +216,19 @@ func inForce(r *policy.Rule) string {
 
 // ruleReport is a rule in JSON.
 type ruleReport struct {
-	ID       string        `json:"id"`
-	Mode     string        `json:"mode"`
-	From     string        `json:"from,omitempty"`
-	To       string        `json:"to,omitempty"` // the first day it no longer applies
-	Strength string        `json:"strength"`
-	Source   string        `json:"source"`
-	English  string        `json:"english"`
-	Dutch    string        `json:"dutch"`
-	Needs    string        `json:"needs,omitempty"`
-	Reasons  []string      `json:"reasons,omitempty"`
-	Params   []paramReport `json:"params,omitempty"`
+	ID       string `json:"id"`
+	Mode     string `json:"mode"`
+	From     string `json:"from,omitempty"`
+	To       string `json:"to,omitempty"` // the first day it no longer applies
+	Strength string `json:"strength"`
+	// Jurisdiction is the country whose numbers it is judged for, or any.
+	Jurisdiction string        `json:"jurisdiction"`
+	Source       string        `json:"source"`
+	English      string        `json:"english"`
+	Dutch        string        `json:"dutch"`
+	Needs        string        `json:"needs,omitempty"`
+	Reasons      []string      `json:"reasons,omitempty"`
+	Params       []paramReport `json:"params,omitempty"`
 }
 
 type paramReport struct {
@@ -221,7 +241,7 @@ type paramReport struct {
 func reportRules(rules []*policy.Bound) []ruleReport {
 	var out []ruleReport
 	for _, r := range rules {
-		report := ruleReport{ID: r.ID, Mode: r.Mode.String(), From: r.From.String(), To: r.To.String(), Strength: r.Strength.String(),
+		report := ruleReport{ID: r.ID, Mode: modeOf(r), Jurisdiction: jurisdiction(r.Rule), From: r.From.String(), To: r.To.String(), Strength: r.Strength.String(),
 			Source: r.Source, English: r.English, Dutch: r.Dutch, Needs: r.Needs}
 		for _, reason := range r.Reasons {
 			report.Reasons = append(report.Reasons, reason.String())

@@ -17,6 +17,7 @@ var basisRule = policy.Rule{
 	},
 	Judge:      judgeBasis,
 	Conditions: conditions,
+	Grounds:    grounds,
 }
 
 func judgeBasis(c *policy.Call, b *policy.Bound) policy.Finding {
@@ -92,6 +93,9 @@ func publishedFor(c *policy.Call, codes []string) bool {
 		if !holds(p) {
 			return false
 		}
+	}
+	if c.Purpose() == policy.Commercial && len(c.Campaign.Products) == 0 {
+		return false // a service campaign that attests nothing: what it offers is not known
 	}
 	return holds(c.Purpose().String())
 }
@@ -186,8 +190,8 @@ func (s *search) relationships() policy.Finding {
 	charity := c.Campaign.Advertiser.Sector == policy.Charity
 	for i := len(c.Facts.All) - 1; i >= 0; i-- {
 		f := &c.Facts.All[i]
-		if f.Kind != policy.Relationship || f.At.After(c.At) {
-			continue
+		if f.Kind != policy.Relationship || f.At.After(c.At) || f.Started > c.Date {
+			continue // not yet begun
 		}
 		if f.Advertiser != c.Campaign.Advertiser.ID {
 			s.theirs = true

@@ -29,7 +29,7 @@ var conductRules = []policy.Rule{
 		},
 	},
 	{
-		ID: "nl.holidays", From: start, Strength: policy.Code,
+		ID: "nl.holidays", From: code2012, Strength: policy.Code,
 		Source:  "Code Telemarketing (2012); the days: Algemene termijnenwet art. 3",
 		English: "No telemarketing on public holidays.",
 		Dutch:   "Geen telemarketing op feestdagen.",
@@ -41,7 +41,7 @@ var conductRules = []policy.Rule{
 		Judge: judgeHoliday,
 	},
 	{
-		ID: "nl.hours", From: start, Strength: policy.Code,
+		ID: "nl.hours", From: code2012, Strength: policy.Code,
 		Source:  "Code Telemarketing (2012)",
 		English: "Telemarketing on working days from 9:00 to 22:00, on Saturdays from 10:00 to 16:00, never on Sundays; until 18:30 on 4 May, 5 and 24 December.",
 		Dutch:   "Telemarketing op werkdagen van 9.00 tot 22.00 uur, op zaterdag van 10.00 tot 16.00 uur, nooit op zondag; op 4 mei, 5 en 24 december tot 18.30 uur.",
@@ -68,6 +68,9 @@ var conductRules = []policy.Rule{
 		Judge: judgeAttempts,
 	},
 }
+
+// code2012 is the first day of the Code's text in which the hours were read.
+const code2012 = policy.Date(20120701)
 
 const (
 	paramGoodFriday = iota

@@ -151,7 +151,7 @@ const abolition = policy.Date(20260701)
 // accepted are the kinds of relationship by which this call may be judged.
 func accepted(c *policy.Call) [2][]check {
 	sector := c.Campaign.Advertiser.Sector
-	if c.Date < abolition {
+	if grounds[groundCustomer].Applies(c.Date) {
 		if sector == policy.Charity {
 			return [2][]check{charityChecks, customerChecks}
 		}
@@ -173,7 +173,7 @@ func relationshipReason(c *policy.Call, f *policy.Fact, byCharityRule bool) poli
 	switch {
 	case byCharityRule:
 		return policy.ReasonRelationshipCharity
-	case c.Date < abolition:
+	case grounds[groundCustomer].Applies(c.Date):
 		return policy.ReasonRelationshipCustomer
 	case c.Campaign.Advertiser.Sector == policy.Publisher:
 		return policy.ReasonRelationshipPublisher
