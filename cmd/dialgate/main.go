@@ -31,6 +31,7 @@ type commands struct {
 	Explain explainCmd `cmd:"" help:"Judge one hypothetical call and say which rules decided."`
 	Facts   factsCmd   `cmd:"" help:"Import, add, list and export facts."`
 	Audit   auditCmd   `cmd:"" help:"Read the record of decisions."`
+	Report  reportCmd  `cmd:"" help:"Add up what became of the calls, or judge them again under other rules."`
 	Config  configCmd  `cmd:"" help:"Check or print the configuration."`
 	Version versionCmd `cmd:"" help:"Print version, Go version and commit."`
 }
