@@ -98,9 +98,7 @@ func asOf(f policy.Facts, at time.Time) policy.Facts {
 type lookup func(policy.Number) (policy.Facts, error)
 
 // rejudge makes a decision again under this configuration, as if the call had
-// come on another date unless that is zero: at the same time of day in the
-// rule book's zone. Only the call moves; what was known of the number stays
-// what it was when the call was made.
+// come on another date unless that is zero; see [move].
 func (w *world) rejudge(d *store.Decision, known lookup, on policy.Date) (policy.Decision, error) {
 	if err := judgeable(d); err != nil {
 		return policy.Decision{}, err
@@ -117,9 +115,49 @@ func (w *world) rejudge(d *store.Decision, known lookup, on policy.Date) (policy
 		facts = asOf(facts, a.At)
 	}
 	if on != 0 {
-		local := a.At.In(calledZone())
-		day := on.In(calledZone())
-		a.At = time.Date(day.Year(), day.Month(), day.Day(), local.Hour(), local.Minute(), local.Second(), local.Nanosecond(), calledZone())
+		move(a, &facts, on)
 	}
 	return w.books.Decide(a, &facts), nil
+}
+
+// move puts a call on another date, at the same time of day in the rule book's
+// zone, and all that was known of the number by as many days: a consent of
+// three weeks before stays one of three weeks before. What then comes out
+// otherwise is the work of the rules in force on that date, its weekday and
+// the holidays, and of no fact that came to lie after the call.
+func move(a *policy.Attempt, facts *policy.Facts, on policy.Date) {
+	days := daysBetween(policy.DateOf(a.At.In(calledZone())), on)
+	instant := func(t *time.Time) {
+		if !t.IsZero() {
+			*t = t.In(calledZone()).AddDate(0, 0, days)
+		}
+	}
+	date := func(d *policy.Date) {
+		if *d != 0 {
+			*d = d.AddDays(days)
+		}
+	}
+	instant(&a.At)
+	for i := range facts.All { // a copy, made by asOf
+		f := &facts.All[i]
+		for _, t := range []*time.Time{&f.At, &f.RecordedAt, &f.VerifiedAt, &f.ValidUntil, &f.FirstCallBy, &f.Until} {
+			instant(t)
+		}
+		date(&f.Started)
+		date(&f.Ended)
+	}
+	facts.Sort() // a change of the clocks in between can swap two
+	for i := range facts.Calls {
+		instant(&facts.Calls[i].At)
+	}
+	moved := map[string]time.Time{}
+	for id, t := range facts.AsOf {
+		instant(&t)
+		moved[id] = t
+	}
+	facts.AsOf = moved
+}
+
+func daysBetween(from, to policy.Date) int {
+	return int(to.In(time.UTC).Sub(from.In(time.UTC)) / (24 * time.Hour))
 }

@@ -15,7 +15,7 @@ type reportCmd struct {
 	To       string `help:"Only calls before then; a date is the last day." placeholder:"TIME"`
 	HTML     string `name:"html" help:"Write a page with charts, which needs nothing else, to this file." placeholder:"FILE"`
 	JSON     bool   `help:"As JSON."`
-	BookDate string `help:"What if the calls had been made on this date, at the same time of day? Shows only what changes." placeholder:"DATE"`
+	BookDate string `help:"What if the calls had come on this date, at the same time of day, with all facts as long before them as they were? Shows only what changes." placeholder:"DATE"`
 	Under    string `name:"config" help:"What if this configuration had been in force? Shows only what changes." placeholder:"FILE"`
 }
 
