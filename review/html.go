@@ -12,7 +12,7 @@ import (
 //go:embed page.html
 var pageText string
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{"thousands": thousands, "percent": percent}).Parse(pageText))
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"thousands": thousands, "percent": percent, "lower": strings.ToLower}).Parse(pageText))
 
 func percent(part, whole int) string {
 	if whole == 0 {

@@ -32,7 +32,9 @@ func newTally() *Tally {
 		panic(err)
 	}
 	return New(Options{Zone: zone, Campaign: func(id string) *policy.Campaign { return campaigns[id] },
-		Condition: func(rule string) bool { return strings.HasPrefix(rule, "nl.consent.") || strings.HasPrefix(rule, "nl.relationship.") }})
+		Condition: func(rule string) bool {
+			return strings.HasPrefix(rule, "nl.consent.") || strings.HasPrefix(rule, "nl.relationship.")
+		}})
 }
 
 // refused is a decision with one denial for each reason: of a condition when
@@ -192,8 +194,10 @@ func TestNumbersAreCounted(t *testing.T) {
 			t.Errorf("%d numbers: %+v", n, got)
 		}
 	}
-	if s := (Numbers{12345, false}).String(); s != "about 12,345" {
-		t.Error(s)
+	for n, want := range map[Numbers]string{{12345, false}: "about 12,345 numbers", {1, true}: "1 number", {999, true}: "999 numbers"} {
+		if got := n.Phrase(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
 
@@ -207,7 +211,7 @@ func TestPeriodsFollowTheClockOnTheWall(t *testing.T) {
 	}
 	s := tally.Summary()
 	first, last := s.Time[0], s.Time[len(s.Time)-1]
-	if first.From != "2026-10-24 00:00" || first.To != "2026-10-24 06:00" || first.Refused != 1 || last.From != "2026-11-20 12:00" {
+	if first.From != "2026-10-24 00:00" || first.To != "2026-10-25 00:00" || first.Refused != 1 || last.From != "2026-11-20 00:00" || len(s.Time) != 28 || s.Bar != "a day" {
 		t.Errorf("%+v ... %+v", first, last)
 	}
 }
@@ -252,7 +256,7 @@ func TestKeysForScripts(t *testing.T) {
 		`"by_rule":[{"key":"nl.basis","allowed":0,"refused":1,"would_be_refused":0}],"by_reason":[{"key":"no-consent","allowed":0,"refused":1,"would_be_refused":0}],` +
 		`"by_campaign":[{"key":"energy","allowed":0,"refused":1,"would_be_refused":0}],"by_peer":[{"key":"dialer","allowed":0,"refused":1,"would_be_refused":0}],` +
 		`"missing_records":{"refusals":1,"one_record":[{"record":"a valid consent to windkracht for the purpose commercial and the products energy, gas, live calls","kind":"consent","advertiser":"windkracht","purpose":"commercial","products":["energy","gas"],"channel":"live","refused":1,"would_be_refused":0,"numbers":{"count":1,"exact":true}}],"one_record_uncounted":0,"several_records":0,"no_record_helps":0},` +
-		`"over_time":[{"from":"2026-11-23 12:00","to":"2026-11-23 13:00","allowed":0,"refused":1,"would_be_refused":0,"reasons":{"no-consent":1}}]}`
+		`"over_time":[{"from":"2026-11-23 12:00","to":"2026-11-23 13:00","allowed":0,"refused":1,"would_be_refused":0,"reasons":{"no-consent":1}}],"period":"an hour"}`
 	if string(text) != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}

@@ -2,6 +2,7 @@ package review
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"dialgate/store"
@@ -28,8 +29,9 @@ const (
 	maxSlots = 120
 )
 
-// widths are the lengths that slots grow through; then they double.
-var widths = []int64{hour, 3 * hour, 6 * hour, 12 * hour, day, 7 * day, 28 * day}
+// widths are the lengths that slots grow through; then they double. None lies
+// between an hour and a day: its bars would tell the time of day and no more.
+var widths = []int64{hour, day, 7 * day, 28 * day}
 
 // origin is a Monday, so that weeks begin on one: 1 January 1970 was a Thursday.
 const origin = 4 * day
@@ -106,6 +108,19 @@ type Period struct {
 }
 
 const wallFormat = "2006-01-02 15:04"
+
+// bar says how long a slot is.
+func (s *series) bar() string {
+	switch s.width {
+	case hour:
+		return "an hour"
+	case day:
+		return "a day"
+	case 7 * day:
+		return "a week"
+	}
+	return strconv.FormatInt(s.width/(7*day), 10) + " weeks"
+}
 
 // periods are all slots from the first to the last, empty ones too.
 func (s *series) periods() []Period {

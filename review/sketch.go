@@ -81,3 +81,11 @@ func (n Numbers) String() string {
 	}
 	return "about " + thousands(n.Count)
 }
+
+// Phrase is the count with its noun.
+func (n Numbers) Phrase() string {
+	if n.Count == 1 {
+		return n.String() + " number"
+	}
+	return n.String() + " numbers"
+}

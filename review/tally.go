@@ -187,6 +187,7 @@ type Summary struct {
 	Peers     []Row    `json:"by_peer"`
 	Missing   Missing  `json:"missing_records"`
 	Time      []Period `json:"over_time"`
+	Bar       string   `json:"period"` // how long each of Time is, in words
 }
 
 // Missing tells which records were missing for the refused calls.
@@ -203,7 +204,7 @@ func (t *Tally) Summary() *Summary {
 	s := &Summary{Decisions: t.all.Total(), Numbers: t.numbers.numbers(), Counts: t.all,
 		Rules: t.rules.rows(), Reasons: t.reasons.rows(), Campaigns: t.campaigns.rows(), Peers: t.peers.rows(),
 		Missing: Missing{Refusals: t.all.Stopped(), Single: []Cure{}, Uncounted: t.uncounted, Several: t.helpless[several], None: t.helpless[noRecord]},
-		Time:    t.series.periods()}
+		Time:    t.series.periods(), Bar: t.series.bar()}
 	if s.Decisions > 0 {
 		s.First, s.Last = t.first.In(t.o.Zone).Format(time.RFC3339), t.last.In(t.o.Zone).Format(time.RFC3339)
 	}

@@ -20,7 +20,7 @@ func (s *Summary) Text(w io.Writer) error {
 		line("No call was judged in this period.")
 		return err
 	}
-	line("%s calls to %s numbers, from %s to %s", thousands(s.Decisions), s.Numbers, s.First, s.Last)
+	line("%s calls to %s, from %s to %s", thousands(s.Decisions), s.Numbers.Phrase(), s.First, s.Last)
 	line("\n%12s  allowed", thousands(s.Allowed))
 	line("%12s  would have been refused, were every rule enforced", thousands(s.Would))
 	line("%12s  refused", thousands(s.Refused))
@@ -61,7 +61,7 @@ func (c Cure) Sentence(of int) string {
 	if c.Numbers.Count == 0 {
 		return fmt.Sprintf("%s: %s of %s refusals", c.Record, thousands(c.Stopped()), thousands(of))
 	}
-	return fmt.Sprintf("%s: %s of %s refusals, %s numbers", c.Record, thousands(c.Stopped()), thousands(of), c.Numbers)
+	return fmt.Sprintf("%s: %s of %s refusals, %s", c.Record, thousands(c.Stopped()), thousands(of), c.Numbers.Phrase())
 }
 
 // A titled table is one of the summary's as people are shown it.
