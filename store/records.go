@@ -65,6 +65,14 @@ func appendField(b []byte, name, value string) []byte {
 	return appendQuoted(b, value)
 }
 
+// appendClass appends a class that no number tells.
+func appendClass(b []byte, name string, c policy.Class) []byte {
+	if c == policy.Unassigned {
+		return b
+	}
+	return appendField(b, name, c.String())
+}
+
 // appendQuoted appends a JSON string. Most need no escape.
 func appendQuoted(b []byte, s string) []byte {
 	for i := range len(s) {
@@ -141,14 +149,6 @@ func appendAttempt(b []byte, r *policy.Record) []byte {
 		b = append(b, ']')
 	}
 	return append(b, '}')
-}
-
-// appendClass appends a class that no number tells.
-func appendClass(b []byte, name string, c policy.Class) []byte {
-	if c == policy.Unassigned {
-		return b
-	}
-	return appendField(b, name, c.String())
 }
 
 func appendFinding(b []byte, f *policy.Finding) []byte {

@@ -8,8 +8,8 @@ import (
 
 type configCmd struct {
 	Check   configCheckCmd   `cmd:"" help:"Check a configuration; every error at once."`
-	Schema  configSchemaCmd  `cmd:"" help:"Print the JSON Schema of the configuration."`
 	Diff    configDiffCmd    `cmd:"" help:"Show which of the last calls another configuration would judge otherwise."`
+	Schema  configSchemaCmd  `cmd:"" help:"Print the JSON Schema of the configuration."`
 	Default configDefaultCmd `cmd:"" help:"Print the default configuration with its comments."`
 }
 
