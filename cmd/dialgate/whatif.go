@@ -266,9 +266,6 @@ type configDiffCmd struct {
 // Help is printed by --help.
 func (configDiffCmd) Help() string { return "Example: dialgate config diff dialgate.yaml next.yaml" }
 
-// mostLast bounds the calls that are held in memory at once.
-const mostLast = 100_000
-
 // Run judges the last calls under both configurations. Exit status 1: some
 // would come out otherwise.
 func (c configDiffCmd) Run(s streams) error {
