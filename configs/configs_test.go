@@ -74,7 +74,11 @@ func TestTheSchemaAgreesWithTheParser(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, bad := range []string{"lisen: {}", "peers: [{id: a, dialect: loud}]", "cluster: {}", "carriers: [{id: a}]"} {
+	good := "rules: {nl: off, nl.hours: {mode: enforce, percent: 10, weekday_to: '20:00', campaigns: {energy: shadow}, peers: {a: {mode: enforce, percent: 5}}}}"
+	if err := valid([]byte(good)); err != nil {
+		t.Errorf("%s: %v", good, err)
+	}
+	for _, bad := range []string{"rules: {nl: {percent: 10}}", "rules: {nl: {peers: {a: {mod: off}}}}", "rules: {nl: {peers: {a: loud}}}", "lisen: {}", "peers: [{id: a, dialect: loud}]", "cluster: {}", "carriers: [{id: a}]"} {
 		if valid([]byte(bad)) == nil {
 			t.Errorf("the schema accepts %s", bad)
 		}
@@ -157,6 +161,31 @@ func TestRuleSettings(t *testing.T) {
 	}
 	s := c.Settings()
 	if s.Modes["nl.hours"] != policy.Shadow || s.Params["nl.hours"]["weekday_to"] != 2030 || s.Modes["nl.holidays"] != policy.Off || s.Params["nl.relationship.term"]["anniversary_inclusive"] != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestRuleSettingsForAPartOfTheCalls(t *testing.T) {
+	c, err := Parse("x.yaml", []byte(`
+peers: [{id: a, sources: [192.0.2.1], campaigns: [energy]}]
+advertisers: [{id: windkracht}]
+campaigns: [{id: energy, advertiser: windkracht, purpose: commercial, products: [energy], callers: ["+31205550100"], objection_offered: true}]
+rules:
+  nl: {mode: enforce, percent: 100}
+  nl.hours: {mode: enforce, percent: 10, weekday_to: 2030, peers: {a: off}, campaigns: {energy: {mode: enforce, percent: 50}}}
+  nl.consent: {campaigns: {energy: shadow}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.Settings()
+	want := []policy.Choice{
+		{Rule: "nl.hours", Mode: policy.Enforce, Spared: 90},
+		{Rule: "nl.hours", Peer: "a", Mode: policy.Off},
+		{Rule: "nl.hours", Campaign: "energy", Mode: policy.Enforce, Spared: 50},
+		{Rule: "nl.consent", Campaign: "energy", Mode: policy.Shadow},
+	}
+	if !reflect.DeepEqual(s.Choices, want) || len(s.Modes) != 1 || s.Modes["nl"] != policy.Enforce || s.Params["nl.hours"]["weekday_to"] != 2030 {
 		t.Errorf("%+v", s)
 	}
 }

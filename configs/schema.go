@@ -12,7 +12,7 @@ type Config struct {
 	Advertisers []Advertiser   `key:"advertisers" doc:"Legal entities on whose behalf is called."`
 	Campaigns   []Campaign     `key:"campaigns" doc:"Series of calls for one purpose of one advertiser."`
 	Callers     []Caller       `key:"callers" doc:"Inventory of numbers that may be shown."`
-	Rules       map[string]any `key:"rules" special:"rules" doc:"Rule id or prefix: off, shadow or enforce, or a mapping with mode and parameters."`
+	Rules       map[string]any `key:"rules" special:"rules" doc:"Rule id or prefix: off, shadow or enforce, or a mapping; below."`
 	Registers   []Register     `key:"registers" doc:"Do-not-call registers that must be consulted."`
 	Emergency   Emergency      `key:"emergency" doc:"Calls that nothing may hinder."`
 	Permit      []string       `key:"permit" oneof:"facts-unavailable,ledger-unavailable" doc:"Operation reasons for which calls are let through all the same; the record says so."`

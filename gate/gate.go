@@ -126,8 +126,7 @@ func (g *Gate) operational(why policy.Reason, d policy.Decision) policy.Decision
 	case d.Verdict == policy.Denied:
 		return d
 	case g.o.Permit[why]:
-		d.Verdict, d.Reason = policy.Allowed, policy.ReasonNotEnforced
-		return d
+		return policy.Permitted(why, d)
 	}
 	return policy.Operational(why)
 }

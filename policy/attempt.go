@@ -14,6 +14,7 @@ type Attempt struct {
 
 	Campaign   *Campaign     // nil: can't be told
 	NoCampaign string        // why it can't be told, a sentence part
+	Named      string        // the campaign that the message names, as it stands there; "" if none
 	Entry      *CallerNumber // the inventory's entry of the number shown, nil if there is none
 	Registers  []Register    // the do-not-call registers in force
 
@@ -88,6 +89,12 @@ const (
 var markKindNames = [...]string{MarkNote: "note", MarkHidden: "hidden", MarkContradicts: "contradicts"}
 
 func (k MarkKind) String() string { return nameOf(markKindNames[:], int(k)) }
+
+// ParseMarkKind finds a kind by its name.
+func ParseMarkKind(s string) (MarkKind, bool) {
+	i, ok := parseName(markKindNames[:], s)
+	return MarkKind(i), ok
+}
 
 // Mark finds the first mark of a kind, nil if there is none.
 func (c *Caller) Mark(k MarkKind) *Mark {

@@ -171,7 +171,7 @@ func (c *Call) judge(rules []Bound) {
 			c.found = append(c.found[:at], c.found[at+1:]...)
 			continue
 		}
-		f.Rule, f.Mode = r.Rule, r.Mode
+		f.Rule, f.Mode = r.Rule, c.ModeOf(r)
 		c.found[at] = f
 	}
 }

@@ -29,6 +29,12 @@ var classNames = [...]string{
 
 func (c Class) String() string { return nameOf(classNames[:], int(c)) }
 
+// ParseClass finds a class by its name.
+func ParseClass(s string) (Class, bool) {
+	i, ok := parseName(classNames[:], s)
+	return Class(i), ok
+}
+
 // A Plan is the numbering plan of one country.
 type Plan struct {
 	Country string // ISO 3166-1 alpha-2, "NL"

@@ -81,10 +81,11 @@ type Param struct {
 	Doc     string
 }
 
-// A Bound rule is a rule with the mode and values that the operator chose.
+// A Bound rule is a rule with the modes and values that the operator chose.
 type Bound struct {
 	*Rule
-	Mode       Mode
+	Mode       Mode   // for calls that no choice singles out; a call asks [Call.ModeOf]
+	parts      *parts // nil: Mode is for every call
 	Conditions []Bound
 	values     []int
 }
@@ -180,13 +181,14 @@ func (c *Call) Telemarketing() bool {
 // Unmet keeps the finding of a condition that a fact does not meet. Whether it
 // refuses the call is for the rule that holds the condition.
 func (c *Call) Unmet(b *Bound, why Reason, rests *Fact, note string) {
-	c.found = append(c.found, Finding{Rule: b.Rule, Mode: b.Mode, Result: Deny, Reason: why, Rests: [2]*Fact{rests}, Note: note})
+	c.found = append(c.found, Finding{Rule: b.Rule, Mode: c.ModeOf(b), Result: Deny, Reason: why, Rests: [2]*Fact{rests}, Note: note})
 }
 
 // Settings are an operator's choices about rules.
 type Settings struct {
-	Modes  map[string]Mode           // rule id or prefix of whole words → mode
-	Params map[string]map[string]int // rule id → parameter → value
+	Modes   map[string]Mode           // rule id or prefix of whole words → mode for every call
+	Choices []Choice                  // modes for a part of the calls
+	Params  map[string]map[string]int // rule id → parameter → value
 	// Without leaves rules out of the books altogether, by id or prefix.
 	Without []string
 }
@@ -204,15 +206,7 @@ func covers(prefix, id string) bool {
 
 func (b *binder) bind(r *Rule) Bound {
 	out := Bound{Rule: r}
-	best := -1
-	for prefix, m := range b.settings.Modes {
-		if covers(prefix, r.ID) {
-			b.used[prefix] = true
-			if len(prefix) > best {
-				best, out.Mode = len(prefix), m
-			}
-		}
-	}
+	b.bindModes(&out)
 	set := b.settings.Params[r.ID]
 	if set != nil {
 		b.used[r.ID] = true
@@ -276,6 +270,9 @@ func (b *binder) unused(all []*Rule) []error {
 	}
 	for prefix := range b.settings.Modes {
 		complain(prefix)
+	}
+	for i := range b.settings.Choices {
+		complain(b.settings.Choices[i].Rule)
 	}
 	for _, prefix := range b.settings.Without {
 		complain(prefix)

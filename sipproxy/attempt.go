@@ -38,9 +38,13 @@ func (r *Reader) Read(v *message.View, peer *policy.PeerTerms, a *policy.Attempt
 	if fault != "" {
 		a.Malformed = fault
 	}
+	a.Named = named[:min(len(named), maxCampaignName)]
 	a.Campaign, a.NoCampaign = r.Directory.TellCampaign(peer, a.Caller.Shown, named)
 	a.Fax = offersFax(v)
 }
+
+// maxCampaignName bounds what the record keeps of X-Campaign.
+const maxCampaignName = 128
 
 // campaignName is the one value of X-Campaign, "" when there is none; fault
 // says why it can't be told.

@@ -30,6 +30,7 @@ type keeper interface {
 	History(n policy.Number) (policy.Facts, error)
 	Export(w io.Writer) error
 	Decisions(from uint64) iter.Seq2[store.Decision, error]
+	Last(n int) ([]store.Decision, error)
 	Close() error
 }
 
@@ -71,6 +72,7 @@ func serveControl(dir string, k keeper, reload func() (reloaded, error)) (*http.
 			panic(http.ErrAbortHandler) // the client sees a stream that was cut
 		}
 	})
+	mux.HandleFunc("GET /decisions/last", func(w http.ResponseWriter, r *http.Request) { controlLast(k, w, r) })
 	mux.HandleFunc("GET /decisions", func(w http.ResponseWriter, r *http.Request) { controlDecisions(k, w, r) })
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, _ *http.Request) { controlReload(reload, w) })
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
@@ -160,11 +162,18 @@ func controlHistory(k keeper, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, oneLine(err), http.StatusInternalServerError)
 		return
 	}
-	var lines []byte
+	h := history{Calls: f.Calls, AsOf: f.AsOf}
 	for i := range f.All {
-		lines = append(f.All[i].AppendJSON(lines), '\n')
+		h.Facts = append(h.Facts, f.All[i].AppendJSON(nil))
 	}
-	_, _ = w.Write(lines) // the client has gone
+	_ = json.NewEncoder(w).Encode(h) // the client has gone
+}
+
+// history is policy.Facts on the wire.
+type history struct {
+	Facts []json.RawMessage    `json:"facts"`
+	Calls []policy.EarlierCall `json:"calls,omitempty"`
+	AsOf  map[string]time.Time `json:"as_of,omitempty"`
 }
 
 func controlDecisions(k keeper, w http.ResponseWriter, r *http.Request) {
@@ -234,7 +243,7 @@ func (r *remote) Add(ctx context.Context, facts ...policy.Fact) ([]store.Result,
 	return out, nil
 }
 
-// History asks the node for a number's facts.
+// History asks the node for a number's facts and earlier calls.
 func (r *remote) History(n policy.Number) (policy.Facts, error) {
 	f := policy.Facts{Number: n}
 	res, err := r.do(context.Background(), "GET", "/facts?number="+url.QueryEscape(n.E164()), nil)
@@ -242,16 +251,19 @@ func (r *remote) History(n policy.Number) (policy.Facts, error) {
 		return f, err
 	}
 	defer res.Body.Close()
-	sc := bufio.NewScanner(res.Body)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		fact, err := policy.FactForm{Zone: calledZone()}.ParseJSON(sc.Bytes())
+	var h history
+	if err := json.NewDecoder(res.Body).Decode(&h); err != nil {
+		return f, fmt.Errorf("the running node's answer can't be read: %w", err)
+	}
+	f.Calls, f.AsOf = h.Calls, h.AsOf
+	for _, text := range h.Facts {
+		fact, err := policy.FactForm{Zone: calledZone()}.ParseJSON(text)
 		if err != nil {
 			return f, fmt.Errorf("the running node's answer can't be read: %w", err)
 		}
 		f.All = append(f.All, fact)
 	}
-	return f, sc.Err()
+	return f, nil
 }
 
 // Export copies the node's facts.

@@ -18,6 +18,8 @@ type explanation struct {
 	Reason   string          `json:"reason"`
 	Means    string          `json:"means"`
 	Rule     string          `json:"rule,omitempty"`
+	Would    string          `json:"would,omitempty"` // of not-enforced: the reason of the refusal that is not made
+	By       string          `json:"by,omitempty"`    // and why it is not: shadow, off or permit
 	Basis    []string        `json:"basis,omitempty"`
 	At       string          `json:"at"`
 	From     string          `json:"from,omitempty"`
@@ -69,6 +71,9 @@ func explain(a *policy.Attempt, facts *policy.Facts, d *policy.Decision, answer 
 	if e.To == "" {
 		e.To = a.Called.Text
 	}
+	if w := d.Waived(); w.Reason != policy.NoReason {
+		e.Would, e.By = w.Reason.String(), w.By
+	}
 	if a.Peer != nil {
 		e.Peer = a.Peer.ID
 	}
@@ -112,6 +117,9 @@ func (e *explanation) text(w io.Writer) error {
 	}
 	if e.Rule != "" {
 		p.line("decided   by %s", e.Rule)
+	}
+	if e.Would != "" {
+		p.line("otherwise refused with %s; the rule is in mode %s", e.Would, e.By)
 	}
 	if e.SIP != nil {
 		p.line("answer    %d %s", e.SIP.Code, e.SIP.Phrase)
@@ -179,7 +187,7 @@ func listRules(w io.Writer, rules []*policy.Bound) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "RULE\tMODE\tIN FORCE\tSTRENGTH\tJURISDICTION\tSOURCE")
 	for _, r := range rules {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, modeOf(r), inForce(r.Rule), r.Strength, jurisdiction(r.Rule), r.Source)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, modesOf(r), inForce(r.Rule), r.Strength, jurisdiction(r.Rule), r.Source)
 	}
 	return t.Flush()
 }
@@ -192,12 +200,25 @@ func jurisdiction(r *policy.Rule) string {
 	return r.Jurisdiction
 }
 
-// modeOf is a rule's mode; a ground has none, since it refuses nothing.
+// ground stands in place of the mode of a rule that refuses nothing.
+const ground = "ground"
+
+func isGround(r *policy.Bound) bool { return len(r.Reasons) > 0 && r.Reasons[0].Allows() }
+
+// modeOf is a rule's mode for a call that no other choice is about.
 func modeOf(r *policy.Bound) string {
-	if len(r.Reasons) > 0 && r.Reasons[0].Allows() {
-		return "ground"
+	if isGround(r) {
+		return ground
 	}
 	return r.Mode.String()
+}
+
+// modesOf is a rule's mode with the choices for campaigns, peers and shares.
+func modesOf(r *policy.Bound) string {
+	if isGround(r) {
+		return ground
+	}
+	return r.Modes()
 }
 
 func inForce(r *policy.Rule) string {
@@ -218,6 +239,7 @@ func inForce(r *policy.Rule) string {
 type ruleReport struct {
 	ID       string `json:"id"`
 	Mode     string `json:"mode"`
+	Modes    string `json:"modes,omitempty"` // in words, when the mode is not that of every call
 	From     string `json:"from,omitempty"`
 	To       string `json:"to,omitempty"` // the first day it no longer applies
 	Strength string `json:"strength"`
@@ -243,6 +265,9 @@ func reportRules(rules []*policy.Bound) []ruleReport {
 	for _, r := range rules {
 		report := ruleReport{ID: r.ID, Mode: modeOf(r), Jurisdiction: jurisdiction(r.Rule), From: r.From.String(), To: r.To.String(), Strength: r.Strength.String(),
 			Source: r.Source, English: r.English, Dutch: r.Dutch, Needs: r.Needs}
+		if modes := modesOf(r); modes != report.Mode {
+			report.Modes = modes
+		}
 		for _, reason := range r.Reasons {
 			report.Reasons = append(report.Reasons, reason.String())
 		}

@@ -128,7 +128,7 @@ func (s *search) defect(f *policy.Fact, checks []check) (first int, waived bool)
 		if !cond.Applies(s.c.Date) || k.met(s.c, f, cond) {
 			continue
 		}
-		if cond.Mode == policy.Enforce {
+		if s.c.ModeOf(cond) == policy.Enforce {
 			return i, false
 		}
 		waived = true
