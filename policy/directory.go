@@ -150,6 +150,8 @@ type PeerTerms struct {
 	// MayRoute: the peer may send preloaded routes and number-portability
 	// parameters that change where the call goes.
 	MayRoute bool
+	// StrictSDP: an offer that is no SDP makes the call malformed; else it is noted.
+	StrictSDP bool
 	// Dialect names the table by which calls of this peer are refused.
 	Dialect string
 	// Plan reads national forms of numbers.

@@ -39,7 +39,7 @@ func (r *Reader) Read(v *message.View, peer *policy.PeerTerms, a *policy.Attempt
 		a.Malformed = fault
 	}
 	a.Campaign, a.NoCampaign = r.Directory.TellCampaign(peer, a.Caller.Shown, named)
-	a.Fax = offersFax(v)
+	r.offer(v, peer, a)
 }
 
 // campaignName is the one value of X-Campaign, "" when there is none; fault
@@ -64,35 +64,6 @@ func campaignName(v *message.View) (name, fault string) {
 		return "", "X-Campaign holds more than one value"
 	}
 	return string(h.Value), ""
-}
-
-// offersFax reports whether the offer holds image media or T.38 (ITU-T T.38
-// annex D, RFC 3362, RFC 4612). Lines are looked for, in whatever part of the
-// body they stand, rather than the whole offer understood: an offer with a
-// fault in it is a fax all the same.
-func offersFax(v *message.View) bool {
-	for b := v.Body; len(b) > 0; {
-		line := b
-		if n := bytes.IndexByte(b, '\n'); n >= 0 {
-			line, b = b[:n], b[n+1:]
-		} else {
-			b = nil
-		}
-		if len(line) < 2 || line[1] != '=' {
-			continue
-		}
-		switch line[0] {
-		case 'm':
-			if bytes.HasPrefix(line, []byte("m=image")) {
-				return true
-			}
-		case 'a':
-			if bytes.HasPrefix(line, []byte("a=rtpmap:")) && containsFold(line, " t38/") {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // containsFold reports whether a text stands in b in any case.
