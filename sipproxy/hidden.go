@@ -59,29 +59,31 @@ func hidingHost(host []byte) bool {
 }
 
 // among reports whether a text is in a set, as a person reads it: whatever its
-// case, its quotes, its accents, and how many blanks of whatever kind it holds.
+// case and its accents, and whatever blanks and signs stand around its words.
 func among(words map[string]bool, b []byte) bool {
 	if !isPlain(b) {
 		b = plain(b)
-	}
-	if b = bytes.Trim(b, " '\""); len(b) == 0 {
-		return false
 	}
 	const longest = 32 // longer than every word of every set
 	var folded [longest]byte
 	n := 0
 	for _, c := range b {
 		switch {
+		case isSeparator(c):
+			if c = ' '; n == 0 || folded[n-1] == ' ' {
+				continue
+			}
 		case c >= 'A' && c <= 'Z':
 			c += 'a' - 'A'
-		case c == ' ' && folded[n-1] == ' ': // the first is no blank
-			continue
 		}
 		if n == longest {
 			return false
 		}
 		folded[n] = c
 		n++
+	}
+	if n > 0 && folded[n-1] == ' ' {
+		n--
 	}
 	return words[string(folded[:n])]
 }
