@@ -82,12 +82,7 @@ func containsFold(b []byte, s string) bool {
 func text(b []byte) string {
 	const most = 64
 	b = b[:min(len(b), most)]
-	digits := 0
-	for _, c := range b {
-		if c >= '0' && c <= '9' {
-			digits++
-		}
-	}
+	digits := countDigits(b)
 	out, seen := make([]byte, 0, len(b)), 0
 	for len(b) > 0 {
 		r, size := utf8.DecodeRune(b)
@@ -103,6 +98,15 @@ func text(b []byte) string {
 		out = utf8.AppendRune(out, r)
 	}
 	return string(out)
+}
+
+func countDigits[T string | []byte](s T) (n int) {
+	for i := range len(s) {
+		if isDigit(s[i]) {
+			n++
+		}
+	}
+	return n
 }
 
 func quote(b []byte) string { return `"` + text(bytes.Trim(b, `"`)) + `"` }

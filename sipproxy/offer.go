@@ -161,7 +161,9 @@ func withoutImages(text string) (rest string, images []image) {
 			if cut = strings.HasPrefix(line, "m=image "); cut && len(images) < mostMedia {
 				m := policy.Media{Kind: "image"}
 				if fields := strings.Fields(line); len(fields) > 3 {
-					m.Codecs = names(fields[3:])
+					for _, f := range fields[3:min(len(fields), 3+mostCodecs)] {
+						m.Codecs = append(m.Codecs, codecName(f))
+					}
 				}
 				images = append(images, image{at, m})
 			}
@@ -177,39 +179,36 @@ func withoutImages(text string) (rest string, images []image) {
 // section 6.6), by the payload types that RFC 3551 fixes, else as they stand.
 func codecs(m *sdp.MediaDescription) []string {
 	formats := m.MediaName.Formats
-	out := names(formats)
-	for i := range out {
-		if name := fixedCodecs[out[i]]; name != "" {
-			out[i] = name
+	formats = formats[:min(len(formats), mostCodecs)]
+	out := make([]string, len(formats))
+	for i, f := range formats {
+		if out[i] = fixedCodecs[f]; out[i] == "" {
+			out[i] = codecName(f)
 		}
 	}
 	for _, a := range m.Attributes {
 		if a.Key != "rtpmap" {
 			continue
 		}
-		words := strings.Fields(a.Value)
-		if len(words) < 2 {
-			continue
-		}
-		if i := slices.Index(formats[:len(out)], words[0]); i >= 0 {
-			name, _, _ := strings.Cut(words[1], "/")
-			out[i] = codecName(name)
+		format, b := nextWord([]byte(a.Value))
+		if i := slices.Index(formats, string(format)); i >= 0 {
+			name, _ := nextWord(b)
+			name, _, _ = bytes.Cut(name, []byte("/"))
+			out[i] = codecName(string(name))
 		}
 	}
 	return out
 }
 
-func names(formats []string) []string {
-	out := make([]string, 0, min(len(formats), mostCodecs))
-	for _, f := range formats[:min(len(formats), mostCodecs)] {
-		out = append(out, codecName(f))
+// codecName is a codec's name as a record keeps it. Nearly every one is a
+// short token with few digits.
+func codecName(s string) string {
+	const most = 32
+	if isPlain([]byte(s)) && len(s) <= most && len(s) > 0 && countDigits(s) < 6 {
+		return s
 	}
-	return out
+	return text([]byte(s[:min(len(s), most)]))
 }
-
-// codecName is a codec's name as a record keeps it. A usual one is a token
-// with hardly a digit.
-func codecName(s string) string { return text([]byte(s[:min(len(s), 32)])) }
 
 // fixedCodecs are the payload types that telephones use without an rtpmap
 // attribute (RFC 3551 table 4).
