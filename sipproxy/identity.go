@@ -301,17 +301,18 @@ const (
 
 // shows tells what a person takes a run of digits for. A few digits before or
 // behind a number, as in "24/7 020-5550100", are no part of it; a blank
-// separates them.
+// separates them. The end of the number shown stands for it, and only as many
+// digits as a foreign number has are one without a plus sign.
 func (r *Reader) shows(run []byte, shown policy.Number, plan *policy.Plan) int {
 	exists := func(n policy.Number) bool { return r.Plans.Class(n) != policy.Unassigned }
 	digits := digitsOf(run)
 	dialled, _ := readNumber(digits, nil, plan)
 	bare := policy.Number{} // with its plus sign left out
-	if digits[0] != '+' {
+	if len(digits) >= 10 && digits[0] != '+' {
 		bare, _ = policy.NumberOfDigits(digits)
 	}
 	switch {
-	case dialled == shown || bare == shown:
+	case dialled == shown || strings.HasSuffix(shown.Digits(), string(digits)):
 		return sameNumber
 	case exists(dialled), len(digits) > 16: // more than one number
 		return anotherNumber
