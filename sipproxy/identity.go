@@ -82,7 +82,10 @@ func (r *Reader) identity(value []byte, peer *policy.PeerTerms) (id identity) {
 	id.display = a.DisplayName()
 	u, ok := message.ParseURI(a.URI)
 	if !ok {
-		id.text = text(a.URI)
+		// Others may make something of it.
+		if id.text = text(a.URI); containsFold(a.URI, "anonymous") || containsFold(a.URI, ".invalid") {
+			id.hidden = "with an address that can't be read but speaks of nobody"
+		}
 		return id
 	}
 	if hidingHost(u.Host) {
@@ -343,12 +346,6 @@ func (r *Reader) shows(run []byte, shown policy.Number, plan *policy.Plan) int {
 // presentation indicator nobody reads here.
 func isup(v *message.View) bool {
 	h := v.Value(message.ContentType)
-	const multipart, of = "multipart/", "application/isup"
-	switch {
-	case len(h) >= len(of) && message.EqualFold(h[:len(of)], of):
-		return true
-	case len(h) >= len(multipart) && message.EqualFold(h[:len(multipart)], multipart):
-		return containsFold(v.Body, of)
-	}
-	return false
+	const of = "application/isup"
+	return isType(h, of) || isMultipart(h) && containsFold(v.Body, of)
 }

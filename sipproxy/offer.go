@@ -30,10 +30,10 @@ func (r *Reader) offer(v *message.View, peer *policy.PeerTerms, a *policy.Attemp
 	if len(v.Body) == 0 {
 		return
 	}
-	fault := ""
+	contentType, fault := v.Value(message.ContentType), ""
 	if encoding := v.Value(message.ContentEncoding); len(encoding) == 0 || message.EqualFold(encoding, "identity") {
-		a.Media, fault = readOffer(v.Value(message.ContentType), v.Body, mostNested)
-	} else if isType(v.Value(message.ContentType), sdpType) {
+		a.Media, fault = readOffer(contentType, v.Body, mostNested)
+	} else if isType(contentType, sdpType) || isMultipart(contentType) {
 		fault = faultEncoded
 	}
 	a.Fax = offersFax(v.Body) || slices.ContainsFunc(a.Media, isFax)
@@ -67,14 +67,18 @@ func isType(contentType []byte, of string) bool {
 	return message.EqualFold(bytes.TrimSpace(contentType), of)
 }
 
+func isMultipart(contentType []byte) bool {
+	const multi = "multipart/"
+	return len(contentType) >= len(multi) && message.EqualFold(contentType[:len(multi)], multi)
+}
+
 // readOffer reads the session description that a body is, or all those among
 // its parts. fault says why one of them can't be read.
 func readOffer(contentType, body []byte, nested int) (media []policy.Media, fault string) {
-	const multi = "multipart/"
 	switch {
 	case isType(contentType, sdpType):
 		return describe(string(body))
-	case len(contentType) < len(multi) || !message.EqualFold(contentType[:len(multi)], multi):
+	case !isMultipart(contentType):
 		return nil, ""
 	}
 	_, params, err := mime.ParseMediaType(string(bytes.Join(bytes.Fields(contentType), []byte(" "))))
@@ -87,9 +91,9 @@ func readOffer(contentType, body []byte, nested int) (media []policy.Media, faul
 		if errors.Is(err, io.EOF) {
 			return media, fault
 		}
-		var text []byte
+		var octets []byte
 		if err == nil {
-			text, err = io.ReadAll(part) // no larger than the datagram it stands in
+			octets, err = io.ReadAll(part) // no larger than the datagram it stands in
 		}
 		if err != nil {
 			break
@@ -99,7 +103,7 @@ func readOffer(contentType, body []byte, nested int) (media []policy.Media, faul
 			fault = faultEncoded
 			continue
 		}
-		more, why := readOffer(of, text, nested-1)
+		more, why := readOffer(of, octets, nested-1)
 		media = append(media, more[:min(len(more), mostMedia-len(media))]...)
 		if why != "" {
 			fault = why
@@ -120,17 +124,17 @@ func encoded(transfer string) bool {
 
 // describe reads a session description (RFC 8866). The parser knows no image
 // media, so these are taken out before and put back where they stood.
-func describe(text string) (media []policy.Media, fault string) {
-	if !strings.HasPrefix(text, "v=") {
+func describe(description string) (media []policy.Media, fault string) {
+	if !strings.HasPrefix(description, "v=") {
 		return nil, faultSDP
 	}
-	if !strings.HasSuffix(text, "\n") {
-		text += "\n" // some leave the end of the last line out
+	if !strings.HasSuffix(description, "\n") {
+		description += "\n" // some leave the end of the last line out
 	}
-	text, images := withoutImages(text)
+	description, images := withoutImages(description)
 	var d sdp.SessionDescription
 	// The parser is content with a description that breaks off.
-	if err := d.UnmarshalString(text); err != nil || d.Origin.NetworkType == "" || len(d.TimeDescriptions) == 0 {
+	if err := d.UnmarshalString(description); err != nil || d.Origin.NetworkType == "" || len(d.TimeDescriptions) == 0 {
 		return nil, faultSDP
 	}
 	for _, m := range d.MediaDescriptions[:min(len(d.MediaDescriptions), mostMedia)] {
@@ -149,13 +153,13 @@ type image struct {
 }
 
 // withoutImages takes the image streams out of a session description.
-func withoutImages(text string) (rest string, images []image) {
-	if !strings.Contains(text, "m=image ") {
-		return text, nil
+func withoutImages(description string) (rest string, images []image) {
+	if !strings.Contains(description, "m=image ") {
+		return description, nil
 	}
 	var b strings.Builder
 	cut, at := false, -1
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(description) {
 		if strings.HasPrefix(line, "m=") {
 			at++
 			if cut = strings.HasPrefix(line, "m=image "); cut && len(images) < mostMedia {
