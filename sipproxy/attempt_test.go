@@ -144,7 +144,7 @@ func TestGoldenInvites(t *testing.T) {
 			}
 		}
 	}
-	if count < 350 {
+	if count < 550 {
 		t.Errorf("only %d cases were found", count)
 	}
 }

@@ -321,10 +321,12 @@ func (r *Reader) shows(run []byte, shown policy.Number, plan *policy.Plan) int {
 		return anotherNumber
 	}
 	another := exists(bare)
+	fresh := false // a digit stands before; so there are no more cuts than digits
 	for i, c := range run {
-		if c != ' ' {
+		if fresh = fresh || isDigit(c); c != ' ' || !fresh {
 			continue
 		}
+		fresh = false
 		for _, part := range [...][]byte{run[:i], run[i+1:]} {
 			if part = digitsOf(part); len(part) < fewestShown {
 				continue
