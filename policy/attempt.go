@@ -20,6 +20,9 @@ type Attempt struct {
 
 	// Fax: the offer holds T.38 or image media. A fax counts as a robocall.
 	Fax bool
+	// Media are the streams offered, as far as the offer could be read; none
+	// when the INVITE holds no offer.
+	Media []Media
 
 	// Malformed says what in the message can't be judged, such as two
 	// X-Campaign headers; "" when all can.

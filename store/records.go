@@ -130,6 +130,7 @@ func appendAttempt(b []byte, r *policy.Record) []byte {
 	if a.Fax {
 		b = append(b, `,"fax":true`...)
 	}
+	b = appendMedia(b, a.Media)
 	b = append(b, `,"findings":[`...)
 	for i := range r.Decision.Findings {
 		if i > 0 {
@@ -149,6 +150,28 @@ func appendAttempt(b []byte, r *policy.Record) []byte {
 		b = append(b, ']')
 	}
 	return append(b, '}')
+}
+
+func appendMedia(b []byte, media []policy.Media) []byte {
+	if len(media) == 0 {
+		return b
+	}
+	b = append(b, `,"media":[`...)
+	for i, m := range media {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendQuoted(append(b, `{"kind":`...), m.Kind)
+		b = append(b, `,"codecs":[`...)
+		for j, codec := range m.Codecs {
+			if j > 0 {
+				b = append(b, ',')
+			}
+			b = appendQuoted(b, codec)
+		}
+		b = append(b, `]}`...)
+	}
+	return append(b, ']')
 }
 
 func appendFinding(b []byte, f *policy.Finding) []byte {
@@ -222,8 +245,15 @@ type Decision struct {
 	Advertiser string    `json:"advertiser,omitempty"`
 	CallID     string    `json:"call_id,omitempty"`
 	Fax        bool      `json:"fax,omitempty"`
+	Media      []Media   `json:"media,omitempty"`
 	Findings   []Finding `json:"findings,omitempty"`
 	Marks      []string  `json:"marks,omitempty"`
+}
+
+// A Media is one stream of the call's offer as read back from the ledger.
+type Media struct {
+	Kind   string   `json:"kind"`
+	Codecs []string `json:"codecs"`
 }
 
 // A Finding is a rule's finding as read back from the ledger.

@@ -358,7 +358,8 @@ func record(verdict policy.Verdict, to policy.Number, i int) *policy.Record {
 	return &policy.Record{
 		ID: policy.RulingID{15: byte(i)}, At: noon.Add(time.Duration(i) * time.Second), Node: "n", Config: "c", Took: 5 * time.Microsecond,
 		Attempt: &policy.Attempt{Peer: &policy.PeerTerms{ID: "dialer"}, CallID: `odd"id` + fmt.Sprint(i), Campaign: c,
-			Caller: policy.Caller{Shown: alice, Marks: []policy.Mark{{Header: "Privacy", Saw: "with \x01", Means: "é"}}}, Called: policy.Called{Number: to}},
+			Caller: policy.Caller{Shown: alice, Marks: []policy.Mark{{Header: "Privacy", Saw: "with \x01", Means: "é"}}}, Called: policy.Called{Number: to},
+			Media: []policy.Media{{Kind: "audio", Codecs: []string{"PCMA", `odd"codec`}}, {Kind: "image"}}},
 		Decision: &policy.Decision{Verdict: verdict, Reason: policy.ReasonConsent, Book: "NL", Findings: []policy.Finding{{Rule: rule, Result: policy.Allow, Reason: policy.ReasonConsent, Rests: [2]*policy.Fact{{ID: "c1"}}}}},
 		Answer:   403,
 	}
@@ -387,7 +388,8 @@ func TestDecisionsComeBackAsTheyWere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Verdict != policy.Verdict(n%2).String() || d.To != bob.E164() || d.CallID != `odd"id`+fmt.Sprint(n) || len(d.Findings) != 1 || d.Findings[0].Facts[0] != "c1" || d.Marks[0] == "" {
+		if d.Verdict != policy.Verdict(n%2).String() || d.To != bob.E164() || d.CallID != `odd"id`+fmt.Sprint(n) || len(d.Findings) != 1 || d.Findings[0].Facts[0] != "c1" || d.Marks[0] == "" ||
+			len(d.Media) != 2 || d.Media[0].Codecs[1] != `odd"codec` || d.Media[1].Kind != "image" {
 			t.Errorf("%d: %+v", n, d)
 		}
 		n++

@@ -202,7 +202,7 @@ func runCase(cfg *configs.Config, c *configs.Case) (outcome, error) {
 	if err != nil && c.Call.Peer != stranger {
 		return outcome{}, err
 	}
-	raw := []byte(strings.ReplaceAll(strings.ReplaceAll(c.Raw, "\r\n", "\n"), "\n", "\r\n"))
+	raw := lineEnds([]byte(c.Raw))
 	if c.Raw == "" {
 		h := hypothetical{from: c.Call.From, to: c.Call.To, fromHeader: c.Call.FromHeader, ruri: c.Call.RURI, headers: c.Call.Headers}
 		if err := h.check(); err != nil {

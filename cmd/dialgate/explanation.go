@@ -26,6 +26,8 @@ type explanation struct {
 	To       string          `json:"to,omitempty"`
 	Peer     string          `json:"peer,omitempty"`
 	Campaign string          `json:"campaign,omitempty"`
+	Mode     string          `json:"mode"`
+	Offers   []string        `json:"offers,omitempty"` // streams and their codecs
 	Book     string          `json:"book,omitempty"`
 	SIP      *sipAnswer      `json:"sip,omitempty"` // of a refusal
 	Findings []findingReport `json:"findings"`
@@ -65,7 +67,7 @@ type factReport struct {
 func explain(a *policy.Attempt, facts *policy.Facts, d *policy.Decision, answer *sipAnswer) explanation {
 	e := explanation{
 		Verdict: d.Verdict.String(), Reason: d.Reason.String(), Means: d.Reason.Text(), Rule: d.Rule(), Basis: d.Basis(),
-		At: a.At.Format(time.RFC3339), From: a.Caller.Shown.E164(), To: a.Called.Number.E164(), Book: d.Book, SIP: answer,
+		At: a.At.Format(time.RFC3339), From: a.Caller.Shown.E164(), To: a.Called.Number.E164(), Mode: a.Mode().String(), Book: d.Book, SIP: answer,
 		Findings: []findingReport{}, Facts: []factReport{},
 	}
 	if e.To == "" {
@@ -79,6 +81,9 @@ func explain(a *policy.Attempt, facts *policy.Facts, d *policy.Decision, answer 
 	}
 	if a.Campaign != nil {
 		e.Campaign = a.Campaign.ID
+	}
+	for _, m := range a.Media {
+		e.Offers = append(e.Offers, m.String())
 	}
 	for i := range d.Findings {
 		e.Findings = append(e.Findings, reportFinding(&d.Findings[i]))
@@ -111,7 +116,10 @@ func (e *explanation) text(w io.Writer) error {
 	p.line("  %s", e.Means)
 	p.line("")
 	p.line("call      %s -> %s at %s", orNone(e.From), orNone(e.To), e.At)
-	p.line("peer      %s, campaign %s", orNone(e.Peer), orNone(e.Campaign))
+	p.line("peer      %s, campaign %s, %s", orNone(e.Peer), orNone(e.Campaign), e.Mode)
+	if len(e.Offers) > 0 {
+		p.line("offers    %s", strings.Join(e.Offers, "; "))
+	}
 	if e.Book != "" {
 		p.line("book      %s", e.Book)
 	}
