@@ -45,11 +45,12 @@ func NewBooks(settings Settings, books ...*Book) (*Books, error) {
 			for j := range r.Conditions {
 				all = append(all, &r.Conditions[j])
 			}
+			bound := b.bind(r) // also one that is left out, since settings may name it
 			if b.without(r.ID) {
 				left = append(left, r)
 				continue
 			}
-			out = append(out, b.bind(r))
+			out = append(out, bound)
 		}
 		return out, left
 	}
@@ -132,13 +133,9 @@ func (s *Books) decide(a *Attempt, facts *Facts, explain bool) Decision {
 	if a.Called.Emergency && a.Peer != nil {
 		return s.emergency(a, explain)
 	}
-	c := Call{Attempt: a, Facts: facts, Local: a.At.UTC(), explain: explain}
-	book := s.book(a.Called.Number)
-	if book != nil {
-		c.Local = a.At.In(book.Zone)
-	}
-	c.Date = DateOf(c.Local)
-	c.book = book
+	c := s.call(a, facts)
+	c.explain = explain
+	book := c.book
 
 	d := Decision{decided: -1}
 	c.found = make([]Finding, 0, 24)
@@ -151,6 +148,16 @@ func (s *Books) decide(a *Attempt, facts *Facts, explain bool) Decision {
 	d.Findings = c.found
 	d.conclude(baseless)
 	return d
+}
+
+// call is an attempt as rules see it.
+func (s *Books) call(a *Attempt, facts *Facts) Call {
+	c := Call{Attempt: a, Facts: facts, Local: a.At.UTC(), book: s.book(a.Called.Number)}
+	if c.book != nil {
+		c.Local = a.At.In(c.book.Zone)
+	}
+	c.Date = DateOf(c.Local)
+	return c
 }
 
 // judge lets each rule that is in force judge the call. A rule's finding goes

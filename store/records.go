@@ -98,6 +98,7 @@ func appendAttempt(b []byte, r *policy.Record) []byte {
 	if a.Campaign != nil {
 		b = appendField(b, "campaign", a.Campaign.ID)
 		b = appendField(b, "advertiser", a.Campaign.Advertiser.ID)
+		b = appendField(b, "purpose", a.Campaign.Effective().String())
 	}
 	b = appendField(b, "call_id", a.CallID)
 	if a.Fax {
@@ -183,10 +184,22 @@ type Decision struct {
 	Peer       string    `json:"peer,omitempty"`
 	Campaign   string    `json:"campaign,omitempty"`
 	Advertiser string    `json:"advertiser,omitempty"`
+	Purpose    string    `json:"purpose,omitempty"` // that it was judged by
 	CallID     string    `json:"call_id,omitempty"`
 	Fax        bool      `json:"fax,omitempty"`
 	Findings   []Finding `json:"findings,omitempty"`
 	Marks      []string  `json:"marks,omitempty"`
+}
+
+// made is the call as later decisions see it, false when it counts for nothing.
+func (d *Decision) made() (to policy.Number, call policy.EarlierCall, ok bool) {
+	to, err := policy.ParseNumber(d.To)
+	if err != nil || d.Verdict != policy.Allowed.String() || d.Advertiser == "" {
+		return to, call, false
+	}
+	purpose, _ := policy.ParsePurpose(d.Purpose) // older records don't tell it
+	id := (&policy.Attempt{CallID: d.CallID}).ID()
+	return to, policy.EarlierCall{At: d.At, Advertiser: d.Advertiser, Allowed: true, Purpose: purpose, Attempt: id}, true
 }
 
 // A Finding is a rule's finding as read back from the ledger.

@@ -360,38 +360,6 @@ func TestDecisionsComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
-// TestWhatTheProjectionMissedIsFoldedInAtTheNextStart: no change may let the
-// cursor pass one that found no room.
-func TestWhatTheProjectionMissedIsFoldedInAtTheNextStart(t *testing.T) {
-	dir := t.TempDir()
-	var log bytes.Buffer
-	s := open(t, dir, &log)
-	changes := s.changes
-	s.changes = make(chan change) // nobody reads it: as if the applier were behind
-	done := make(chan error, 1)
-	s.Append(record(policy.Allowed, bob, 1), func(err error) { done <- err })
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	s.changes = changes
-	add(t, s, objection("a", alice, noon))
-	if !strings.Contains(log.String(), "could not be noted") {
-		t.Errorf("it was missed without a word: %s", log.String())
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = open(t, dir, nil)
-	defer s.Close()
-	var f policy.Facts
-	if err := s.Facts(bob, &f); err != nil || len(f.Calls) != 1 {
-		t.Errorf("earlier calls: %+v, %v", f.Calls, err)
-	}
-	if ids := idsOf(t, s, alice); len(ids) != 1 {
-		t.Errorf("facts: %v", ids)
-	}
-}
-
 // TestAFailedProjectionTakesNothingMore: a later change must not let the
 // cursor pass the one that failed.
 func TestAFailedProjectionTakesNothingMore(t *testing.T) {

@@ -2,6 +2,7 @@ package nl
 
 import (
 	"slices"
+	"time"
 
 	"dialgate/policy"
 )
@@ -100,11 +101,7 @@ const firstCallMonths = 6
 // firstCallInTime: the first call under the consent, this one or an earlier
 // one, came within six months of it or by the date that the request stated.
 func firstCallInTime(c *policy.Call, f *policy.Fact, _ *policy.Bound) bool {
-	zone := c.Local.Location()
-	last := policy.DateOf(f.At.In(zone)).AddMonths(firstCallMonths).End(zone)
-	if f.FirstCallBy.After(last) {
-		last = f.FirstCallBy
-	}
+	last := lastFirstCall(c, f)
 	if !c.At.After(last) {
 		return true
 	}
@@ -114,6 +111,16 @@ func firstCallInTime(c *policy.Call, f *policy.Fact, _ *policy.Bound) bool {
 		}
 	}
 	return false
+}
+
+// lastFirstCall is the last instant at which the first call may come.
+func lastFirstCall(c *policy.Call, f *policy.Fact) time.Time {
+	zone := c.Local.Location()
+	last := policy.DateOf(f.At.In(zone)).AddMonths(firstCallMonths).End(zone)
+	if f.FirstCallBy.After(last) {
+		return f.FirstCallBy
+	}
+	return last
 }
 
 // coversProducts reports whether all that a commercial campaign offers is
