@@ -112,10 +112,11 @@ func (s *Books) book(n Number) *bound {
 	if n.IsZero() {
 		return nil
 	}
-	digits := n.Digits()
+	var buf [maxDigits + 1]byte
+	digits := n.AppendE164(buf[:0])[1:]
 	for i := range s.books {
 		code := s.books[i].Code
-		if len(digits) > len(code) && digits[:len(code)] == code {
+		if len(digits) > len(code) && string(digits[:len(code)]) == code {
 			return &s.books[i]
 		}
 	}
@@ -124,12 +125,18 @@ func (s *Books) book(n Number) *bound {
 
 // Decide judges one call. It is a pure function: the same attempt and facts
 // give the same decision. facts may be empty, never nil.
-func (s *Books) Decide(a *Attempt, facts *Facts) Decision { return s.decide(a, facts, false) }
+func (s *Books) Decide(a *Attempt, facts *Facts) Decision { return s.decide(a, facts, false, nil) }
 
 // Explain is Decide with a sentence in every finding.
-func (s *Books) Explain(a *Attempt, facts *Facts) Decision { return s.decide(a, facts, true) }
+func (s *Books) Explain(a *Attempt, facts *Facts) Decision { return s.decide(a, facts, true, nil) }
 
-func (s *Books) decide(a *Attempt, facts *Facts, explain bool) Decision {
+// DecideAgain is Decide in the memory of an earlier decision, for whoever
+// decides many calls one after the other.
+func (s *Books) DecideAgain(d *Decision, a *Attempt, facts *Facts) {
+	*d = s.decide(a, facts, false, d.Findings[:0])
+}
+
+func (s *Books) decide(a *Attempt, facts *Facts, explain bool, found []Finding) Decision {
 	if a.Called.Emergency && a.Peer != nil {
 		return s.emergency(a, explain)
 	}
@@ -138,7 +145,9 @@ func (s *Books) decide(a *Attempt, facts *Facts, explain bool) Decision {
 	book := c.book
 
 	d := Decision{decided: -1}
-	c.found = make([]Finding, 0, 24)
+	if c.found = found; cap(found) == 0 {
+		c.found = make([]Finding, 0, 24)
+	}
 	c.judge(s.base)
 	baseless := false
 	if c.booked() && a.Called.Class != Protected {

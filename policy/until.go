@@ -9,8 +9,9 @@ import (
 // same call would be refused on the same facts. It is false when there is none.
 //
 // What the rules say is not told again here: the call is decided at every
-// instant at which something turns.
-func (s *Books) Until(a *Attempt, facts *Facts) (at time.Time, ends bool) {
+// instant at which something turns. That is done in the memory of scratch,
+// which holds no decision of use afterwards.
+func (s *Books) Until(scratch *Decision, a *Attempt, facts *Facts) (at time.Time, ends bool) {
 	c := s.call(a, facts)
 	t := Turns{after: a.At, zone: c.Local.Location(), list: make([]time.Time, 0, 16)}
 	t.rules(&c, s.base)
@@ -36,7 +37,7 @@ func (s *Books) Until(a *Attempt, facts *Facts) (at time.Time, ends bool) {
 	slices.SortFunc(t.list, time.Time.Compare)
 	later := *a
 	for _, later.At = range t.list {
-		if d := s.Decide(&later, facts); d.Verdict == Denied {
+		if s.DecideAgain(scratch, &later, facts); scratch.Verdict == Denied {
 			return later.At, true
 		}
 	}

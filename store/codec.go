@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -248,8 +249,8 @@ func (r *valueReader) texts() []string {
 	return list
 }
 
-// readValue reads a number's value into facts. One copy of the value serves
-// all its texts.
+// readValue reads a number's value into facts, whose memory is used again. One
+// copy of the value serves all its texts.
 func readValue(value []byte, n policy.Number, into *policy.Facts) error {
 	if len(value) == 0 || value[0] != valueVersion && value[0] != valueVersion1 {
 		return fmt.Errorf("%w: it is of a version that this program does not know; rebuild the projection or use a newer program", errValue)
@@ -259,7 +260,8 @@ func readValue(value []byte, n policy.Number, into *policy.Facts) error {
 	if count > uint64(len(r.s)) {
 		return fmt.Errorf("%w: it claims %d facts", errValue, count)
 	}
-	into.All = make([]policy.Fact, count)
+	into.All = slices.Grow(into.All[:0], int(count))[:count]
+	clear(into.All)
 	for i := range into.All {
 		f := &into.All[i]
 		f.Number = n

@@ -52,6 +52,15 @@ func (f *inFlight) drop(n policy.Number, call policy.EarlierCall) {
 	}
 }
 
+// calls is a copy of the calls to a number that are in flight, nil when there
+// are none.
+func (f *inFlight) calls(n policy.Number) []policy.EarlierCall {
+	p := f.part(n)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.calls[n])
+}
+
 // Hold reads all that is known of a number, with the calls that were allowed a
 // moment ago, and keeps other holders of the number waiting until Release. It
 // holds nothing after an error.

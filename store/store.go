@@ -534,14 +534,6 @@ func (s *Store) Decisions(from uint64) iter.Seq2[Decision, error] {
 	}
 }
 
-// History is all that is known of a number, with the calls allowed a moment ago.
-func (s *Store) History(n policy.Number) (f policy.Facts, err error) {
-	if err = s.Hold(n, &f); err == nil {
-		s.Release(n, nil)
-	}
-	return f, err
-}
-
 // LedgerBytes is the size of the ledger's files in octets.
 func (s *Store) LedgerBytes() int64 {
 	var sum int64

@@ -30,6 +30,7 @@ type commands struct {
 	Check   checkCmd   `cmd:"" help:"Validate the configuration and run acceptance cases against it."`
 	Explain explainCmd `cmd:"" help:"Judge one hypothetical call and say which rules decided."`
 	Facts   factsCmd   `cmd:"" help:"Import, add, list and export facts."`
+	Scrub   scrubCmd   `cmd:"" help:"Judge a list of numbers before it is called."`
 	Audit   auditCmd   `cmd:"" help:"Read the record of decisions."`
 	Config  configCmd  `cmd:"" help:"Check or print the configuration."`
 	Version versionCmd `cmd:"" help:"Print version, Go version and commit."`
