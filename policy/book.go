@@ -22,6 +22,7 @@ type Book struct {
 type Books struct {
 	base  []Bound
 	books []bound // few: found by comparing country codes
+	dates []Date  // at which any rule begins or ends
 }
 
 type bound struct {
@@ -66,6 +67,7 @@ func NewBooks(settings Settings, books ...*Book) (*Books, error) {
 	if errs := b.unused(all); errs != nil {
 		return nil, errors.Join(errs...)
 	}
+	set.dates = ruleDates(set.Rules())
 	return set, nil
 }
 

@@ -14,6 +14,9 @@ import (
 func (s *Books) Until(scratch *Decision, a *Attempt, facts *Facts) (at time.Time, ends bool) {
 	c := s.call(a, facts)
 	t := Turns{after: a.At, zone: c.Local.Location(), list: make([]time.Time, 0, 16)}
+	for i := len(s.dates) - 1; i >= 0 && s.dates[i] > c.Date; i-- {
+		t.On(s.dates[i])
+	}
 	t.rules(&c, s.base)
 	if c.book != nil {
 		t.On(c.book.From)
@@ -79,27 +82,27 @@ func (t *Turns) dayAfter(d Date) {
 	}
 }
 
-// rules adds the dates of rules and of their conditions, and what they know
-// beside.
+// rules adds what rules know of instants beside their dates.
 func (t *Turns) rules(c *Call, rules []Bound) {
 	for i := range rules {
-		r := &rules[i]
-		t.dates(c, r)
-		for j := range r.Conditions {
-			t.dates(c, &r.Conditions[j])
-		}
-		if r.Turns != nil {
+		if r := &rules[i]; r.Turns != nil {
 			r.Turns(c, r, t)
 		}
 	}
 }
 
-func (t *Turns) dates(c *Call, r *Bound) {
-	for _, d := range [...]Date{r.From, r.To} {
-		if d > c.Date && d < maxDate {
-			t.On(d)
+// ruleDates are the dates at which rules and their conditions come into force
+// or end, in order.
+func ruleDates(rules []*Bound) (dates []Date) {
+	for _, r := range rules {
+		for _, d := range [...]Date{r.From, r.To} {
+			if d != 0 && d < maxDate {
+				dates = append(dates, d)
+			}
 		}
 	}
+	slices.Sort(dates)
+	return slices.Compact(dates)
 }
 
 // fact adds the instants that a fact states.

@@ -508,6 +508,19 @@ func BenchmarkFacts(b *testing.B) {
 			Purposes: []policy.Purpose{policy.Commercial}, Products: []string{"energy"}, Channels: []policy.CallMode{policy.Live}, Evidence: policy.Evidence{Person: "p", SHA256: strings.Repeat("ab", 32)}})
 	}
 	add(b, s, batch...)
+	b.Run("held", func(b *testing.B) {
+		b.ReportAllocs()
+		var i uint64
+		for b.Loop() {
+			n, _ := policy.NumberOfKey(31_610_000_000 + i*2%40_000)
+			var f policy.Facts
+			if err := s.Hold(n, &f); err != nil {
+				b.Fatal(err)
+			}
+			s.Release(n, nil)
+			i++
+		}
+	})
 	for name, odd := range map[string]uint64{"present": 0, "absent": 1} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
