@@ -40,6 +40,7 @@ type Case struct {
 type Earlier struct {
 	At      time.Time
 	From    string // caller number, "" when it is that of the case
+	CallID  string // "": another attempt than the case's
 	Allowed bool
 }
 
@@ -81,6 +82,7 @@ type caseFields struct {
 type earlierCall struct {
 	At      string `key:"at" required:"" doc:"When, RFC 3339."`
 	From    string `key:"from" doc:"Caller number."`
+	CallID  string `key:"call_id" doc:"Its Call-ID, when that matters; the case's own call has hypothetical@dialer.invalid."`
 	Verdict string `key:"verdict" oneof:"allow,deny" default:"allow" doc:"What came of it."`
 }
 
@@ -167,7 +169,7 @@ func (d *decoder) oneCase(n *yaml.Node, w *caseFields, path string, form policy.
 		if at.Before(first) {
 			first = at
 		}
-		c.Earlier = append(c.Earlier, Earlier{At: at, From: e.From, Allowed: e.Verdict != "deny"})
+		c.Earlier = append(c.Earlier, Earlier{At: at, From: e.From, CallID: e.CallID, Allowed: e.Verdict != "deny"})
 	}
 	// A fact without a time was there before every call of the case.
 	form.DefaultAt = first.Add(-24 * time.Hour)

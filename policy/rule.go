@@ -62,6 +62,9 @@ type Rule struct {
 	// Judge is a total function of the call. It is nil in a condition, which
 	// the rule that holds it judges.
 	Judge func(c *Call, r *Bound) Finding
+	// Turns adds the instants, beside those that facts and rules state, at
+	// which its finding of the same call may change. nil: there are none.
+	Turns func(c *Call, r *Bound, t *Turns)
 	// Conditions are parts of the rule that can be put in shadow or off by
 	// themselves.
 	Conditions []Rule
@@ -77,6 +80,7 @@ func (r *Rule) Applies(d Date) bool { return d >= r.From && (r.To == 0 || d < r.
 type Param struct {
 	Name    string
 	Default int // of a switch: 0 or 1
+	Most    int // greatest value, 0: any
 	Switch  bool
 	Doc     string
 }
@@ -290,6 +294,8 @@ func (b *binder) unused(all []*Rule) []error {
 				fail(id, "rule %q has no parameter %q", id, name)
 			case r.Params[i].Switch && v != 0 && v != 1:
 				fail(id, "parameter %q of rule %q is true or false", name, id)
+			case r.Params[i].Most > 0 && (v < 0 || v > r.Params[i].Most):
+				fail(id, "parameter %q of rule %q is from 0 to %d", name, id, r.Params[i].Most)
 			}
 		}
 	}

@@ -124,6 +124,7 @@ func appendAttempt(b []byte, r *policy.Record) []byte {
 	if a.Campaign != nil {
 		b = appendField(b, "campaign", a.Campaign.ID)
 		b = appendField(b, "advertiser", a.Campaign.Advertiser.ID)
+		b = appendField(b, "purpose", a.Campaign.Effective().String())
 	}
 	b = appendField(b, "named", a.Named)
 	b = appendField(b, "call_id", a.CallID)
@@ -243,6 +244,7 @@ type Decision struct {
 	Peer       string    `json:"peer,omitempty"`
 	Campaign   string    `json:"campaign,omitempty"`
 	Advertiser string    `json:"advertiser,omitempty"`
+	Purpose    string    `json:"purpose,omitempty"` // that it was judged by
 	CallID     string    `json:"call_id,omitempty"`
 	Fax        bool      `json:"fax,omitempty"`
 	Media      []Media   `json:"media,omitempty"`
@@ -254,6 +256,17 @@ type Decision struct {
 type Media struct {
 	Kind   string   `json:"kind"`
 	Codecs []string `json:"codecs"`
+}
+
+// made is the call as later decisions see it, false when it counts for nothing.
+func (d *Decision) made() (to policy.Number, call policy.EarlierCall, ok bool) {
+	to, err := policy.ParseNumber(d.To)
+	if err != nil || d.Verdict != policy.Allowed.String() || d.Advertiser == "" {
+		return to, call, false
+	}
+	purpose, _ := policy.ParsePurpose(d.Purpose) // older records don't tell it
+	id := (&policy.Attempt{CallID: d.CallID}).ID()
+	return to, policy.EarlierCall{At: d.At, Advertiser: d.Advertiser, Allowed: true, Purpose: purpose, Attempt: id}, true
 }
 
 // A Finding is a rule's finding as read back from the ledger.

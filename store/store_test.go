@@ -407,38 +407,6 @@ func TestDecisionsComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
-// TestWhatTheProjectionMissedIsFoldedInAtTheNextStart: no change may let the
-// cursor pass one that found no room.
-func TestWhatTheProjectionMissedIsFoldedInAtTheNextStart(t *testing.T) {
-	dir := t.TempDir()
-	var log bytes.Buffer
-	s := open(t, dir, &log)
-	changes := s.changes
-	s.changes = make(chan change) // nobody reads it: as if the applier were behind
-	done := make(chan error, 1)
-	s.Append(record(policy.Allowed, bob, 1), func(err error) { done <- err })
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	s.changes = changes
-	add(t, s, objection("a", alice, noon))
-	if !strings.Contains(log.String(), "could not be noted") {
-		t.Errorf("it was missed without a word: %s", log.String())
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = open(t, dir, nil)
-	defer s.Close()
-	var f policy.Facts
-	if err := s.Facts(bob, &f); err != nil || len(f.Calls) != 1 {
-		t.Errorf("earlier calls: %+v, %v", f.Calls, err)
-	}
-	if ids := idsOf(t, s, alice); len(ids) != 1 {
-		t.Errorf("facts: %v", ids)
-	}
-}
-
 // TestAFailedProjectionTakesNothingMore: a later change must not let the
 // cursor pass the one that failed.
 func TestAFailedProjectionTakesNothingMore(t *testing.T) {
@@ -587,6 +555,19 @@ func BenchmarkFacts(b *testing.B) {
 			Purposes: []policy.Purpose{policy.Commercial}, Products: []string{"energy"}, Channels: []policy.CallMode{policy.Live}, Evidence: policy.Evidence{Person: "p", SHA256: strings.Repeat("ab", 32)}})
 	}
 	add(b, s, batch...)
+	b.Run("held", func(b *testing.B) {
+		b.ReportAllocs()
+		var i uint64
+		for b.Loop() {
+			n, _ := policy.NumberOfKey(31_610_000_000 + i*2%40_000)
+			var f policy.Facts
+			if err := s.Hold(n, &f); err != nil {
+				b.Fatal(err)
+			}
+			s.Release(n, nil)
+			i++
+		}
+	})
 	for name, odd := range map[string]uint64{"present": 0, "absent": 1} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

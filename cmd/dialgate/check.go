@@ -222,23 +222,24 @@ func runCase(cfg *configs.Config, c *configs.Case) (outcome, error) {
 	}
 	known.facts.Sort()
 	for _, e := range c.Earlier {
-		known.facts.Calls = append(known.facts.Calls, policy.EarlierCall{At: e.At, Advertiser: w.advertiserOf(e.From, a), Allowed: e.Allowed})
+		earlier := policy.Attempt{At: e.At, Called: a.Called, Campaign: w.campaignOf(e.From, a), CallID: e.CallID}
+		if call, ok := earlier.Made(); ok {
+			call.Allowed = e.Allowed
+			known.facts.Calls = append(known.facts.Calls, call)
+		}
 	}
 	return judgeCase(w, c, a, &known)
 }
 
-// advertiserOf is on whose behalf a number calls: that of the case's own call
-// when the number tells nothing else.
-func (w *world) advertiserOf(from string, a *policy.Attempt) string {
+// campaignOf is the campaign that a number calls for: that of the case's own
+// call when the number tells nothing else.
+func (w *world) campaignOf(from string, a *policy.Attempt) *policy.Campaign {
 	if n, err := localNumber(from); err == nil {
 		if entry := w.domain.Directory.Caller(n); entry != nil && len(entry.Campaigns) > 0 {
-			return entry.Campaigns[0].Advertiser.ID
+			return entry.Campaigns[0]
 		}
 	}
-	if a.Campaign != nil {
-		return a.Campaign.Advertiser.ID
-	}
-	return ""
+	return a.Campaign
 }
 
 func judgeCase(w *world, c *configs.Case, a *policy.Attempt, known *caseFacts) (outcome, error) {
@@ -285,10 +286,12 @@ type caseFacts struct {
 	err   error
 }
 
-func (f *caseFacts) Facts(_ policy.Number, into *policy.Facts) error {
+func (f *caseFacts) Hold(_ policy.Number, into *policy.Facts) error {
 	*into = f.facts
 	return f.err
 }
+
+func (f *caseFacts) Release(policy.Number, *policy.EarlierCall) {}
 
 // caseLedger takes a record and forgets it.
 type caseLedger struct{ err error }

@@ -16,6 +16,7 @@ var basisRule = policy.Rule{
 		policy.ReasonRelationshipOtherAdvertiser,
 	},
 	Judge:      judgeBasis,
+	Turns:      basisTurns,
 	Conditions: conditions,
 	Grounds:    grounds,
 }

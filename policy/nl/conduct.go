@@ -1,6 +1,7 @@
 package nl
 
 import (
+	"fmt"
 	"time"
 
 	"dialgate/policy"
@@ -62,7 +63,7 @@ var conductRules = []policy.Rule{
 		Dutch:   "Een nummer wordt niet vaker gebeld dan de beheerder toestaat.",
 		Reasons: []policy.Reason{policy.ReasonAttemptsExceeded},
 		Params: []policy.Param{
-			paramAttempts: {Name: "max", Doc: "calls to a number by one advertiser within the window; 0: any number"},
+			paramAttempts: {Name: "max", Most: policy.CallsKept, Doc: fmt.Sprintf("telemarketing calls to a number by one advertiser within the window, at most %d; 0: any number", policy.CallsKept)},
 			paramWindow:   {Name: "days", Default: 30, Doc: "length of the window in days"},
 		},
 		Judge: judgeAttempts,
@@ -132,16 +133,20 @@ func hoursNote(c *policy.Call, from, to int) string {
 	return c.Note("it is %s on %s; calls are from %02d:%02d to %02d:%02d", c.Local.Format("15:04:05"), c.Local.Weekday(), from/100, from%100, to/100, to%100)
 }
 
-// judgeAttempts counts the calls that went out; a refused one reached nobody.
+// judgeAttempts counts the telemarketing calls that went out; a refused one
+// reached nobody. A further INVITE of an attempt that went out is no other one.
 func judgeAttempts(c *policy.Call, b *policy.Bound) policy.Finding {
 	most := b.Value(paramAttempts)
 	if most == 0 || c.Campaign == nil || !c.Telemarketing() {
 		return policy.Finding{}
 	}
-	since := c.At.AddDate(0, 0, -b.Value(paramWindow))
+	since := c.Local.AddDate(0, 0, -b.Value(paramWindow))
+	this, _ := c.Made()
 	n := 0
-	for _, call := range c.Facts.Calls {
-		if call.Allowed && call.Advertiser == c.Campaign.Advertiser.ID && call.At.After(since) && !call.At.After(c.At) {
+	for i := range c.Facts.Calls {
+		call := &c.Facts.Calls[i]
+		if call.Allowed && call.Advertiser == c.Campaign.Advertiser.ID && call.Telemarketing() &&
+			call.At.After(since) && !call.At.After(c.At) && !call.SameAttempt(&this) {
 			n++
 		}
 	}

@@ -2,6 +2,7 @@ package nl
 
 import (
 	"slices"
+	"time"
 
 	"dialgate/policy"
 )
@@ -101,17 +102,8 @@ const paramMonths = 0
 
 // firstCallInTime: the first call under the consent, this one or an earlier
 // one, came within six months of it or by the date that the request stated.
-// Where no setting is at hand (cond is nil), the Code's own term counts.
 func firstCallInTime(c *policy.Call, f *policy.Fact, cond *policy.Bound) bool {
-	months := firstCallMonths
-	if cond != nil {
-		months = cond.Value(paramMonths)
-	}
-	zone := c.Local.Location()
-	last := policy.DateOf(f.At.In(zone)).AddMonths(months).End(zone)
-	if f.FirstCallBy.After(last) {
-		last = f.FirstCallBy
-	}
+	last := lastFirstCall(c, f, cond)
 	if !c.At.After(last) {
 		return true
 	}
@@ -121,6 +113,21 @@ func firstCallInTime(c *policy.Call, f *policy.Fact, cond *policy.Bound) bool {
 		}
 	}
 	return false
+}
+
+// lastFirstCall is the last instant at which the first call may come. Where no
+// setting is at hand (cond is nil), the Code's own term counts.
+func lastFirstCall(c *policy.Call, f *policy.Fact, cond *policy.Bound) time.Time {
+	months := firstCallMonths
+	if cond != nil {
+		months = cond.Value(paramMonths)
+	}
+	zone := c.Local.Location()
+	last := policy.DateOf(f.At.In(zone)).AddMonths(months).End(zone)
+	if f.FirstCallBy.After(last) {
+		return f.FirstCallBy
+	}
+	return last
 }
 
 // coversProducts reports whether all that a commercial campaign offers is

@@ -131,12 +131,17 @@ func withinTerm(c *policy.Call, f *policy.Fact, cond *policy.Bound) bool {
 	if end == 0 || c.Date <= end {
 		return true
 	}
+	last := anniversary(c, end, cond)
+	return c.Date < last || c.Date == last && cond.Is(paramAnniversary)
+}
+
+// anniversary is the day on which the term after the end of a relationship is over.
+func anniversary(c *policy.Call, end policy.Date, cond *policy.Bound) policy.Date {
 	years := c.Campaign.Advertiser.RelationshipYears
 	if years == 0 {
 		years = cond.Value(paramYears)
 	}
-	last := end.AddYears(years)
-	return c.Date < last || c.Date == last && cond.Is(paramAnniversary)
+	return end.AddYears(years)
 }
 
 const (
