@@ -58,8 +58,8 @@ func (c scrubCmd) Run(s streams) (err error) {
 		return err
 	}
 	if store.Exists(w.cfg.Store.Path) {
-		k, err := openKeeper(w.cfg.Store.Path, storeOptions(w.cfg))
-		if err != nil {
+		var k keeper
+		if k, err = openKeeper(w.cfg.Store.Path, storeOptions(w.cfg)); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, k.Close()) }()
@@ -131,6 +131,9 @@ func (c scrubCmd) judge(w *world) (*listJudge, error) {
 		return nil, err
 	}
 	h := hypothetical{from: caller.E164(), to: caller.E164()}
+	if peer.DisplayFrom != policy.HeaderFrom { // the called person sees this one's number
+		h.headers = []string{fmt.Sprintf("%s: <sip:%s@%s>", peer.DisplayFrom.Header(), caller.E164(), hypotheticalDialer)}
+	}
 	a, err := w.attempt(h.invite(), peer, c.Campaign, at)
 	if err != nil {
 		return nil, err
