@@ -9,9 +9,10 @@ func (g *Gate) Objected(a *policy.Attempt) bool {
 	again := *a
 	again.At = g.o.Now()
 	var facts policy.Facts
-	if err := g.o.Facts.Facts(a.Called.Number, &facts); err != nil {
+	if err := g.o.Facts.Hold(a.Called.Number, &facts); err != nil {
 		return true
 	}
+	g.o.Facts.Release(a.Called.Number, nil)
 	d := g.o.Rules.Books.Decide(&again, &facts)
 	for _, f := range d.Findings {
 		if f.Result == policy.Deny && f.Mode == policy.Enforce && f.Reason == policy.ReasonObjected {

@@ -51,7 +51,9 @@ type knownFacts struct {
 	err      error
 }
 
-func (f *knownFacts) Facts(n policy.Number, into *policy.Facts) error {
+func (f *knownFacts) Release(policy.Number, *policy.EarlierCall) {}
+
+func (f *knownFacts) Hold(n policy.Number, into *policy.Facts) error {
 	into.Number = n
 	if f.objected {
 		into.All = []policy.Fact{{ID: "o1", Kind: policy.Objection, Number: n, At: now.Add(-time.Second)}}

@@ -164,6 +164,23 @@ func (b *Block) facts(n policy.Number) []policy.Fact {
 	return out
 }
 
+// withBlock calls f with a number's value and what is kept of it, if it was erased.
+func (s *Store) withBlock(n policy.Number, value []byte, f func(value []byte) error) error {
+	b := s.block(n)
+	if b == nil || len(b.Kept) == 0 {
+		return f(value)
+	}
+	var facts policy.Facts
+	if len(value) > 0 {
+		if err := readValue(value, n, &facts); err != nil {
+			return err
+		}
+	}
+	facts.All = append(facts.All, b.facts(n)...)
+	facts.Sort()
+	return f(appendValue(nil, facts.All, facts.Calls))
+}
+
 // keep is what is kept of a number's facts.
 func keep(facts []policy.Fact) (kept []Kept) {
 	for _, f := range facts {
@@ -294,7 +311,7 @@ func (s *Store) erase(n policy.Number, ground string) (e Erased, err error) {
 			e.Facts++
 		case kindDecision:
 			e.Calls++
-		case kindKnown: // copies of the facts
+		case kindCarried: // copies of the facts
 		default:
 			return nil // an outcome says nothing of the number
 		}

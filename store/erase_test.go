@@ -104,6 +104,21 @@ func TestAnErasedNumberIsNowhere(t *testing.T) {
 				if len(idsOf(t, s, bob)) != 1 {
 					t.Error("others are gone too")
 				}
+				if f, err := s.History(carol); err != nil || len(f.All) != 1 {
+					t.Errorf("the history is %+v, %v", f.All, err)
+				}
+				erased := 0
+				for d, err := range s.Decisions(1) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if d.Erased && d.To == "" && d.Verdict != "" && !d.At.IsZero() {
+						erased++
+					}
+				}
+				if erased != 2 {
+					t.Errorf("%d decisions are erased", erased)
+				}
 				p, text, page := prove(t, s, carol, time.Time{})
 				if len(p.View.Erasures) != 1 || len(p.View.Consents)+len(p.View.Calls) != 0 {
 					t.Errorf("the pack of an erased number: %+v", p.View)

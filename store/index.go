@@ -204,9 +204,9 @@ func numberOf(r *ledger.Record) (n policy.Number, err error) {
 		Number string `json:"number"` // of a fact
 		To     string `json:"to"`     // of a decision
 	}
-	if r.Kind == kindKnown && !r.Erased {
-		known, err := readKnown(r)
-		return known.Number, err
+	if r.Kind == kindCarried && !r.Erased {
+		carried, err := readCarried(r)
+		return carried.Number, err
 	}
 	if r.Kind != kindFact && r.Kind != kindDecision || r.Erased {
 		return n, nil

@@ -86,17 +86,17 @@ func (s *Store) ExportLedger(from, to time.Time, w io.Writer) error {
 // shows is a record for readers: what stands in its public part and its payload.
 func shows(r *ledger.Record) (json.RawMessage, error) {
 	private := json.RawMessage(r.Payload)
-	if r.Kind == kindKnown && !r.Erased {
-		known, err := readKnown(r)
+	if r.Kind == kindCarried && !r.Erased {
+		carried, err := readCarried(r)
 		if err != nil {
 			return nil, err
 		}
 		private = []byte{'['}
-		for i := range known.All {
+		for i := range carried.All {
 			if i > 0 {
 				private = append(private, ',')
 			}
-			private = known.All[i].AppendJSON(private)
+			private = carried.All[i].AppendJSON(private)
 		}
 		private = append(private, ']')
 	}
@@ -118,8 +118,8 @@ func kindName(k ledger.Kind) string {
 		return "decision"
 	case kindOutcome:
 		return "outcome"
-	case kindKnown:
-		return "known"
+	case kindCarried:
+		return "carried over"
 	case ledger.KindErasure:
 		return "erasure"
 	case ledger.KindRetention:

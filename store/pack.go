@@ -219,13 +219,13 @@ func (p *Pack) viewRecord(v *View, r *ledger.Record, calls map[string]int) error
 	if n, err := numberOf(r); err != nil || n.E164() != p.Number {
 		return fmt.Errorf("record %d is not about %s", r.Seq, p.Number)
 	}
-	if r.Kind == kindKnown {
-		known, err := readKnown(r)
+	if r.Kind == kindCarried {
+		carried, err := readCarried(r)
 		if err != nil {
 			return err
 		}
-		for i := range known.All {
-			f := &known.All[i]
+		for i := range carried.All {
+			f := &carried.All[i]
 			v.addFact(f, FactView{r.Seq, f.RecordedAt, f.AppendJSON(nil)})
 		}
 		return nil

@@ -18,26 +18,26 @@ import (
 // what is known of numbers is carried over first, in records of their own, so
 // that the projection can still be made anew from the ledger.
 //
-// kindKnown holds all that was known of one number: its 8 octets, then its
+// kindCarried holds all that was known of one number: its 8 octets, then its
 // value as the projection has it.
-const kindKnown ledger.Kind = 4
+const kindCarried ledger.Kind = 4
 
 // retentionGround stands in the ledger's record of a removal.
 const retentionGround = "older than the configured retention"
 
-func knownRecord(n policy.Number, value []byte, node string, now time.Time) ledger.Record {
-	public := append(appendQuoted([]byte(`{"known":true,"node":`), node), '}')
-	return ledger.Record{Time: now, Kind: kindKnown, Public: public, Payload: append(binary.BigEndian.AppendUint64(nil, n.Key()), value...)}
+func carriedRecord(n policy.Number, value []byte, node string, now time.Time) ledger.Record {
+	public := append(appendQuoted([]byte(`{"carried":true,"node":`), node), '}')
+	return ledger.Record{Time: now, Kind: kindCarried, Public: public, Payload: append(binary.BigEndian.AppendUint64(nil, n.Key()), value...)}
 }
 
-// readKnown reads what a record carried over.
-func readKnown(r *ledger.Record) (f policy.Facts, err error) {
+// readCarried reads what a record carried over.
+func readCarried(r *ledger.Record) (f policy.Facts, err error) {
 	ok := len(r.Payload) > 8
 	if ok {
 		f.Number, ok = policy.NumberOfKey(binary.BigEndian.Uint64(r.Payload))
 	}
 	if !ok {
-		return f, fmt.Errorf("store: record %d of the ledger holds nothing known", r.Seq)
+		return f, fmt.Errorf("store: record %d of the ledger holds nothing that was carried over", r.Seq)
 	}
 	if err := readValue(r.Payload[8:], f.Number, &f); err != nil {
 		return f, fmt.Errorf("store: record %d of the ledger: %w", r.Seq, err)
@@ -45,13 +45,13 @@ func readKnown(r *ledger.Record) (f policy.Facts, err error) {
 	return f, nil
 }
 
-// mergeKnown folds in what was carried over: a union, as of single facts and calls.
-func mergeKnown(into, known *policy.Facts) {
-	for i := range known.All {
-		merge(into, &change{fact: &known.All[i]})
+// mergeCarried folds in what was carried over: a union, as of single facts and calls.
+func mergeCarried(into, carried *policy.Facts) {
+	for i := range carried.All {
+		merge(into, &change{fact: &carried.All[i]})
 	}
-	for i := range known.Calls {
-		merge(into, &change{call: &known.Calls[i]})
+	for i := range carried.Calls {
+		merge(into, &change{call: &carried.Calls[i]})
 	}
 }
 
@@ -118,13 +118,13 @@ func (s *Store) Retain(ctx context.Context, before time.Time) (removed uint64, e
 // removes them.
 func (s *Store) retire(first, last uint64) error {
 	s.mu.RLock()
-	err, missed := s.broken, s.missed
+	err, late := s.broken, len(s.late) > 0 && s.late[0].seq <= last
 	s.mu.RUnlock()
+	if err == nil && late {
+		err = errors.New("store: earlier calls of the oldest file are not in the projection yet")
+	}
 	if err != nil {
 		return err
-	}
-	if missed != 0 && missed <= last {
-		return errors.New("store: an earlier call is not in the projection yet; the next start does that, and then the ledger's file can go")
 	}
 	if err := s.catchUpIndex(0); err != nil {
 		return err
@@ -193,7 +193,7 @@ func (s *Store) carry(numbers []policy.Number) error {
 			continue
 		}
 		waiting++
-		s.ledger.Append(knownRecord(n, appendValue(nil, facts.All, facts.Calls), s.o.Node, s.o.Now().UTC()), func(_ uint64, err error) { done <- err })
+		s.ledger.Append(carriedRecord(n, appendValue(nil, facts.All, facts.Calls), s.o.Node, s.o.Now().UTC()), func(_ uint64, err error) { done <- err })
 	}
 	return wait(done, waiting)
 }

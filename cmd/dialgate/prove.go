@@ -74,7 +74,7 @@ func (c auditExportCmd) Run(s streams, parent *auditCmd) error {
 		if c.File == "-" {
 			return k.ExportLedger(from, to, s.out)
 		}
-		return writeFile(c.File, func(w io.Writer) error { return k.ExportLedger(from, to, w) })
+		return writeWhole(c.File, func(w io.Writer) error { return k.ExportLedger(from, to, w) })
 	})
 }
 
@@ -123,7 +123,7 @@ func (c auditProveCmd) Run(s streams, parent *auditCmd) error {
 			name = "proof-" + p.Made.In(calledZone()).Format("20060102-150405")
 		}
 		for ending, data := range map[string][]byte{".json": text, ".html": page} {
-			if err := writeFile(name+ending, func(w io.Writer) error { _, err := w.Write(data); return err }); err != nil {
+			if err := writeWhole(name+ending, func(w io.Writer) error { _, err := w.Write(data); return err }); err != nil {
 				return err
 			}
 		}
@@ -134,8 +134,8 @@ func (c auditProveCmd) Run(s streams, parent *auditCmd) error {
 	})
 }
 
-// writeFile writes a file that only its owner may read, whole or not at all.
-func writeFile(path string, write func(io.Writer) error) error {
+// writeWhole writes a file that only its owner may read, whole or not at all.
+func writeWhole(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".dialgate-*")
 	if err != nil {
 		return fmt.Errorf("the file can't be written: %w", err)
