@@ -164,4 +164,3 @@ func same(a, b *policy.Fact) bool {
 	x.RecordedAt, y.RecordedAt = time.Time{}, time.Time{}
 	return string(appendFact(nil, &x)) == string(appendFact(nil, &y)) && x.Number == y.Number
 }
-
