@@ -49,7 +49,7 @@ var arrows = map[string][]string{
 	"dialgate/gate":                 {"dialgate/policy", "github.com/google/uuid"},
 	"dialgate/sipproxy":             {"dialgate/policy", "dialgate/sipproxy", "github.com/emiago/sipgo", "github.com/pion/sdp/v3", "github.com/gobwas/ws", "github.com/prometheus/client_golang", "golang.org/x/sys", "golang.org/x/net"},
 	"dialgate/configs":              {"dialgate/policy", "go.yaml.in/yaml/v3", "github.com/google/jsonschema-go"},
-	"dialgate/trace":                {"github.com/gopacket/gopacket"},
+	"dialgate/trace":                {"dialgate/sipproxy/message", "github.com/gopacket/gopacket"},
 	"dialgate/internal/simnet":      {"dialgate/sipproxy/transport"},
 	"dialgate/policy/internal":      {"dialgate/policy", "github.com/nyaruka/phonenumbers", "google.golang.org/protobuf"},
 	"dialgate/dialgatetest":         {"dialgate/policy", "dialgate/trace", "dialgate/sipproxy", "dialgate/internal/simnet"},

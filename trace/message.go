@@ -42,6 +42,8 @@ type Problem struct {
 	Cause  string
 	// Ends: nothing after this can be read.
 	Ends bool
+	// Call: a call stands there that can't be judged for it.
+	Call bool
 }
 
 func (p *Problem) Error() string {

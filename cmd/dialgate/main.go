@@ -29,6 +29,7 @@ type commands struct {
 	Demo    demoCmd    `cmd:"" help:"Play the whole product on loopback, with nothing to install."`
 	Check   checkCmd   `cmd:"" help:"Validate the configuration and run acceptance cases against it."`
 	Explain explainCmd `cmd:"" help:"Judge one hypothetical call and say which rules decided."`
+	Replay  replayCmd  `cmd:"" help:"Judge the calls of captures and message logs, in tests and before a change."`
 	Facts   factsCmd   `cmd:"" help:"Import, add, list and export facts."`
 	Audit   auditCmd   `cmd:"" help:"Read the record of decisions."`
 	Config  configCmd  `cmd:"" help:"Check or print the configuration."`
