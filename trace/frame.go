@@ -16,30 +16,38 @@ func beginsSIP(b []byte, cut bool) bool {
 	if len(b) < 12 || !isMethodOctet(b[0]) {
 		return false
 	}
-	if bytes.HasPrefix(b, []byte("SIP/2.0 ")) {
-		return b[8] >= '1' && b[8] <= '6'
-	}
-	sp := 0
-	for sp < len(b) && isMethodOctet(b[sp]) {
-		sp++
-	}
-	if sp == 0 || sp > 32 || sp+1 >= len(b) || b[sp] != ' ' {
-		return false
-	}
-	method, line := b[:sp], b[sp+1:]
-	n := bytes.IndexByte(line, '\n')
+	n := bytes.IndexByte(b, '\n')
 	switch {
 	case n >= 0:
-		line = bytes.TrimRight(line[:n], "\r")
-	case !cut:
+		return startsMessage(bytes.TrimRight(b[:n], "\r"), true)
+	case cut:
+		return startsMessage(b, false)
+	}
+	return false
+}
+
+// startsMessage reports whether a line, without its end, is a start line. Of
+// one that is not whole only an INVITE is believed.
+func startsMessage(line []byte, whole bool) bool {
+	if len(line) < 12 || !isMethodOctet(line[0]) {
 		return false
 	}
-	invite := string(method) == "INVITE" && (hasScheme(line, "sip:") || hasScheme(line, "sips:") || hasScheme(line, "tel:") || hasScheme(line, "urn:"))
-	if n < 0 {
-		return invite
+	if bytes.HasPrefix(line, []byte("SIP/2.0 ")) {
+		return line[8] >= '1' && line[8] <= '6'
 	}
-	version := line[bytes.LastIndexByte(line, ' ')+1:]
-	return invite || len(version) >= 7 && len(version) <= 16 && bytes.EqualFold(version[:4], []byte("SIP/")) && len(version) < len(line)
+	sp := 0
+	for sp < len(line) && isMethodOctet(line[sp]) {
+		sp++
+	}
+	if sp > 32 || sp+1 >= len(line) || line[sp] != ' ' {
+		return false
+	}
+	rest := line[sp+1:]
+	if string(line[:sp]) == "INVITE" && (hasScheme(rest, "sip:") || hasScheme(rest, "sips:") || hasScheme(rest, "tel:") || hasScheme(rest, "urn:")) {
+		return true
+	}
+	version := rest[bytes.LastIndexByte(rest, ' ')+1:]
+	return whole && len(version) >= 7 && len(version) <= 16 && bytes.EqualFold(version[:4], []byte("SIP/")) && len(version) < len(rest)
 }
 
 // isMethodOctet reports whether an octet may stand in a method (RFC 3261
@@ -49,7 +57,11 @@ func isMethodOctet(c byte) bool {
 	case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9':
 		return true
 	}
-	return bytes.IndexByte([]byte("-.!%*_+`'~"), c) >= 0
+	switch c {
+	case '-', '.', '!', '%', '*', '_', '+', '`', '\'', '~':
+		return true
+	}
+	return false
 }
 
 func hasScheme(b []byte, scheme string) bool {

@@ -19,6 +19,7 @@ type texter struct {
 	line int
 	head heading // what was said since the last message
 
+	seen    bool // a message was found
 	state   state
 	message Message
 	buf     []byte
@@ -40,25 +41,23 @@ const (
 
 func readText(in *bufio.Reader, o Options, s *sink) {
 	t := texter{sink: s, in: in, o: o}
-	seen := false
 	for !s.stop {
 		line, long, err := t.readLine()
 		if err != nil && err != io.EOF {
-			t.finish("the text can't be read further")
+			t.ended("the text can't be read further")
 			s.ends(t.line+1, "%s", cause(err))
 			return
 		}
 		if len(line) > 0 {
 			t.line++
 			t.take(line, long)
-			seen = seen || t.state != between
 		}
 		if err == io.EOF {
 			break
 		}
 	}
-	t.finish("the text ends before it does")
-	if !seen {
+	t.ended("the text ends before it does")
+	if !t.seen && !s.stop {
 		s.ends(0, "holds no SIP message")
 	}
 }
@@ -105,7 +104,9 @@ func (t *texter) outside(line []byte, long bool) {
 	}
 	at := startLine(text)
 	if at < 0 {
-		t.head.read(string(text), t.o.Zone)
+		if bytes.ContainsAny(text, "0123456789") {
+			t.head.read(string(text), t.o.Zone)
+		}
 		return
 	}
 	if prefix := string(text[:at]); strings.TrimSpace(prefix) == "" {
@@ -129,7 +130,7 @@ func (t *texter) escaped(text []byte) {
 			t.take([]byte(line), false)
 		}
 	}
-	t.finish("the line of the log ends before it does")
+	t.ended("the line of the log ends before it does")
 }
 
 // startLine is where in a line a message's start line begins, -1: nowhere. A
@@ -137,7 +138,7 @@ func (t *texter) escaped(text []byte) {
 func startLine(text []byte) int {
 	trimmed := bytes.TrimLeft(text, " \t")
 	at := len(text) - len(trimmed)
-	if beginsSIP(append(bytes.Clone(trimmed), '\n'), false) {
+	if startsMessage(trimmed, true) {
 		return at
 	}
 	if !bytes.HasSuffix(text, []byte(" SIP/2.0")) {
@@ -171,15 +172,8 @@ func (t *texter) header(line, text []byte) {
 		t.state = between // a log that only mentions a start line
 		t.take(line, false)
 		return
-	case !folded && (rule(text) || beginsSIP(append(bytes.Clone(text), '\n'), false)):
-		// The next thing begins. Text that lost its line ends may have lost
-		// the empty line too.
-		if n, ok := contentLength(t.buf); t.bare && ok && n == 0 {
-			t.buf = append(t.buf, "\r\n"...)
-			t.finish("")
-		} else {
-			t.finish("its header has no end")
-		}
+	case !folded && (rule(text) || startsMessage(text, true)):
+		t.ended("its header has no end")
 		t.take(line, false)
 		return
 	}
@@ -224,7 +218,7 @@ func (t *texter) beginBody() {
 // content takes a line of the body.
 func (t *texter) content(line, text []byte) {
 	if marks(text) || bytes.HasPrefix(text, []byte("INVITE ")) && startLine(text) == 0 || t.body < 0 && (rule(text) || startLine(text) == 0) {
-		t.finish("its body is cut")
+		t.ended("its body is cut")
 		t.take(line, false)
 		return
 	}
@@ -235,9 +229,38 @@ func (t *texter) content(line, text []byte) {
 	case have > maxMessage:
 		t.finish(fmt.Sprintf("its body is longer than %d octets", maxMessage))
 	case t.body >= 0 && have >= t.body:
+		// The next message may follow without a line end between them.
+		rest := bytes.Clone(bytes.TrimLeft(t.buf[t.bodyAt+t.body:], "\r\n"))
 		t.buf = t.buf[:t.bodyAt+t.body]
 		t.finish("")
+		if len(rest) > 0 {
+			t.take(rest, false)
+		}
 	}
+}
+
+// ended is told that the text of the message at hand is over. why says what
+// is missing if more was to come.
+func (t *texter) ended(why string) {
+	switch {
+	case t.state == inBody && t.body < 0: // nothing but this ends it
+		t.buf = append(bytes.TrimRight(t.buf, "\r\n"), "\r\n"...)
+		if len(t.buf) < t.bodyAt {
+			t.buf = append(t.buf, "\r\n"...)
+		}
+		why = ""
+	case t.state == inBody && t.bare:
+		if missing := t.body - (len(t.buf) - t.bodyAt); missing <= 2 { // an editor took the last line end
+			t.buf = append(t.buf, "\r\n"[2-missing:]...)
+			why = ""
+		}
+	case t.state == inHeader && t.bare && t.headers > 0:
+		if n, ok := contentLength(t.buf); ok && n == 0 { // likewise the empty line
+			t.buf = append(t.buf, "\r\n"...)
+			why = ""
+		}
+	}
+	t.finish(why)
 }
 
 // finish gives the message at hand. cut says why it is not whole, if it isn't.
@@ -245,27 +268,7 @@ func (t *texter) finish(cut string) {
 	if t.state == between {
 		return
 	}
-	if t.state == inBody && cut != "" {
-		missing := t.body - (len(t.buf) - t.bodyAt)
-		switch {
-		case t.body < 0:
-			t.buf = append(bytes.TrimRight(t.buf[:len(t.buf):len(t.buf)], "\r\n"), "\r\n"...)
-			if len(t.buf) < t.bodyAt {
-				t.buf = t.buf[:t.bodyAt]
-			}
-			cut = ""
-		case missing <= 2 && t.bare: // an editor took the last line end
-			t.buf = append(t.buf, "\r\n"[2-missing:]...)
-			cut = ""
-		}
-	}
-	if t.state == inHeader && cut != "" && t.bare && t.headers > 0 {
-		if n, ok := contentLength(t.buf); ok && n == 0 { // likewise the empty line
-			t.buf = append(t.buf, "\r\n"...)
-			cut = ""
-		}
-	}
-	t.state, t.head = between, heading{}
+	t.state, t.head, t.seen = between, heading{}, true
 	t.message.Bytes, t.message.Cut = t.buf, cut
 	t.sink.message(t.message)
 }
