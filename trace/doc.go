@@ -10,6 +10,7 @@
 //	hep.go        HEPv3 gives messages, from a dump or from UDP
 //	text.go       logs of SIPp, sngrep, Kamailio, Asterisk, and plain messages
 //	calls.go      of all messages the initial INVITEs, each once
+//	write.go      messages become a capture again
 //
 // SIP is found by content, on any port. What can't be read is never dropped
 // in silence: it is a [Problem] with the number of its packet. Memory is
