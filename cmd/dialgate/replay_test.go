@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dialgate/configs"
+	"dialgate/dialgatetest"
 	"dialgate/trace"
 )
 
@@ -92,11 +93,22 @@ func TestReplayReadsIdentity(t *testing.T) {
 		c.h.to, c.h.callID = number, fmt.Sprint("call-", i)
 		messages, want = append(messages, c.h.invite()), append(want, c.want)
 	}
-	got := replayOf(t, exitOK, "--facts", facts, capture(t, "127.0.0.1:5070", messages...))
+	file := capture(t, "127.0.0.1:5070", messages...)
+	got := replayOf(t, exitOK, "--facts", facts, file)
 	for i := range want {
 		if i >= len(got) || got[i] != want[i] {
 			t.Fatalf("got %q\nwant %q", got, want)
 		}
+	}
+	// What users' own tests say of it is the same.
+	gate := dialgatetest.New(t, "dialgate.yaml", string(configs.Default))
+	gate.Facts(t, facts)
+	i := 0
+	for j, err := range gate.Trace(file) {
+		if err != nil || j.Decision.Verdict.String()+" "+j.Decision.Reason.String() != want[i] {
+			t.Errorf("dialgatetest says %v %v, want %s", j, err, want[i])
+		}
+		i++
 	}
 	if got := replayOf(t, exitOK, "--facts", facts, capture(t, "198.51.100.1:5070", messages[0])); got[0] != "deny peer-unknown" {
 		t.Errorf("a stranger's call: %q", got)
