@@ -96,6 +96,7 @@ func TestWrittenIsRead(t *testing.T) {
 		{Time: began.Add(1), Source: netip.MustParseAddrPort("192.0.2.7:1"), Destination: netip.MustParseAddrPort("192.0.2.1:2"), Transport: TCP, Bytes: invite("b", 5000)},
 		{Time: began.Add(2), Source: netip.MustParseAddrPort("192.0.2.7:1"), Destination: netip.MustParseAddrPort("192.0.2.1:2"), Transport: WS, Bytes: invite("c", 0)},
 		{Time: began.Add(3), Source: netip.MustParseAddrPort("192.0.2.7:3"), Destination: netip.MustParseAddrPort("192.0.2.1:2"), Transport: UDP, Bytes: invite("d", 70000)},
+		{Source: netip.MustParseAddrPort("192.0.2.7:4"), Destination: netip.MustParseAddrPort("192.0.2.1:2"), Transport: UDP, Bytes: invite("e", 0)},
 	}
 	var b bytes.Buffer
 	w, err := NewWriter(&b)

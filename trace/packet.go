@@ -92,6 +92,9 @@ func firstLayer(l layers.LinkType, data []byte) gopacket.LayerType {
 
 // packet takes one packet apart. cut: less was captured than was sent.
 func (d *decoder) packet(link layers.LinkType, at time.Time, data []byte, cut bool) {
+	if at.Equal(noTime) {
+		at = time.Time{}
+	}
 	d.at, d.cut = at, cut
 	d.src, d.dst = netip.Addr{}, netip.Addr{}
 	d.layers(firstLayer(link, data), data)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"time"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
@@ -31,6 +32,9 @@ const (
 	segmentSize   = 1400
 )
 
+// noTime is written for a message without a time, and read as none.
+var noTime = time.Unix(0, 0)
+
 // NewWriter writes the capture's header.
 func NewWriter(w io.Writer) (*Writer, error) {
 	p := pcapgo.NewWriterNanos(w)
@@ -54,7 +58,7 @@ func (w *Writer) Write(m *Message) error {
 		return fmt.Errorf("the message of packet %d goes from %s to %s: one is IPv4, the other IPv6", m.Packet, way.src, way.dst)
 	}
 	if (m.Transport == UDP || m.Transport == UnknownTransport) && len(m.Bytes) <= maxUDPPayload {
-		return w.write(m, way, layers.IPProtocolUDP, &layers.UDP{SrcPort: layers.UDPPort(way.src.Port()), DstPort: layers.UDPPort(way.dst.Port())}, m.Bytes)
+		return w.write(*m, way, layers.IPProtocolUDP, &layers.UDP{SrcPort: layers.UDPPort(way.src.Port()), DstPort: layers.UDPPort(way.dst.Port())}, m.Bytes)
 	}
 	if len(w.sent) >= maxStreams {
 		return errors.New("there are more TCP connections than can be written into one capture")
@@ -62,7 +66,7 @@ func (w *Writer) Write(m *Message) error {
 	for rest := m.Bytes; len(rest) > 0; {
 		n := min(len(rest), segmentSize)
 		h := &layers.TCP{SrcPort: layers.TCPPort(way.src.Port()), DstPort: layers.TCPPort(way.dst.Port()), Seq: w.sent[way], ACK: true, PSH: true, Window: 65535}
-		if err := w.write(m, way, layers.IPProtocolTCP, h, rest[:n]); err != nil {
+		if err := w.write(*m, way, layers.IPProtocolTCP, h, rest[:n]); err != nil {
 			return err
 		}
 		w.sent[way] += uint32(n)
@@ -72,7 +76,7 @@ func (w *Writer) Write(m *Message) error {
 }
 
 // write writes one packet.
-func (w *Writer) write(m *Message, way direction, protocol layers.IPProtocol, transport gopacket.SerializableLayer, payload []byte) error {
+func (w *Writer) write(m Message, way direction, protocol layers.IPProtocol, transport gopacket.SerializableLayer, payload []byte) error {
 	var network interface {
 		gopacket.SerializableLayer
 		gopacket.NetworkLayer
@@ -94,5 +98,8 @@ func (w *Writer) write(m *Message, way direction, protocol layers.IPProtocol, tr
 		return err
 	}
 	data := w.buf.Bytes()
+	if m.Time.IsZero() {
+		m.Time = noTime
+	}
 	return w.pcap.WritePacket(gopacket.CaptureInfo{Timestamp: m.Time, CaptureLength: len(data), Length: len(data)}, data)
 }

@@ -30,6 +30,7 @@ type commands struct {
 	Check   checkCmd   `cmd:"" help:"Validate the configuration and run acceptance cases against it."`
 	Explain explainCmd `cmd:"" help:"Judge one hypothetical call and say which rules decided."`
 	Replay  replayCmd  `cmd:"" help:"Judge the calls of captures and message logs, in tests and before a change."`
+	Trace   traceCmd   `cmd:"" help:"Make captures that may leave the house."`
 	Facts   factsCmd   `cmd:"" help:"Import, add, list and export facts."`
 	Audit   auditCmd   `cmd:"" help:"Read the record of decisions."`
 	Config  configCmd  `cmd:"" help:"Check or print the configuration."`
