@@ -71,20 +71,28 @@ func TestEveryCallOnce(t *testing.T) {
 }
 
 // TestManyCalls: a call is a repeat of those that came within the last
-// hundreds of thousands, however many there are in all.
+// hundreds of thousands, and no more are remembered.
 func TestManyCalls(t *testing.T) {
 	s := Selector{}
-	s.Calls(func(func(Message, error) bool) {})(func(*Call, error) bool { return true })
-	for i := range 3 * generation {
-		if err := s.view.Parse([]byte(fmt.Sprintf("INVITE sip:a@b SIP/2.0\r\nCall-ID: %d\r\n\r\n", i))); err == nil {
-			t.Fatal("that is no whole INVITE")
-		}
-		if s.seen() || !s.seen() {
-			t.Fatalf("call %d is not told from others", i)
-		}
+	for range s.Calls(Read(bytes.NewReader(written(t, string(invite("first", 0)))), Options{})) {
 	}
-	if n := len(s.recent[0]) + len(s.recent[1]); n > 2*generation {
-		t.Errorf("%d calls are remembered", n)
+	seen := func(callID string) bool {
+		_ = s.view.Parse(invite(callID, 0)) // it is whole
+		return s.seen()
+	}
+	for _, known := range []bool{true, true, false} { // two generations later it is forgotten
+		if got := seen("first"); got != known {
+			t.Errorf("the first call is known: %v, want %v", got, known)
+		}
+		for i := uint64(0); len(s.recent[0]) < generation; i++ {
+			s.recent[0][callKey{i, 0}] = struct{}{}
+		}
+		if callID := fmt.Sprint("next ", known); seen(callID) || !seen(callID) {
+			t.Error("a call is not told from others")
+		}
+		if n := len(s.recent[0]) + len(s.recent[1]); n > 2*generation {
+			t.Errorf("%d calls are remembered", n)
+		}
 	}
 }
 

@@ -82,10 +82,10 @@ func TestTextIsAsItWas(t *testing.T) {
 // bounded memory.
 func TestEndlessTexts(t *testing.T) {
 	for name, text := range map[string]string{
-		"a header of 20 MB":  "INVITE sip:a@b SIP/2.0\r\n" + strings.Repeat("X: y\r\n", 4<<20),
-		"a line of 20 MB":    "INVITE sip:a@b SIP/2.0\r\nX: " + strings.Repeat("y", 20<<20) + "\r\n",
-		"a body of 20 MB":    "INVITE sip:a@b SIP/2.0\r\nContent-Type: a/b\r\n\r\n" + strings.Repeat("body\r\n", 4<<20),
-		"a promise of 20 MB": "INVITE sip:a@b SIP/2.0\r\nContent-Length: 100000000\r\n\r\n" + strings.Repeat("body\r\n", 100),
+		"a header of 3 MB":  "INVITE sip:a@b SIP/2.0\r\n" + strings.Repeat("X: y\r\n", 512<<10),
+		"a line of 3 MB":    "INVITE sip:a@b SIP/2.0\r\nX: " + strings.Repeat("y", 3<<20) + "\r\n",
+		"a body of 3 MB":    "INVITE sip:a@b SIP/2.0\r\nContent-Type: a/b\r\n\r\n" + strings.Repeat("body\r\n", 512<<10),
+		"a promise of 3 MB": "INVITE sip:a@b SIP/2.0\r\nContent-Length: 100000000\r\n\r\n" + strings.Repeat("body\r\n", 100),
 	} {
 		text += "\r\n\r\n" + string(invite("a", 0))
 		var got []string

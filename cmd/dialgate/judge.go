@@ -25,6 +25,7 @@ type judge struct {
 	peer  *policy.PeerTerms // of all calls; nil: told by the source
 	at    time.Time         // of all calls; zero: the trace's
 	now   time.Time         // of the call at hand
+	zone  *time.Location
 }
 
 // A judgement is a judged call as it is printed. The keys are relied upon.
@@ -48,7 +49,7 @@ type judgement struct {
 // newJudge makes the judge of a world. peer is the id of the dialer of all
 // calls, "" when the source tells.
 func newJudge(w *world, facts lookup, peer string, at time.Time) (*judge, error) {
-	j := &judge{world: w, at: at, known: &replayed{lookup: facts}}
+	j := &judge{world: w, at: at, known: &replayed{lookup: facts}, zone: calledZone()}
 	if peer != "" {
 		var err error
 		if j.peer, err = w.peer(peer); err != nil {
@@ -78,7 +79,7 @@ func (j *judge) judge(file string, c *trace.Call) (*judgement, error) {
 	a := j.world.read(c.View, c.Malformed, peer)
 	var d policy.Decision
 	j.gate.Judge(a, func(r policy.Ruling) { d = r.Decision })
-	out := &judgement{File: file, Packet: c.Packet, At: j.now.In(calledZone()).Format(timeOfCall), CallID: a.CallID,
+	out := &judgement{File: file, Packet: c.Packet, At: j.now.In(j.zone).Format(timeOfCall), CallID: a.CallID,
 		From: a.Caller.Shown.E164(), To: a.Called.Number.E164(), Verdict: d.Verdict.String(), Reason: d.Reason.String(), Rule: d.Rule(),
 		caller: a.Caller.Shown.String(), called: a.Called.Number.String(), why: d.Reason.Text()}
 	if a.Malformed != "" {

@@ -25,7 +25,7 @@ type replayCmd struct {
 	Golden    string   `help:"A file with what must come out." placeholder:"FILE"`
 	Rewrite   bool     `help:"Write what came out into the golden file."`
 	Format    string   `help:"${enum}" enum:"text,json,junit" default:"text"`
-	Trace     []string `arg:"" help:"Captures (pcap, pcapng), HEP dumps, message logs and texts, also in gzip; a folder means all in it, - standard input."`
+	Trace     []string `arg:"" help:"Captures (pcap, pcapng), HEP dumps, message logs and texts, also in gzip; a folder means all in it, - standard input. A time without a zone is Dutch time."`
 }
 
 // Help is printed by --help.

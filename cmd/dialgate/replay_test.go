@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -17,7 +18,7 @@ import (
 )
 
 // capture writes INVITEs as a capture, one a second from noon on.
-func capture(t *testing.T, source string, messages ...[]byte) string {
+func capture(t testing.TB, source string, messages ...[]byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "calls.pcap")
 	f, err := os.Create(path)
@@ -155,4 +156,22 @@ func TestReplayCountsItsOwnCalls(t *testing.T) {
 	if got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
+}
+
+// BenchmarkReplay judges the calls of a capture and prints them as JSON.
+func BenchmarkReplay(b *testing.B) {
+	var messages [][]byte
+	for i := range 10000 {
+		h := hypothetical{from: "+31205550100", to: fmt.Sprintf("+316%08d", i), callID: fmt.Sprint("call-", i)}
+		messages = append(messages, h.invite())
+	}
+	file := capture(b, "127.0.0.1:5070", messages...)
+	b.Chdir(b.TempDir())
+	b.ReportAllocs()
+	for b.Loop() {
+		if status := run([]string{"replay", "--format", "json", file}, streams{strings.NewReader(""), io.Discard, io.Discard}); status != exitOK {
+			b.Fatalf("status %d", status)
+		}
+	}
+	b.ReportMetric(float64(10000*b.N)/b.Elapsed().Seconds(), "calls/s")
 }
