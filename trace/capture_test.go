@@ -6,6 +6,7 @@ import (
 	"compress/zlib"
 	"encoding/binary"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -217,6 +218,40 @@ func TestHEP(t *testing.T) {
 	bad := bytes.Clone(hepPacket(invite("a", 0), hepPayload))
 	binary.BigEndian.PutUint16(bad[10:], 60000)
 	expect(t, "an impossible chunk", bad, "packet 1: is a HEP packet, but a HEP chunk has an impossible length")
+}
+
+// TestListen: HEP over UDP is read as it comes, until the socket is closed.
+func TestListen(t *testing.T) {
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	to, err := net.Dial("udp4", c.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	for _, b := range [][]byte{hepPacket(invite("a", 0), hepPayload), []byte("noise"), hepPacket(invite("b", 0), hepPayload)} {
+		if _, err := to.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	got := found(func(yield func(Message, error) bool) {
+		for m, err := range Listen(c) {
+			if n++; n == 3 {
+				c.Close()
+			}
+			if !yield(m, err) {
+				return
+			}
+		}
+	})
+	want := []string{one, "packet 2: from " + to.LocalAddr().String() + " is no HEP packet", "3 UDP 192.0.2.7:5070>192.0.2.1:5060 b"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
 }
 
 func TestWhatWasNotCaptured(t *testing.T) {

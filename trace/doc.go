@@ -7,7 +7,7 @@
 //	fragment.go   IP fragments become datagrams
 //	stream.go     TCP segments become streams
 //	frame.go      streams become messages; websocket.go: those in WebSocket frames
-//	hep.go        HEPv3 gives messages, from a dump or from UDP
+//	hep.go        HEPv3 gives messages, from a dump or from UDP; live.go: as they are sent
 //	text.go       logs of SIPp, sngrep, Kamailio, Asterisk, and plain messages
 //	calls.go      of all messages the initial INVITEs, each once
 //	write.go      messages become a capture again

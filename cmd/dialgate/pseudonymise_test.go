@@ -191,3 +191,22 @@ func TestPseudonymiseSaysWhatIsWrong(t *testing.T) {
 		t.Errorf("a file that is there was written over: status %d, %s", status, &out)
 	}
 }
+
+// FuzzPseudonym: no message makes it fail, and what has no IPv6 address keeps
+// its length.
+func FuzzPseudonym(f *testing.F) {
+	w, err := loadWorld("")
+	if err != nil {
+		f.Fatal(err)
+	}
+	p := pseudonymiser{world: w, key: []byte("sixteen octets..")}
+	h := hypothetical{from: "+31205550100", to: "%2B31612345678", headers: []string{"P-Asserted-Identity: <tel:+31-20-123-4567;phone-context=+31>", "Contact: <sip:[2001:db8::1]>"}}
+	f.Add(h.invite())
+	f.Add([]byte("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1;received=1.2.3.4;branch=z9hG4bK~1\r\n\r\nv=0\r\nc=IN IP4 192.0.2.1\r\n"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		out := p.message(raw)
+		if !bytes.Contains(raw, []byte(":")) && len(out) != len(raw) {
+			t.Fatalf("%d octets become %d", len(raw), len(out))
+		}
+	})
+}

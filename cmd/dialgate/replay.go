@@ -3,10 +3,15 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
+	"os/signal"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -25,7 +30,7 @@ type replayCmd struct {
 	Golden    string   `help:"A file with what must come out." placeholder:"FILE"`
 	Rewrite   bool     `help:"Write what came out into the golden file."`
 	Format    string   `help:"${enum}" enum:"text,json,junit" default:"text"`
-	Trace     []string `arg:"" help:"Captures (pcap, pcapng), HEP dumps, message logs and texts, also in gzip; a folder means all in it, - standard input. A time without a zone is Dutch time."`
+	Trace     []string `arg:"" help:"Captures (pcap, pcapng), HEP dumps, message logs and texts, also in gzip; a folder means all in it, - standard input, hep:ADDRESS:PORT HEP over UDP until interrupted. A time without a zone is Dutch time."`
 }
 
 // Help is printed by --help.
@@ -51,7 +56,7 @@ func (c replayCmd) Run(s streams) error {
 		out = &kept
 	}
 	w := bufio.NewWriterSize(out, 64<<10)
-	r := replay{first: first, second: second, selector: trace.Selector{Legs: c.Legs}, stdin: s.in, report: newReport(c.Format, w, second != nil)}
+	r := replay{first: first, second: second, selector: trace.Selector{Legs: c.Legs}, stdin: s.in, report: newReport(c.Format, w, second != nil), flush: w.Flush}
 	if err := errors.Join(r.run(c.Trace), w.Flush()); err != nil {
 		return err
 	}
@@ -143,6 +148,7 @@ type replay struct {
 	selector      trace.Selector
 	stdin         io.Reader
 	report        replayReport
+	flush         func() error // of what was reported
 
 	unread int  // traces that could not be read to their end
 	lost   int  // calls that could not be judged
@@ -153,6 +159,12 @@ func (r *replay) run(names []string) error {
 	for _, name := range names {
 		if name == "-" {
 			if err := r.trace("standard input", trace.Read(r.stdin, trace.Options{Zone: calledZone()})); err != nil {
+				return err
+			}
+			continue
+		}
+		if addr, ok := strings.CutPrefix(name, "hep:"); ok {
+			if err := r.live(name, addr); err != nil {
 				return err
 			}
 			continue
@@ -169,6 +181,26 @@ func (r *replay) run(names []string) error {
 	}
 	r.report.end(&r.selector.Stats)
 	return nil
+}
+
+// live judges the calls of HEP packets as they come, until the program is
+// interrupted.
+func (r *replay) live(name, addr string) error {
+	c, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return usageError("can't listen for HEP: %v", err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })() // ends the reading
+	defer c.Close()
+	return r.trace(name, func(yield func(trace.Message, error) bool) {
+		for m, err := range trace.Listen(c) {
+			if !yield(m, err) || r.flush() != nil {
+				return
+			}
+		}
+	})
 }
 
 // trace judges the calls of one trace. What can't be read is reported; an
