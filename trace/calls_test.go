@@ -80,14 +80,14 @@ func TestManyCalls(t *testing.T) {
 		_ = s.view.Parse(invite(callID, 0)) // it is whole
 		return s.seen()
 	}
-	for _, known := range []bool{true, true, false} { // two generations later it is forgotten
+	for round, known := range []bool{true, true, false} { // two generations later it is forgotten
 		if got := seen("first"); got != known {
 			t.Errorf("the first call is known: %v, want %v", got, known)
 		}
 		for i := uint64(0); len(s.recent[0]) < generation; i++ {
 			s.recent[0][callKey{i, 0}] = struct{}{}
 		}
-		if callID := fmt.Sprint("next ", known); seen(callID) || !seen(callID) {
+		if callID := fmt.Sprint("next ", round); seen(callID) || !seen(callID) {
 			t.Error("a call is not told from others")
 		}
 		if n := len(s.recent[0]) + len(s.recent[1]); n > 2*generation {
