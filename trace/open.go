@@ -122,7 +122,7 @@ type inflated struct {
 
 // Deflate can do 1032 to 1; a log of thousands of equal calls stays below 200.
 const (
-	bombFrom  = 64 << 20
+	bombFrom  = 16 << 20
 	bombRatio = 500
 )
 
