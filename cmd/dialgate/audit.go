@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
 	"dialgate/store"
 )
@@ -54,12 +53,9 @@ func (c auditListCmd) Run(s streams, parent *auditCmd) error {
 }
 
 func (c auditListCmd) filter() (func(*store.Decision) bool, error) {
-	var since time.Time
-	var err error
-	if c.Since != "" {
-		if since, err = instant(c.Since); err != nil {
-			return nil, err
-		}
+	since, err := instant(c.Since)
+	if err != nil {
+		return nil, err
 	}
 	number := ""
 	if c.Number != "" {

@@ -50,11 +50,9 @@ func (c explainCmd) Run(s streams) error {
 			return err
 		}
 	}
-	var knownAt time.Time
-	if c.KnownAt != "" {
-		if knownAt, err = instant(c.KnownAt); err != nil {
-			return err
-		}
+	knownAt, err := instant(c.KnownAt)
+	if err != nil {
+		return err
 	}
 	peer, err := w.peer(c.Peer)
 	if err != nil {

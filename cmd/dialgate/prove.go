@@ -95,11 +95,9 @@ func (c auditProveCmd) Run(s streams, parent *auditCmd) error {
 	if err != nil {
 		return usageError("%v", err)
 	}
-	var knownAt time.Time
-	if c.KnownAt != "" {
-		if knownAt, err = instant(c.KnownAt); err != nil {
-			return err
-		}
+	knownAt, err := instant(c.KnownAt)
+	if err != nil {
+		return err
 	}
 	return withKeeper(parent.Config, func(k keeper) error {
 		p, err := k.Prove(n, knownAt)
@@ -294,13 +292,4 @@ func verify(path string, outside [][]byte, keys []ledger.Key) (*verification, er
 		v.Found = fmt.Sprintf("%d records about %s, among the %d signed at %s", len(p.Records), p.Number, head.Size, head.Time.Format(time.RFC3339))
 	}
 	return v, nil
-}
-
-// instant reads the time of an option.
-func instant(s string) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return t, usageError("%q is no instant, such as 2026-07-01T09:00:00+02:00", s)
-	}
-	return t, nil
 }
