@@ -30,7 +30,7 @@ func TestRetentionKeepsWhatIsKnown(t *testing.T) {
 	s := reopen()
 	dave := policy.MustNumber("+31698765432")
 	add(t, s, consent("c1", alice), objection("o1", bob, noon), objection("o2", carol, noon), consent("d1", dave), objection("d2", dave, noon))
-	eraseCarol(t, s)
+	forgetCarol(t, s)
 	late := consent("c9", carol)
 	late.At = noon.Add(time.Minute)
 	add(t, s, late)

@@ -93,11 +93,13 @@ func TestProofsAtScale(t *testing.T) {
 			t.Fatalf("%+v, %v", r, err)
 		}
 	})
-	took("a number erased", func() {
-		if _, err := s.Erase(number(14), "asked"); err != nil {
-			t.Fatal(err)
-		}
-	})
+	if os.Getenv("DIALGATE_LONG") != "" {
+		took("a number erased", func() {
+			if _, err := s.Erase(number(14), "asked"); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
 	took("closed", func() {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
