@@ -127,25 +127,25 @@ func (k Key) String() string { return k.text }
 const publicKeyFile = "key.pub"
 
 // openKey reads the signing key of a node, and makes one at the first start.
-func openKey(path string) (note.Signer, error) {
+func openKey(path string) (s note.Signer, made bool, err error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		private, public, gerr := note.GenerateKey(rand.Reader, keyName)
 		if gerr != nil {
-			return nil, fmt.Errorf("ledger: no key could be made: %w", gerr)
+			return nil, false, fmt.Errorf("ledger: no key could be made: %w", gerr)
 		}
+		made = true
 		text = []byte(public + "\n" + private + "\n")
 		err = writeNew(path, text)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ledger: the key that checkpoints are signed with: %w", err)
+		return nil, false, fmt.Errorf("ledger: the key that checkpoints are signed with: %w", err)
 	}
 	_, private, _ := strings.Cut(string(text), "\n")
-	s, err := note.NewSigner(strings.TrimSpace(private))
-	if err != nil {
-		return nil, fmt.Errorf("ledger: %s holds no key; restore it from a backup, or move it away and a new one is made", path)
+	if s, err = note.NewSigner(strings.TrimSpace(private)); err != nil {
+		return nil, false, fmt.Errorf("ledger: %s holds no key; restore it from a backup, or move it away and a new one is made", path)
 	}
-	return s, nil
+	return s, made, nil
 }
 
 // publicKey is the public part of a key file that openKey has read.

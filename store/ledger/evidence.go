@@ -16,14 +16,15 @@ import (
 // is only on disk: the tree and the checkpoints. All but head is the
 // committer's own.
 type evidence struct {
-	tree   *tree
-	key    note.Signer
-	public Key
-	file   *os.File // the checkpoints
-	end    int64    // where the next one goes
-	due    *time.Timer
-	armed  bool
-	behind bool // the tree lacks records, since its file could not be written
+	tree      *tree
+	key       note.Signer
+	public    Key
+	file      *os.File // the checkpoints
+	end       int64    // where the next one goes
+	due       *time.Timer
+	armed     bool
+	settledIn string // the segment in which the hashes were synced last
+	behind    bool   // the tree lacks records, since its file could not be written
 
 	head Checkpoint // the last one; under the ledger's mu
 }
@@ -37,11 +38,15 @@ func (l *Ledger) openEvidence() (err error) {
 			l.closeEvidence()
 		}
 	}()
-	if e.key, err = openKey(l.o.Key); err != nil {
+	made := false
+	if e.key, made, err = openKey(l.o.Key); err != nil {
 		return err
 	}
 	if e.public, err = publicKey(l.o.Key); err != nil {
 		return err
+	}
+	if made {
+		l.o.Log.Info("made the key that the ledger's checkpoints are signed with; give its public part to whoever is to check them", "file", l.o.Key, "public", e.public.String())
 	}
 	if err := os.WriteFile(filepath.Join(l.o.Dir, publicKeyFile), []byte(e.public.String()+"\n"), 0o600); err != nil {
 		return fmt.Errorf("ledger: %w", err)
@@ -75,6 +80,9 @@ func (l *Ledger) openEvidence() (err error) {
 func (l *Ledger) openHashes() error {
 	e := &l.evidence
 	from := min(e.tree.sure, l.durable)
+	if from < e.tree.sure {
+		e.tree.sure = from // the log was cut: what comes next has other hashes
+	}
 	err := l.hashFrom(from)
 	if err == nil {
 		err = l.fits()
@@ -83,6 +91,7 @@ func (l *Ledger) openHashes() error {
 		return err
 	}
 	l.o.Log.Warn("the ledger's hashes are not right and are computed anew", "because", err)
+	e.tree.sure = 0
 	if err := l.hashFrom(0); err != nil {
 		return err
 	}
@@ -131,6 +140,8 @@ func (l *Ledger) fits() error {
 
 func (l *Ledger) closeEvidence() {
 	if t := l.evidence.tree; t != nil {
+		t.settling.Lock() // until it is over
+		defer t.settling.Unlock()
 		t.f.Close()
 	}
 	if l.evidence.file != nil {
@@ -221,6 +232,12 @@ func (l *Ledger) signUp(durable uint64) error {
 	l.mu.Lock()
 	e.head = c
 	l.mu.Unlock()
+	// Once in a segment the hashes are synced, so that a start after a crash
+	// computes no more than those of two.
+	if l.file != nil && l.file.name != e.settledIn {
+		e.settledIn = l.file.name
+		e.tree.settleSoon()
+	}
 	return nil
 }
 

@@ -226,6 +226,26 @@ func TestWhatWasSignedMustBeThere(t *testing.T) {
 	}
 }
 
+// TestAStartAfterACrashComputesFewHashes: they are synced once in a segment.
+func TestAStartAfterACrashComputesFewHashes(t *testing.T) {
+	l := open(t, Options{Dir: t.TempDir(), SegmentSize: 1 << 12})
+	for n := 10; n <= 120; n += 10 {
+		fill(t, l, n)
+		sealed(t, l)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		info, err := l.evidence.tree.f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sure := sureHashes(l.evidence.tree.f, info.Size()); sure >= 60 {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatalf("the hashes of %d records of %d are sure", sure, l.Durable())
+		}
+	}
+}
+
 func TestACheckpointComesByItself(t *testing.T) {
 	l := open(t, Options{Dir: t.TempDir()})
 	fill(t, l, 1)

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -82,7 +83,9 @@ type tree struct {
 	unwritten []byte // hashes that are not in the file yet
 	at        int64  // where they go
 	scratch   []byte
-	sure      uint64 // what the header says is on disk
+
+	settling sync.Mutex // guards sure, and the header
+	sure     uint64     // how many records' hashes the header says are on disk
 }
 
 // openTree opens the hashes of a ledger's directory and reads how much of them
@@ -150,17 +153,35 @@ func (t *tree) settle() error {
 	if err := t.write(); err != nil {
 		return err
 	}
-	if t.sure == t.size {
+	t.settling.Lock()
+	defer t.settling.Unlock()
+	return t.settleAt(t.size)
+}
+
+// settleSoon is settle that waits for nothing. What it can't do, the next one does.
+func (t *tree) settleSoon() {
+	size := t.size
+	if len(t.unwritten) > 0 || !t.settling.TryLock() {
+		return
+	}
+	go func() {
+		defer t.settling.Unlock()
+		_ = t.settleAt(size) // then the next start looks at more
+	}()
+}
+
+func (t *tree) settleAt(size uint64) error {
+	if t.sure >= size {
 		return nil
 	}
 	if err := t.f.Sync(); err != nil {
 		return err
 	}
-	header := binary.LittleEndian.AppendUint64([]byte(hashesMagic), t.size)
+	header := binary.LittleEndian.AppendUint64([]byte(hashesMagic), size)
 	if _, err := t.f.WriteAt(append(header, make([]byte, 8)...), 0); err != nil {
 		return err
 	}
-	t.sure = t.size
+	t.sure = size
 	return t.f.Sync()
 }
 
