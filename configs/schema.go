@@ -53,7 +53,9 @@ type Peer struct {
 	Sources       []string `key:"sources" kind:"prefix" doc:"Addresses the dialer sends from: CIDR or single addresses."`
 	Campaigns     []string `key:"campaigns" doc:"Campaigns it may call for; \"*\" means every one."`
 	Names         []string `key:"names" doc:"Campaigns it may name by the header field X-Campaign; \"*\" means every one that needs a ground for calling."`
-	Dialect       string   `key:"dialect" oneof:"safe,strict" default:"safe" doc:"How refusals are said: safe survives real dialers, strict is what the RFCs say."`
+	Dialect       string   `key:"dialect" oneof:"safe,strict,vicidial-pjsip,vicidial-chansip,freeswitch,asterisk,redirect-302,redirect-teleblock,redirect-clearip" default:"safe" doc:"How refusals are said, and whether allowed calls go on or back to the switch: docs/dialects.md."`
+	Agreed        Agreed   `key:"agreed" doc:"Codes agreed with a switch that only asks (redirect-teleblock, redirect-clearip)."`
+	NoRecordRoute bool     `key:"no_record_route" doc:"We leave the path when the call is set up: what follows goes between dialer and carrier directly, who must reach each other."`
 	DisplayFrom   string   `key:"display_from" oneof:"from,pai,rpid" default:"from" doc:"The header whose number the called person sees on this trunk."`
 	TrustIdentity bool     `key:"trust_identity" doc:"P-Asserted-Identity and its like count, and are passed on."`
 	NoScreening   bool     `key:"no_screening" doc:"The carrier does not compare the shown number with the trunk's (CLIP no screening)."`
@@ -69,6 +71,12 @@ type Peer struct {
 type Limits struct {
 	CallsPerSecond int `key:"calls_per_second" min:"0" doc:"New calls a second; 0: no bound."`
 	CallsInSetup   int `key:"calls_in_setup" min:"0" doc:"Calls without a final response; 0: no bound."`
+}
+
+// Agreed are codes that stand for a verdict.
+type Agreed struct {
+	Go   int `key:"go" min:"0" max:"699" doc:"Make the call; 0: 499 for redirect-teleblock, 503 for redirect-clearip."`
+	Stop int `key:"stop" min:"0" max:"699" doc:"Do not; 0: 403 for redirect-teleblock, 603 for redirect-clearip."`
 }
 
 // Carrier is where allowed calls go.

@@ -13,6 +13,10 @@ import (
 // we make: Via, Record-Route, Max-Forwards, our own Route, X-Campaign, what a
 // peer prefers or, untrusted, asserts, and the host of a Request-URI that names us.
 func (e *exchange) forward(v *message.View) {
+	if e.peer.Dialect.Redirects() {
+		e.redirect(v)
+		return
+	}
 	p := e.p
 	to, l := p.carrier(e.config, e.listener)
 	if l == nil {
@@ -23,7 +27,9 @@ func (e *exchange) forward(v *message.View) {
 	edits.Remove[message.XCampaign] = true
 	edits.Remove[message.PPreferredIdentity] = true // a hint for the first proxy only (RFC 3325 section 9.2)
 	edits.Remove[message.PAssertedIdentity] = !e.peer.Terms.TrustIdentity
-	edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to)
+	if !e.peer.LeavesPath {
+		edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to)
+	}
 	edits.URI = p.retarget(v, to)
 	e.send(v, &edits, l, to)
 }

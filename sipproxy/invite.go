@@ -81,7 +81,7 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 		p.reply(l, from, v, 482, nil) // the same request came by two ways, RFC 3261 section 8.2.2.2
 	case refused != policy.NoReason:
 		p.metrics.overloaded.Inc()
-		a := AnswerTo(who.peer.Dialect, refused)
+		a := who.peer.Answer(refused)
 		p.reply(l, from, v, a.Code, a.Headers(p.o.Name, ""))
 	case emergency:
 		// The call is on its way already; the record waits for nobody.

@@ -147,9 +147,9 @@ func (n *node) newGate(w *world) *gate.Gate {
 func (n *node) proxyConfig(w *world) (o sipproxy.Config) {
 	cfg := w.cfg
 	for _, p := range w.domain.Peers {
-		dialect, _ := sipproxy.ParseDialect(p.Terms.Dialect)
-		o.Peers = append(o.Peers, sipproxy.Peer{Terms: p.Terms, Sources: p.Sources, Dialect: dialect,
-			CallsPerSecond: p.Limits.CallsPerSecond, CallsInSetup: p.Limits.CallsInSetup})
+		peer := sipPeer(p.Terms)
+		peer.Sources, peer.CallsPerSecond, peer.CallsInSetup = p.Sources, p.Limits.CallsPerSecond, p.Limits.CallsInSetup
+		o.Peers = append(o.Peers, peer)
 	}
 	for _, c := range cfg.Carriers {
 		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight}

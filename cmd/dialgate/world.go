@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,13 +141,37 @@ func (w *world) attempt(raw []byte, peer *policy.PeerTerms, campaign string, at 
 	return a, nil
 }
 
-// answer is how a refusal is said to a peer.
-func answer(p *policy.PeerTerms, r policy.Reason) sipproxy.Answer {
-	dialect := sipproxy.Safe
-	if p != nil {
-		dialect, _ = sipproxy.ParseDialect(p.Dialect)
+// sipPeer is a dialer as the proxy takes it; nil terms are a stranger's.
+func sipPeer(t *policy.PeerTerms) sipproxy.Peer {
+	if t == nil {
+		return sipproxy.Peer{}
 	}
-	return sipproxy.AnswerTo(dialect, r)
+	dialect, _ := sipproxy.ParseDialect(t.Dialect)
+	return sipproxy.Peer{Terms: t, Dialect: dialect, Go: t.Go, Stop: t.Stop, LeavesPath: t.LeavesPath}
+}
+
+// answer is how a refusal is said to a peer.
+func answer(t *policy.PeerTerms, r policy.Reason) sipproxy.Answer {
+	p := sipPeer(t)
+	return p.Answer(r)
+}
+
+// warnings are what is allowed but strange in the configuration, and the
+// answers on which a peer's trunk is known to go round us.
+func (w *world) warnings() []string {
+	all := slices.Clone(w.cfg.Warnings())
+	for i, p := range w.domain.Peers {
+		peer := sipPeer(p.Terms)
+		var rounds []string
+		for _, r := range peer.GoesRound() {
+			rounds = append(rounds, r.String())
+		}
+		if len(rounds) > 0 {
+			all = append(all, w.cfg.At(fmt.Sprintf("peers[%d].dialect", i), fmt.Errorf("trunks are known to try another way, past dialgate, when they get %s; choose another dialect for %s unless its trunk was told not to",
+				strings.Join(rounds, ", "), p.Terms.ID)).Error())
+		}
+	}
+	return all
 }
 
 // sipAnswerTo is answer for explanations, nil for an allowed call.
