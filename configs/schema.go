@@ -55,6 +55,7 @@ type Peer struct {
 	Names         []string `key:"names" doc:"Campaigns it may name by the header field X-Campaign; \"*\" means every one that needs a ground for calling."`
 	Dialect       string   `key:"dialect" oneof:"safe,strict,vicidial-pjsip,vicidial-chansip,freeswitch,asterisk,redirect-302,redirect-teleblock,redirect-clearip" default:"safe" doc:"How refusals are said, and whether allowed calls go on or back to the switch: docs/dialects.md."`
 	Agreed        Agreed   `key:"agreed" doc:"Codes agreed with a switch that only asks (redirect-teleblock, redirect-clearip)."`
+	Unwanted      string   `key:"unwanted" oneof:"note,objection" default:"note" doc:"What a 607 of the called person is: note lists it (dialgate audit blocked), objection records an objection against the campaign's advertiser."`
 	NoRecordRoute bool     `key:"no_record_route" doc:"We leave the path when the call is set up: what follows goes between dialer and carrier directly, who must reach each other."`
 	DisplayFrom   string   `key:"display_from" oneof:"from,pai,rpid" default:"from" doc:"The header whose number the called person sees on this trunk."`
 	TrustIdentity bool     `key:"trust_identity" doc:"P-Asserted-Identity and its like count, and are passed on."`

@@ -140,6 +140,7 @@ type Outcome struct {
 	Code    int           // the final status code sent to the dialer
 	Ring    time.Duration // from the first 180 or 183 to the end of the set-up; 0: it never rang
 	EndedBy Party
+	Block   *Block // nil: nobody blocked it
 }
 
 // A Party is who ended the set-up of a call.

@@ -232,6 +232,9 @@ func play(t *testing.T, script string) string {
 	fmt.Fprintf(&b, "%9s  judged %d", "", s.judged)
 	for _, o := range s.outcomes {
 		fmt.Fprintf(&b, ", ended %d by %s", o.Code, o.EndedBy)
+		if o.Block != nil {
+			fmt.Fprintf(&b, ", blocked: %s, contact %s %+v", o.Block.Kind, o.Block.Card, o.Block.Contact)
+		}
 	}
 	return b.String() + "\n"
 }
@@ -467,12 +470,16 @@ func (a *agent) respond(code int, args map[string]string) {
 	}
 	v := a.view(of, "request to answer")
 	extra := []byte(fmt.Sprintf("Contact: <sip:%s@%s>\r\n", a.name, a.conn.LocalAddr()))
+	if h := args["header"]; h != "" {
+		extra = append(extra, h+"\r\n"...)
+	}
 	for i := range v.Headers {
 		if v.Headers[i].Kind == message.RecordRoute {
 			extra = append(append(append(extra, "Record-Route: "...), v.Headers[i].Value...), "\r\n"...)
 		}
 	}
-	text := map[int]string{100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 486: "Busy Here", 487: "Request Terminated", 503: "Service Unavailable"}[code]
+	text := map[int]string{100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 486: "Busy Here", 487: "Request Terminated", 503: "Service Unavailable",
+		603: "Decline", 607: "Unwanted", 608: "Rejected"}[code]
 	to := a.gate()
 	if args["to"] == "carrier" {
 		to = carrierAddr

@@ -134,6 +134,7 @@ func (e *exchange) relay(v *message.View) {
 		if e.cancelled && v.Status == 487 {
 			by = policy.EndedByDialer
 		}
+		e.noteBlock(v)
 		e.finish(v.Status, by)
 	}
 }

@@ -33,7 +33,8 @@ type exchange struct {
 	ruling  policy.Ruling
 	began   time.Time
 	rang    time.Time
-	merge   uint64 // key in the table of open INVITEs
+	block   *policy.Block // who did not want the call, of its final response
+	merge   uint64        // key in the table of open INVITEs
 	held    handOver
 	judged  bool
 
@@ -259,7 +260,7 @@ func (e *exchange) finish(code int, by policy.Party) {
 	if !e.judged {
 		return
 	}
-	o := policy.Outcome{At: time.Now(), Code: code, EndedBy: by}
+	o := policy.Outcome{At: time.Now(), Code: code, EndedBy: by, Block: e.block}
 	if !e.rang.IsZero() {
 		o.Ring = o.At.Sub(e.rang)
 	}

@@ -33,6 +33,7 @@ type node struct {
 	store    *store.Store
 	proxy    *sipproxy.Proxy
 	metrics  *nodeMetrics
+	unwanted *unwanted
 	registry *prometheus.Registry
 	sip      []netip.AddrPort // where SIP is received
 	http     netip.AddrPort
@@ -80,6 +81,8 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 	n.closers = append(n.closers, control.Close)
 
 	n.metrics = newNodeMetrics(n.registry, n.store, w)
+	n.unwanted = newUnwanted(n)
+	n.closers = append(n.closers, n.unwanted.close)
 	po, err := n.proxyOptions(o.log)
 	if err != nil {
 		return n, err
@@ -170,7 +173,8 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config) {
 		o.Inbound[policy.MustNumber(in.Number)] = addrPort(in.Target)
 	}
 	g := n.newGate(w)
-	o.Reader, o.Judge, o.Outcome = w.reader, g.Judge, g.Outcome
+	o.Reader, o.Judge = w.reader, g.Judge
+	o.Outcome = func(out policy.Outcome) { g.Outcome(out); n.unwanted.outcome(w, &out) }
 	o.AnswerStrangers, o.EmergencyRate = cfg.SIP.AnswerStrangers, cfg.Emergency.CallsPerSecond
 	return o
 }
