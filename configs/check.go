@@ -65,6 +65,9 @@ func (d *decoder) check(c *Config) {
 	if a, err := netip.ParseAddrPort(c.API.Address); err == nil && !a.Addr().IsLoopback() {
 		at("api.address", "%s is not a loopback address; the endpoints have no access control in this version", c.API.Address)
 	}
+	if w := c.Redial.Window; w < 1e9 || w > 24*3600*1e9 {
+		at("redial.window", "is %s; at least 1s, at most 24h", w)
+	}
 	if c.Ledger.SegmentSize < 1<<20 {
 		at("ledger.segment_size", "is too small, at least 1MiB")
 	}

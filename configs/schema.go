@@ -19,6 +19,7 @@ type Config struct {
 	Cases       []string       `key:"cases" doc:"Files of acceptance cases, relative to this file, that must come out as expected before this configuration is put in force."`
 	Store       Store          `key:"store" restart:"" doc:"Where facts and decisions are kept."`
 	Ledger      Ledger         `key:"ledger" restart:"" doc:"How decisions are recorded."`
+	Redial      Redial         `key:"redial" restart:"" doc:"What is noticed of calls that are made again after a refusal."`
 	SIP         SIP            `key:"sip" doc:"Limits and timers of the proxy."`
 	API         API            `key:"api" restart:"" doc:"HTTP endpoints."`
 	Log         Log            `key:"log" doc:"The log."`
@@ -150,6 +151,12 @@ type Ledger struct {
 	Mode        string        `key:"mode" oneof:"durable,memory" default:"durable" doc:"durable: a call goes on when its record is on disk. memory: it does not wait."`
 	SegmentSize Size          `key:"segment_size" default:"64MiB" doc:"Size of the ledger's files."`
 	Linger      time.Duration `key:"linger" default:"2ms" doc:"How long a record may wait for others under load."`
+}
+
+// Redial is about calls that are made again after a refusal.
+type Redial struct {
+	Window   time.Duration `key:"window" default:"10m" doc:"How long after a refusal another call to the number counts as one."`
+	Collapse bool          `key:"collapse" doc:"A refusal for the same reason, of the same caller number to the same number, within the window has no record of its own: it is counted with the first. docs/operations.md says what a crash can lose."`
 }
 
 // SIP holds limits and timers.

@@ -118,6 +118,7 @@ func (id RulingID) String() string {
 // A Ruling is a decision with its id, as the proxy carries it out.
 type Ruling struct {
 	ID       RulingID
+	Repeat   bool // one more of the refusal that ID has the record of; it has none of its own
 	Decision Decision
 }
 

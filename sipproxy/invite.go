@@ -279,6 +279,9 @@ func (e *exchange) know() {
 }
 
 func (e *exchange) tell() {
+	if e.ruling.Repeat {
+		return // it is counted with the refusal that it repeats
+	}
 	e.outcome.ID = e.ruling.ID
 	e.config.Outcome(e.outcome)
 }

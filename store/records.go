@@ -15,6 +15,7 @@ const (
 	kindFact     ledger.Kind = 1
 	kindDecision ledger.Kind = 2
 	kindOutcome  ledger.Kind = 3
+	kindRepeats  ledger.Kind = 4
 )
 
 // A fact's payload is its JSON, with recorded_at. Its public part names the

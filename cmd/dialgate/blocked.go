@@ -1,13 +1,10 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -58,45 +55,7 @@ func (c auditBlockedCmd) print(w io.Writer, b *store.Blocked) error {
 	return err
 }
 
-func controlBlocked(k keeper, w http.ResponseWriter, r *http.Request) {
-	from, _ := strconv.ParseUint(r.URL.Query().Get("from"), 10, 64) // none: from the beginning
-	enc := json.NewEncoder(w)
-	for b, err := range k.Blocked(from) {
-		if err != nil {
-			_ = enc.Encode(map[string]string{"error": oneLine(err)})
-			return
-		}
-		if enc.Encode(b) != nil {
-			return // the client has gone
-		}
-	}
-}
-
 // Blocked walks the node's blocked calls.
 func (r *remote) Blocked(from uint64) iter.Seq2[store.Blocked, error] {
-	return func(yield func(store.Blocked, error) bool) {
-		res, err := r.do(context.Background(), "GET", "/blocked?from="+strconv.FormatUint(from, 10), nil)
-		if err != nil {
-			yield(store.Blocked{}, err)
-			return
-		}
-		defer res.Body.Close()
-		dec := json.NewDecoder(res.Body)
-		for {
-			var line struct {
-				store.Blocked
-				Error string `json:"error"`
-			}
-			err := dec.Decode(&line)
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if err == nil && line.Error != "" {
-				err = errors.New(line.Error)
-			}
-			if !yield(line.Blocked, err) || err != nil {
-				return
-			}
-		}
-	}
+	return fetch[store.Blocked](r, "/blocked?from="+strconv.FormatUint(from, 10))
 }

@@ -34,6 +34,7 @@ type node struct {
 	proxy    *sipproxy.Proxy
 	metrics  *nodeMetrics
 	unwanted *unwanted
+	redials  *gate.Redials
 	registry *prometheus.Registry
 	sip      []netip.AddrPort // where SIP is received
 	http     netip.AddrPort
@@ -81,6 +82,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 	n.closers = append(n.closers, control.Close)
 
 	n.metrics = newNodeMetrics(n.registry, n.store, w)
+	n.redials = newRedials(n)
 	n.unwanted = newUnwanted(n)
 	n.closers = append(n.closers, n.unwanted.close)
 	po, err := n.proxyOptions(o.log)
@@ -135,7 +137,7 @@ func (n *node) newGate(w *world) *gate.Gate {
 	return gate.New(gate.Options{
 		Rules: gate.Rules{Books: w.books, Config: w.cfg.ID()}, Facts: n.store, Ledger: n.store, Node: n.world.cfg.Node, Now: n.o.now,
 		Answer: func(p *policy.PeerTerms, r policy.Reason) int { return answer(p, r).Code },
-		Permit: w.permit(),
+		Permit: w.permit(), Redials: n.redials,
 		Observe: func(a *policy.Attempt, d *policy.Decision, took time.Duration) {
 			n.metrics.observe(a, d, took)
 			if n.o.observe != nil {
