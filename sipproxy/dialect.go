@@ -156,6 +156,15 @@ var phrases = map[int]string{
 	500: "Server Internal Error", 503: "Service Unavailable", 505: "Version Not Supported", 603: "Decline",
 }
 
+// PeerOf is a peer on these terms, as far as they tell; nil: a stranger.
+func PeerOf(t *policy.PeerTerms) Peer {
+	if t == nil {
+		return Peer{}
+	}
+	d, _ := ParseDialect(t.Dialect)
+	return Peer{Terms: t, Dialect: d, Go: t.Go, Stop: t.Stop, LeavesPath: t.LeavesPath}
+}
+
 // AnswerTo is the response to a call refused for a reason, in a dialect.
 func AnswerTo(d Dialect, r policy.Reason) Answer { return (&Peer{Dialect: d}).Answer(r) }
 

@@ -152,7 +152,7 @@ func (n *node) newGate(w *world) *gate.Gate {
 func (n *node) proxyConfig(w *world) (o sipproxy.Config) {
 	cfg := w.cfg
 	for _, p := range w.domain.Peers {
-		peer := sipPeer(p.Terms)
+		peer := sipproxy.PeerOf(p.Terms)
 		peer.Sources, peer.CallsPerSecond, peer.CallsInSetup = p.Sources, p.Limits.CallsPerSecond, p.Limits.CallsInSetup
 		o.Peers = append(o.Peers, peer)
 	}

@@ -119,19 +119,18 @@ func (w *world) peer(id string) (*policy.PeerTerms, error) {
 // is the campaign whatever the message says.
 func (w *world) attempt(raw []byte, peer *policy.PeerTerms, campaign string, at time.Time) (*policy.Attempt, error) {
 	var v message.View
-	a := &policy.Attempt{At: at, Peer: peer}
 	if peer == nil {
-		return a, nil // a stranger's message is not read
+		return &policy.Attempt{At: at}, nil // a stranger's message is not read
 	}
-	if err := v.Parse(raw); err != nil {
-		a.Malformed = err.Error()
-		return a, nil
-	}
-	if !v.IsMethod("INVITE") {
+	err := v.Parse(raw)
+	if err == nil && !v.IsMethod("INVITE") {
 		return nil, usageError("the message is no INVITE")
 	}
-	w.reader.Read(&v, peer, a)
+	a := w.read(&v, err, peer)
 	a.At = at
+	if err != nil {
+		return a, nil
+	}
 	if campaign != "" {
 		if a.Campaign = w.domain.Directory.Campaign(campaign); a.Campaign == nil {
 			return nil, usageError("there is no campaign %q", campaign)
@@ -141,18 +140,20 @@ func (w *world) attempt(raw []byte, peer *policy.PeerTerms, campaign string, at 
 	return a, nil
 }
 
-// sipPeer is a dialer as the proxy takes it; nil terms are a stranger's.
-func sipPeer(t *policy.PeerTerms) sipproxy.Peer {
-	if t == nil {
-		return sipproxy.Peer{}
+// read makes an attempt of a parsed INVITE. malformed is what the parser found
+// wrong with it, nil when nothing is.
+func (w *world) read(v *message.View, malformed error, peer *policy.PeerTerms) *policy.Attempt {
+	if malformed != nil {
+		return &policy.Attempt{Peer: peer, CallID: string(v.Value(message.CallID)), Malformed: malformed.Error()}
 	}
-	dialect, _ := sipproxy.ParseDialect(t.Dialect)
-	return sipproxy.Peer{Terms: t, Dialect: dialect, Go: t.Go, Stop: t.Stop, LeavesPath: t.LeavesPath}
+	a := &policy.Attempt{}
+	w.reader.Read(v, peer, a)
+	return a
 }
 
 // answer is how a refusal is said to a peer.
 func answer(t *policy.PeerTerms, r policy.Reason) sipproxy.Answer {
-	p := sipPeer(t)
+	p := sipproxy.PeerOf(t)
 	return p.Answer(r)
 }
 
@@ -161,7 +162,7 @@ func answer(t *policy.PeerTerms, r policy.Reason) sipproxy.Answer {
 func (w *world) warnings() []string {
 	all := slices.Clone(w.cfg.Warnings())
 	for i, p := range w.domain.Peers {
-		peer := sipPeer(p.Terms)
+		peer := sipproxy.PeerOf(p.Terms)
 		var rounds []string
 		for _, r := range peer.GoesRound() {
 			rounds = append(rounds, r.String())
