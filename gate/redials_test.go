@@ -106,15 +106,18 @@ func TestCallsThatAreNotAlike(t *testing.T) {
 	g := redialGate(t, l, w, &at)
 	judge(g, attempt(unknown))
 	other := &policy.CallerNumber{Number: known, Campaigns: []*policy.Campaign{campaign}}
-	for name, change := range map[string]func(*policy.Attempt){
-		"hidden caller":  func(a *policy.Attempt) { a.Caller.Shown = policy.Number{} },
-		"other peer":     func(a *policy.Attempt) { a.Peer = &policy.PeerTerms{ID: "other"} },
-		"other campaign": func(a *policy.Attempt) { c := *campaign; c.ID = "gas"; a.Campaign = &c },
-		"no number":      func(a *policy.Attempt) { a.Called = policy.Called{Text: "x"} },
-		"other caller":   func(a *policy.Attempt) { a.Caller.Shown, a.Entry = known, other },
+	for _, c := range []struct {
+		name   string
+		change func(*policy.Attempt)
+	}{
+		{"hidden caller", func(a *policy.Attempt) { a.Caller.Shown = policy.Number{} }},
+		{"other peer", func(a *policy.Attempt) { a.Peer = &policy.PeerTerms{ID: "other"} }},
+		{"other campaign", func(a *policy.Attempt) { c := *campaign; c.ID = "gas"; a.Campaign = &c }},
+		{"no number", func(a *policy.Attempt) { a.Called = policy.Called{Text: "x"} }},
+		{"other caller", func(a *policy.Attempt) { a.Caller.Shown, a.Entry = known, other }},
 	} {
-		a := attempt(unknown)
-		change(a)
+		name, a := c.name, attempt(unknown)
+		c.change(a)
 		before := len(l.records)
 		if got, _ := judge(g, a); got.Repeat || len(l.records) != before+1 {
 			t.Errorf("%s: %+v", name, got)
@@ -170,5 +173,24 @@ func TestRedialsAreBounded(t *testing.T) {
 	w.Expire(now.Add(-time.Hour)) // a clock that went back
 	if len(w.refused)+len(w.last)+len(w.queue)+len(w.lastOf) != 0 {
 		t.Error("the windows are not closed")
+	}
+}
+
+// BenchmarkRedials is what noticing costs an allowed call, and a refused one
+// whose record is durable.
+func BenchmarkRedials(b *testing.B) {
+	for name, denied := range map[string]bool{"allowed": false, "refused": true} {
+		b.Run(name, func(b *testing.B) {
+			w, at := newWatch(false), now
+			for i := range b.N {
+				n, _ := policy.NumberOfKey(31_610_000_000 + uint64(i%100_000))
+				k := refusal{peer: "dialer", campaign: "energy", config: "cfg", caller: caller, called: n, reason: policy.ReasonNoConsent}
+				at = at.Add(time.Millisecond)
+				w.see(k, denied, at)
+				if denied {
+					w.recorded(k, policy.RulingID{}, at)
+				}
+			}
+		})
 	}
 }
