@@ -178,8 +178,9 @@ func (p *Peer) Answer(r policy.Reason) Answer {
 // answer in time, or could not take.
 func (p *Peer) unanswered(c class) Answer { return p.say(c, "carrier", waitLoad) }
 
-// allowed is the response to an allowed call that the switch makes itself.
-func (p *Peer) allowed() Answer {
+// Allowed is the response to an allowed call that the switch makes itself, in
+// a dialect that redirects.
+func (p *Peer) Allowed() Answer {
 	a := Answer{Code: dialects[p.Dialect].goes, Text: "allowed"}
 	if p.Dialect.Asks() && p.Go != 0 {
 		a.Code = p.Go

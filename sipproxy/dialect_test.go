@@ -25,7 +25,7 @@ func TestDialectsAreTold(t *testing.T) {
 			if a.Code < 400 || a.Code > 699 || a.Phrase == "" {
 				t.Errorf("%s, %s: %+v", d, c, a)
 			}
-			if d.Redirects() && a.Code == p.allowed().Code {
+			if d.Redirects() && a.Code == p.Allowed().Code {
 				t.Errorf("%s, %s: %d also means go", d, c, a.Code)
 			}
 			if a.Code == 480 && a.Q850 != 0 {

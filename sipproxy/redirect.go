@@ -9,7 +9,7 @@ import (
 // a Contact at the carrier (RFC 3261 section 8.3), or by the code for go that
 // was agreed with it. No request goes on, and the ACK ends here.
 func (e *exchange) redirect(v *message.View) {
-	a := e.peer.allowed()
+	a := e.peer.Allowed()
 	id := ""
 	if e.ruling.ID != (policy.RulingID{}) { // an emergency call goes before its record
 		id = e.ruling.ID.String()

@@ -175,12 +175,17 @@ func (w *world) warnings() []string {
 	return all
 }
 
-// sipAnswerTo is answer for explanations, nil for an allowed call.
+// sipAnswerTo is what the peer is answered, for explanations; nil when the
+// call goes on to the carrier.
 func sipAnswerTo(p *policy.PeerTerms, d *policy.Decision) *sipAnswer {
-	if d.Verdict == policy.Allowed {
-		return nil
-	}
 	a := answer(p, d.Reason)
+	if d.Verdict == policy.Allowed {
+		peer := sipproxy.PeerOf(p)
+		if !peer.Dialect.Redirects() {
+			return nil
+		}
+		a = peer.Allowed()
+	}
 	headers := strings.Split(strings.TrimSpace(string(a.Headers("dialgate", ""))), "\r\n")
 	return &sipAnswer{Code: a.Code, Phrase: a.Phrase, Headers: headers}
 }
