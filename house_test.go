@@ -58,7 +58,7 @@ var arrows = map[string][]string{
 	"dialgate/bench":                {"dialgate", "github.com", "golang.org", "go.yaml.in"},
 	"dialgate/policy/nl/cases":      nil,
 	"dialgate/sipproxy/message":     {"golang.org/x/sys"},
-	"dialgate/sipproxy/transport":   {"golang.org/x/sys", "golang.org/x/net"},
+	"dialgate/sipproxy/transport":   {"dialgate/sipproxy/message", "github.com/gobwas/ws", "golang.org/x/sys", "golang.org/x/net"},
 	"dialgate/sipproxy/transaction": {"dialgate/sipproxy/message", "dialgate/sipproxy/transport"},
 }
 
