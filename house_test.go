@@ -51,6 +51,7 @@ var arrows = map[string][]string{
 	"dialgate/configs":              {"dialgate/policy", "go.yaml.in/yaml/v3", "github.com/google/jsonschema-go"},
 	"dialgate/trace":                {"github.com/gopacket/gopacket"},
 	"dialgate/internal/simnet":      {"dialgate/sipproxy/transport"},
+	"dialgate/internal/testca":      nil,
 	"dialgate/policy/internal":      {"dialgate/policy", "github.com/nyaruka/phonenumbers", "google.golang.org/protobuf"},
 	"dialgate/dialgatetest":         {"dialgate/policy", "dialgate/trace", "dialgate/sipproxy", "dialgate/internal/simnet"},
 	"dialgate/cmd/dialgate":         {"dialgate", "github.com", "golang.org", "go.yaml.in"},

@@ -25,7 +25,15 @@ func (e *exchange) forward(v *message.View) {
 		edits.Remove[message.PAssertedIdentity], edits.Remove[message.PPreferredIdentity] = true, true
 	}
 	edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to)
-	edits.URI = p.retarget(v, to)
+	if !e.smallOnly {
+		size := len(v.Raw) + len(edits.RecordRoute[0]) + len(edits.RecordRoute[1]) + weAdd
+		if t := p.roomy(l, to, size); t != l {
+			// A second Record-Route says so, if the call came another way.
+			l, e.enlarged = t, true
+			edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to)
+		}
+	}
+	edits.URI = p.retarget(v, l, to)
 	e.send(v, &edits, l, to)
 }
 
@@ -34,7 +42,7 @@ func (e *exchange) forward(v *message.View) {
 func (p *Proxy) carrier(from *Listener) (netip.AddrPort, *Listener) {
 	for i := range p.o.Carriers {
 		for _, t := range p.o.Carriers[i].Targets {
-			if l := p.listenerFor(from, t.Addr()); l != nil {
+			if l := p.listenerFor(from, p.o.Carriers[i].Transport, t.Addr()); l != nil {
 				return t, l
 			}
 		}
@@ -52,13 +60,13 @@ func hops(v *message.View) int {
 }
 
 // recordRoute makes the Record-Route values that keep us in the call: two when
-// it leaves by another listener than it came by (RFC 5658), the one for the
-// next hop on top.
+// it leaves by another listener than it came by, be it another transport or
+// address family (RFC 5658), the one for the next hop on top.
 func (p *Proxy) recordRoute(v *message.View, came, leaves *Listener, dialer, carrier netip.AddrPort) (rr [2][]byte) {
 	token := p.tokens.appendToken(nil, v.Value(message.CallID), v.FromTag, dialer, carrier)
 	value := func(l *Listener) []byte {
 		b := append(make([]byte, 0, 128), "<sip:"...)
-		b = l.Advertised.AppendTo(b)
+		b = appendTransport(l.Advertised.AppendTo(b), l)
 		b = append(append(b, ";lr;"+tokenParam+"="...), token...)
 		return append(b, '>')
 	}
@@ -69,17 +77,35 @@ func (p *Proxy) recordRoute(v *message.View, came, leaves *Listener, dialer, car
 	return rr
 }
 
+// appendTransport appends the URI parameter that says how a listener is
+// reached, where it is not the transport that is meant without.
+func appendTransport(b []byte, l *Listener) []byte {
+	if name := l.kind().Param(); name != "" {
+		b = append(append(b, ";transport="...), name...)
+	}
+	return b
+}
+
 // retarget gives a Request-URI that names us the carrier's address in our
-// place; nil leaves it as it came.
-func (p *Proxy) retarget(v *message.View, to netip.AddrPort) []byte {
+// place, and the transport by which it is reached; nil leaves it as it came.
+func (p *Proxy) retarget(v *message.View, l *Listener, to netip.AddrPort) []byte {
 	u, ok := message.ParseURI(v.URI)
 	if !ok || u.Scheme != message.SIP || !p.isOurs(&u) || len(u.User) == 0 {
 		return nil
 	}
 	b := append(make([]byte, 0, len(v.URI)+24), "sip:"...)
 	b = append(append(b, u.User...), '@')
-	b = to.AppendTo(b)
-	return append(b, u.Params...)
+	b = appendTransport(to.AppendTo(b), l)
+	message.EachParam(u.Params, func(name, value []byte) {
+		if message.EqualFold(name, "transport") {
+			return
+		}
+		b = append(append(b, ';'), name...)
+		if value != nil {
+			b = append(append(b, '='), value...)
+		}
+	})
+	return b
 }
 
 // send passes the request on in a client transaction.
@@ -89,15 +115,15 @@ func (e *exchange) send(v *message.View, edits *message.Edits, l *Listener, to n
 	via, id := p.via(buf[:0], v, l)
 	edits.Via = via
 	out := v.AppendForward(make([]byte, 0, len(v.Raw)+512), edits)
-	p.metrics.request(v.Method, sent)
-	e.client = p.layer.NewClient(id, string(v.Method), transaction.Path{Conn: l.Conn, Remote: to}, out)
+	p.metrics.request(v.Method, sent, l.kind())
+	e.client = p.layer.NewClient(id, string(v.Method), path(l, to), out)
 	e.client.Response = e.relay
 	e.client.Failed = e.failed
 }
 
 // via makes our Via value with a new branch.
 func (p *Proxy) via(b []byte, v *message.View, l *Listener) ([]byte, uint64) {
-	b = append(b, "SIP/2.0/UDP "...)
+	b = append(append(append(b, "SIP/2.0/"...), l.kind().Via()...), ' ')
 	b = l.Advertised.AppendTo(b)
 	b = append(b, ";branch="...)
 	return p.layer.NextBranch(b, p.loopHash(v))
@@ -143,12 +169,26 @@ func (e *exchange) failed(why transaction.End) {
 	case e.cancelled:
 		e.respond(487, phrases[487], nil)
 		e.finish(487, policy.EndedByDialer)
+	case why == transaction.Unreachable && e.enlarged && !e.smallOnly:
+		e.overUDP()
+	case why == transaction.Unreachable:
+		e.unreachable(500) // as if a 503 had come (RFC 3261 section 16.9)
 	default:
 		if why == transaction.Silent {
 			e.client.Cancel([]byte(`SIP;cause=408;text="timer C"`))
 		}
 		e.unreachable(408)
 	}
+}
+
+// overUDP sends a large INVITE over UDP after all, when no connection could be
+// made to a carrier that was said to take one (RFC 3261 section 18.1.1).
+func (e *exchange) overUDP() {
+	e.smallOnly = true
+	if err := e.p.scratch.Parse(e.raw); err != nil {
+		panic("a message that was read once can't be read again: " + err.Error())
+	}
+	e.forward(&e.p.scratch)
 }
 
 // isInvite reports whether the exchange is about an INVITE; its method stands

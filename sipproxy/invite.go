@@ -36,6 +36,8 @@ type exchange struct {
 	held    handOver
 	judged  bool
 
+	enlarged  bool // went over TCP for its size
+	smallOnly bool // and may not
 	cancelled bool
 	ended     bool
 	ruled     bool           // the ruling is there

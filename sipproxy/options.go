@@ -22,7 +22,7 @@ type Options struct {
 	Peers     []Peer
 	Carriers  []Carrier
 	// Inbound names the peer that a call from a carrier to a number goes to.
-	Inbound map[policy.Number]netip.AddrPort
+	Inbound map[policy.Number]Target
 
 	Reader  *Reader
 	Judge   Judge
@@ -45,16 +45,12 @@ type Options struct {
 	Metrics prometheus.Registerer
 }
 
-// A Listener is a socket with the address by which others reach it.
-type Listener struct {
-	Conn       transport.PacketConn
-	Advertised netip.AddrPort
-}
-
 // A Peer is a dialer.
 type Peer struct {
 	Terms   *policy.PeerTerms
 	Sources []netip.Prefix
+	// Names are those in certificates by which it is known, whatever its address.
+	Names   []string
 	Dialect Dialect
 	// CallsPerSecond bounds new calls, a burst of as many allowed; 0: no bound.
 	CallsPerSecond int
@@ -66,10 +62,20 @@ type Peer struct {
 type Carrier struct {
 	ID      string
 	Targets []netip.AddrPort
+	// Transport is how it is reached.
+	Transport transport.Kind
+	// LargeOverTCP: requests near the MTU go over TCP, by the same targets.
+	LargeOverTCP bool
 	// Sources are further addresses that the carrier sends from.
 	Sources  []netip.Prefix
 	Weight   int
 	Priority int // the lowest goes first
+}
+
+// A Target is where calls from a carrier go.
+type Target struct {
+	Addr      netip.AddrPort
+	Transport transport.Kind
 }
 
 const (

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,8 @@ type Proxy struct {
 	o       Options
 	layer   *transaction.Layer
 	tokens  *tokens
-	sources []source // dialers before carriers, the longest prefix first
+	sources []source           // dialers before carriers, the longest prefix first
+	names   map[string]*source // by the certificate
 	targets map[netip.AddrPort]*source
 	ours    map[netip.AddrPort]bool
 	metrics *metrics
@@ -59,7 +61,7 @@ type peer struct {
 func New(o Options) (*Proxy, error) {
 	switch {
 	case len(o.Listeners) == 0:
-		return nil, errors.New("the proxy has no listener: add one under listen.udp")
+		return nil, errors.New("the proxy has no listener: add one under listen")
 	case len(o.Carriers) == 0:
 		return nil, errors.New("the proxy has no carrier: add one under carriers")
 	case len(o.Key) < minKey:
@@ -78,19 +80,26 @@ func New(o Options) (*Proxy, error) {
 		o.Outcome = func(policy.Outcome) {}
 	}
 	p := &Proxy{
-		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, targets: map[netip.AddrPort]*source{}, open: map[uint64]bool{},
+		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, names: map[string]*source{}, targets: map[netip.AddrPort]*source{}, open: map[uint64]bool{},
 		emergency: newBucket(o.EmergencyRate), closed: make(chan struct{}), seed: maphash.MakeSeed(),
 		resume: resumer{wake: make(chan struct{}, 1)},
 	}
 	p.layer = transaction.New(o.Timers, o.MaxTransactions, p.sendFailed)
-	for _, l := range o.Listeners {
+	for i := range o.Listeners {
+		l := &o.Listeners[i]
 		p.ours[l.Advertised], p.ours[l.Conn.LocalAddr()] = true, true
+		if s, ok := l.Conn.(*transport.Stream); ok {
+			p.handle(l, s)
+		}
 	}
 	slices.SortStableFunc(p.o.Carriers, func(a, b Carrier) int { return cmp.Compare(a.Priority, b.Priority) })
 	for i := range p.o.Peers {
 		of := &peer{Peer: p.o.Peers[i], rate: newBucket(p.o.Peers[i].CallsPerSecond)}
 		for _, prefix := range of.Sources {
 			p.sources = append(p.sources, source{prefix: prefix, peer: of})
+		}
+		for _, name := range of.Names {
+			p.names[strings.ToLower(name)] = &source{peer: of}
 		}
 	}
 	for i := range p.o.Carriers {
@@ -166,12 +175,42 @@ func (p *Proxy) Drain(ctx context.Context) error {
 	}
 }
 
-// read takes datagrams from one listener and works each off to completion.
+// read takes messages from one listener and works each off to completion.
 func (p *Proxy) read(l *Listener) error {
+	switch c := l.Conn.(type) {
+	case transport.PacketConn:
+		return p.readPackets(l, c)
+	case *transport.Stream:
+		return c.Serve()
+	}
+	return fmt.Errorf("nobody knows how to read from a %T", l.Conn)
+}
+
+// views are for the goroutines of connections, which are many and mostly idle.
+var views = sync.Pool{New: func() any { return new(message.View) }}
+
+// handle has each connection's goroutine work off what it receives.
+func (p *Proxy) handle(l *Listener, s *transport.Stream) {
+	s.Handle(transport.Handler{
+		Receive: func(d *transport.Datagram) bool {
+			v := views.Get().(*message.View)
+			defer views.Put(v)
+			return p.receive(l, d, v)
+		},
+		Failed: func(d transport.Datagram, err error) {
+			p.sendFailed(transaction.Path{Conn: s, Remote: d.Remote, Reliable: true}, d.Payload, err)
+		},
+		Known: func(a netip.Addr) bool {
+			return p.origin(&transport.Datagram{Remote: netip.AddrPortFrom(a, 0)}) != nil
+		},
+	})
+}
+
+func (p *Proxy) readPackets(l *Listener, c transport.PacketConn) error {
 	ds := make([]transport.Datagram, transport.Batch)
 	var v message.View
 	for {
-		n, err := l.Conn.ReadBatch(ds)
+		n, err := c.ReadBatch(ds)
 		if err != nil {
 			return err
 		}
@@ -188,9 +227,10 @@ func (p *Proxy) locked(f func()) {
 	f()
 }
 
-// receive works off one datagram. Whatever goes wrong in it, the next one is
-// read: a panic is counted, and its call refused in the dialect.
-func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) {
+// receive works off one message. Whatever goes wrong in it, the next one is
+// read: a panic is counted, and its call refused in the dialect. keep is false
+// when a stranger has sent it, who has no business with a connection.
+func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) (keep bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			p.metrics.panics.Inc()
@@ -199,20 +239,25 @@ func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) {
 		}
 	}()
 	if message.IsKeepAlive(d.Payload) {
-		return
+		return true
 	}
+	who := p.origin(d)
 	err := v.Parse(d.Payload)
+	if d.Broken != nil {
+		err = d.Broken
+	}
 	if err != nil {
 		p.malformed(l, d, v, err)
-		return
+		return who != nil
 	}
 	if v.IsRequest() {
-		p.metrics.request(v.Method, in)
-		p.request(l, d.Remote, v)
-		return
+		p.metrics.request(v.Method, in, l.kind())
+		p.request(l, who, d.Remote, v)
+		return who != nil
 	}
 	p.metrics.response(v.Status, in)
 	p.response(v)
+	return true
 }
 
 // response hands a response to the transaction it belongs to. One that belongs
@@ -228,16 +273,22 @@ func (p *Proxy) response(v *message.View) {
 	})
 }
 
-// origin is who sends from an address, nil for strangers. A carrier's own
+// origin is who has sent a message, nil for strangers. A name that a
+// certificate proves goes before an address. A carrier's own
 // address and port is the carrier, also on a host that dialers send from;
 // otherwise a dialer's network goes before a carrier's address, so that a
 // dialer beside its carrier is judged.
-func (p *Proxy) origin(a netip.AddrPort) *source {
-	if s := p.targets[a]; s != nil {
+func (p *Proxy) origin(d *transport.Datagram) *source {
+	for _, name := range d.Names {
+		if s := p.names[name]; s != nil {
+			return s
+		}
+	}
+	if s := p.targets[d.Remote]; s != nil {
 		return s
 	}
 	for i := range p.sources {
-		if p.sources[i].prefix.Contains(a.Addr()) {
+		if p.sources[i].prefix.Contains(d.Remote.Addr()) {
 			return &p.sources[i]
 		}
 	}
@@ -251,48 +302,22 @@ func rank(s source) int {
 	return 1
 }
 
-// isOurs reports whether a URI is one of our own addresses.
-func (p *Proxy) isOurs(u *message.URI) bool {
-	a, ok := hostAddr(u)
-	return ok && p.ours[a]
-}
-
-// hostAddr is the address of a URI whose host is an IP address.
-func hostAddr(u *message.URI) (netip.AddrPort, bool) {
-	if len(u.Host) == 0 {
-		return netip.AddrPort{}, false
-	}
-	a, err := netip.ParseAddr(string(u.Host))
-	if err != nil {
-		return netip.AddrPort{}, false
-	}
-	port := u.Port
-	if port == 0 {
-		port = 5060
-	}
-	return netip.AddrPortFrom(a.Unmap(), port), true
-}
-
-// listenerFor is the listener from which an address can be reached: this one
-// when the address family fits, else the first that does.
-func (p *Proxy) listenerFor(l *Listener, to netip.Addr) *Listener {
-	if l.Conn.LocalAddr().Addr().Is4() == to.Is4() {
-		return l
-	}
-	for i := range p.o.Listeners {
-		if p.o.Listeners[i].Conn.LocalAddr().Addr().Is4() == to.Is4() {
-			return &p.o.Listeners[i]
-		}
-	}
-	return nil
-}
-
-func (p *Proxy) sendFailed(path transaction.Path, err error) {
+// sendFailed is told of a message that the network did not take. Over UDP its
+// transaction sends it again. Over a stream nothing is sent again, so a request
+// has failed with it.
+func (p *Proxy) sendFailed(path transaction.Path, payload []byte, err error) {
 	if errors.Is(err, net.ErrClosed) {
 		return
 	}
 	p.metrics.sendErrors.Inc()
-	p.o.Log.Warn("a message could not be sent; it is sent again if its transaction says so", "to", path.Remote, "error", err)
+	p.o.Log.Warn("a message could not be sent", "to", path.Remote, "transport", path.Conn.Kind(), "error", err)
+	if !path.Reliable {
+		return
+	}
+	var v message.View
+	if v.Parse(payload) == nil && v.IsRequest() {
+		p.locked(func() { p.layer.Undelivered(&v) })
+	}
 }
 
 // Draining reports whether the proxy takes no new calls any more.

@@ -20,7 +20,7 @@ func (p *Proxy) refusePanic(l *Listener, d *transport.Datagram, v *message.View)
 	if !v.IsMethod("INVITE") || !v.CanAnswer() {
 		return
 	}
-	who := p.origin(d.Remote)
+	who := p.origin(d)
 	if who == nil {
 		return
 	}

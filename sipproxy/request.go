@@ -20,23 +20,10 @@ const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, REFER, NO
 func (p *Proxy) malformed(l *Listener, d *transport.Datagram, v *message.View, err error) {
 	p.metrics.dropped(dropMalformed)
 	var bad *message.ParseError
-	if !errors.As(err, &bad) || bad.Status == 0 || p.origin(d.Remote) == nil || !v.CanAnswer() {
+	if !errors.As(err, &bad) || bad.Status == 0 || p.origin(d) == nil || !v.CanAnswer() {
 		return
 	}
 	p.reply(l, d.Remote, v, bad.Status, nil)
-}
-
-// path is where responses to a request go (RFC 3261 section 18.2.2, RFC 3581).
-func (l *Listener) path(from netip.AddrPort, v *message.View) transaction.Path {
-	to := from
-	if v.Top.RPort == nil {
-		port := v.Top.Port
-		if port == 0 {
-			port = 5060
-		}
-		to = netip.AddrPortFrom(from.Addr(), port)
-	}
-	return transaction.Path{Conn: l.Conn, Remote: to}
 }
 
 // reply answers a request without keeping a transaction.
@@ -74,8 +61,7 @@ func (p *Proxy) hashWith(n uint32, parts ...[]byte) uint64 {
 }
 
 // request works off a request in the order of RFC 3261 section 16.3.
-func (p *Proxy) request(l *Listener, from netip.AddrPort, v *message.View) {
-	who := p.origin(from)
+func (p *Proxy) request(l *Listener, who *source, from netip.AddrPort, v *message.View) {
 	if who == nil {
 		p.metrics.dropped(dropStranger)
 		if p.o.AnswerStrangers && !v.IsMethod("ACK") {

@@ -20,7 +20,6 @@ import (
 	"dialgate/policy"
 	"dialgate/sipproxy"
 	"dialgate/sipproxy/transaction"
-	"dialgate/sipproxy/transport"
 	"dialgate/store"
 )
 
@@ -97,31 +96,16 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 // proxyOptions opens the sockets and gathers what the proxy takes.
 func (n *node) proxyOptions(log *slog.Logger) (o sipproxy.Options, err error) {
 	cfg := n.world.cfg
-	for _, l := range cfg.Listen.UDP {
-		conn, err := transport.ListenUDP(context.Background(), addrPort(l.Address), transport.Options{})
-		if err != nil {
-			return o, err
-		}
-		n.closers = append(n.closers, func() error {
-			if err := conn.Close(); !errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			return nil // the proxy has closed it
-		})
-		advertised := conn.LocalAddr()
-		if l.Advertised != "" {
-			advertised = addrPort(l.Advertised)
-		}
-		o.Listeners = append(o.Listeners, sipproxy.Listener{Conn: conn, Advertised: advertised})
-		n.sip = append(n.sip, conn.LocalAddr())
+	if o.Listeners, err = n.listen(log); err != nil {
+		return o, err
 	}
 	for _, p := range n.world.domain.Peers {
 		dialect, _ := sipproxy.ParseDialect(p.Terms.Dialect)
-		o.Peers = append(o.Peers, sipproxy.Peer{Terms: p.Terms, Sources: p.Sources, Dialect: dialect,
+		o.Peers = append(o.Peers, sipproxy.Peer{Terms: p.Terms, Sources: p.Sources, Names: p.Names, Dialect: dialect,
 			CallsPerSecond: p.Limits.CallsPerSecond, CallsInSetup: p.Limits.CallsInSetup})
 	}
 	for _, c := range cfg.Carriers {
-		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight}
+		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight, Transport: kind(c.Transport), LargeOverTCP: c.LargeOverTCP}
 		for _, t := range c.Targets {
 			carrier.Targets = append(carrier.Targets, addrPort(t))
 		}
@@ -134,9 +118,9 @@ func (n *node) proxyOptions(log *slog.Logger) (o sipproxy.Options, err error) {
 		}
 		o.Carriers = append(o.Carriers, carrier)
 	}
-	o.Inbound = map[policy.Number]netip.AddrPort{}
+	o.Inbound = map[policy.Number]sipproxy.Target{}
 	for _, in := range cfg.Inbound {
-		o.Inbound[policy.MustNumber(in.Number)] = addrPort(in.Target)
+		o.Inbound[policy.MustNumber(in.Number)] = sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
 	}
 	if o.Key, err = tokenKey(cfg.SIP.TokenKey, cfg.Store.Path); err != nil {
 		return o, err

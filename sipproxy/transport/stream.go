@@ -23,11 +23,7 @@ type StreamOptions struct {
 	// Origins are the web pages from which a browser may ask for a WebSocket;
 	// "*" is any.
 	Origins []string
-	// Known reports whether SIP is expected from an address; others share a
-	// quarter of the connections, so that they can't keep out who is known.
-	// nil: everybody is known.
-	Known  func(netip.Addr) bool
-	Limits Limits
+	Limits  Limits
 }
 
 // Limits of a stream. A zero has its default.
@@ -60,6 +56,9 @@ type Handler struct {
 	Receive func(d *Datagram) (keep bool)
 	// Failed is told of a message that was taken by WriteBatch and not sent.
 	Failed func(d Datagram, err error)
+	// Known reports whether SIP is expected from an address; others share a
+	// quarter of the connections, so that they can't keep out who is known.
+	Known func(netip.Addr) bool
 }
 
 // A Stream is a listener for connections, and the connections: those accepted
@@ -74,7 +73,7 @@ type Stream struct {
 
 	mu      sync.Mutex
 	handler Handler
-	serving bool
+	handled bool
 	closed  bool
 	conns   map[netip.AddrPort]*conn // by whom they reach
 	all     map[*conn]bool           // those being set up too
@@ -123,6 +122,14 @@ func (s *Stream) LocalAddr() netip.AddrPort { return s.local }
 // Kind is the stream's transport.
 func (s *Stream) Kind() Kind { return s.o.Kind }
 
+// CertificateExpires is when what a TLS or WSS listener shows does.
+func (s *Stream) CertificateExpires() time.Time {
+	if !s.o.Kind.Secure() {
+		return time.Time{}
+	}
+	return s.o.Credentials.Expires()
+}
+
 // Open is how many connections there are.
 func (s *Stream) Open() int {
 	s.mu.Lock()
@@ -139,12 +146,17 @@ func (s *Stream) Accepted(remote netip.AddrPort) bool {
 	return c != nil && c.accepted
 }
 
+// Handle says who is told what happens. It comes before Serve and before the
+// first WriteBatch.
+func (s *Stream) Handle(h Handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handler, s.handled = h, true
+}
+
 // Serve accepts connections and reads from them until Close. It returns
 // net.ErrClosed then; any other error is the listener's end.
-func (s *Stream) Serve(h Handler) error {
-	s.mu.Lock()
-	s.handler, s.serving = h, true
-	s.mu.Unlock()
+func (s *Stream) Serve() error {
 	for pause := time.Duration(0); ; {
 		nc, err := s.listener.Accept()
 		switch {
@@ -179,7 +191,7 @@ func isShortage(err error) bool {
 func (s *Stream) accept(nc net.Conn) {
 	c := &conn{s: s, raw: nc, remote: addrPort(nc.RemoteAddr()), accepted: true, framer: s.framer(false)}
 	c.source = sourceOf(c.remote.Addr())
-	c.known = s.o.Known == nil || s.o.Known(c.remote.Addr())
+	c.known = s.handler.Known(c.remote.Addr())
 	s.mu.Lock()
 	end := EndClosed
 	switch {
@@ -255,9 +267,9 @@ func (s *Stream) leave(c *conn, end End) {
 }
 
 var (
-	errNotServing = errors.New("the stream is not served yet")
-	errNoRoom     = errors.New("there are too many connections already")
-	errDials      = errors.New("too many connections are being set up already")
+	errUnhandled = errors.New("nobody has said who handles what comes over the stream")
+	errNoRoom    = errors.New("there are too many connections already")
+	errDials     = errors.New("too many connections are being set up already")
 )
 
 // WriteBatch puts the messages into the queues of their connections.
@@ -315,8 +327,8 @@ func (s *Stream) reach(d *Datagram) (*conn, error) {
 	switch {
 	case s.closed:
 		return nil, net.ErrClosed
-	case !s.serving:
-		return nil, errNotServing
+	case !s.handled:
+		return nil, errUnhandled
 	case to.Port() == 0 || s.o.Kind.Secure() && s.o.Check == nil:
 		return nil, fmt.Errorf("the connection to %s is gone and none can be opened", to)
 	case len(s.all) >= s.o.Limits.Connections:

@@ -24,15 +24,21 @@ func options(id, body int) []byte {
 // A post is a Stream with what has come to it.
 type post struct {
 	*Stream
-	t      testing.TB
-	came   chan Datagram
-	failed chan error
-	refuse bool
-	answer []byte // is sent back for what is broken
-	served chan error
+	t       testing.TB
+	came    chan Datagram
+	failed  chan error
+	refuse  bool
+	strange bool   // nobody is known
+	answer  []byte // is sent back for what is broken
+	served  chan error
 }
 
 func serveStream(t testing.TB, addr string, o StreamOptions) *post {
+	t.Helper()
+	return servePost(t, addr, o, &post{})
+}
+
+func servePost(t testing.TB, addr string, o StreamOptions, p *post) *post {
 	t.Helper()
 	s, err := ListenStream(context.Background(), netip.MustParseAddrPort(addr), o)
 	if err != nil {
@@ -41,21 +47,22 @@ func serveStream(t testing.TB, addr string, o StreamOptions) *post {
 		}
 		t.Fatal(err)
 	}
-	p := &post{Stream: s, t: t, came: make(chan Datagram, 4096), failed: make(chan error, 4096), served: make(chan error, 1)}
-	go func() {
-		p.served <- s.Serve(Handler{
-			Receive: func(d *Datagram) bool {
-				copied := *d
-				copied.Payload = bytes.Clone(d.Payload)
-				if d.Broken != nil && p.answer != nil {
-					p.send(p.answer, d.Remote)
-				}
-				p.came <- copied
-				return !p.refuse
-			},
-			Failed: func(_ Datagram, err error) { p.failed <- err },
-		})
-	}()
+	p.Stream, p.t = s, t
+	p.came, p.failed, p.served = make(chan Datagram, 4096), make(chan error, 4096), make(chan error, 1)
+	s.Handle(Handler{
+		Receive: func(d *Datagram) bool {
+			copied := *d
+			copied.Payload = bytes.Clone(d.Payload)
+			if d.Broken != nil && p.answer != nil {
+				p.send(p.answer, d.Remote)
+			}
+			p.came <- copied
+			return !p.refuse
+		},
+		Failed: func(_ Datagram, err error) { p.failed <- err },
+		Known:  func(netip.Addr) bool { return !p.strange },
+	})
+	go func() { p.served <- s.Serve() }()
 	t.Cleanup(func() {
 		s.Close()
 		if err := <-p.served; !errors.Is(err, net.ErrClosed) {
@@ -64,12 +71,6 @@ func serveStream(t testing.TB, addr string, o StreamOptions) *post {
 		if n := s.Open(); n != 0 {
 			t.Errorf("%d connections are open after Close", n)
 		}
-	})
-	// WriteBatch works once Serve has begun.
-	eventually(t, "the stream is served", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.serving
 	})
 	return p
 }
@@ -264,8 +265,7 @@ func TestKeepAlivesAreAnswered(t *testing.T) {
 // What can't be framed is handed on once, so that it can be answered, and the
 // answer arrives before the connection ends.
 func TestABrokenFrameIsAnsweredAndEndsTheConnection(t *testing.T) {
-	b := serveStream(t, "127.0.0.1:0", StreamOptions{Kind: TCP})
-	b.answer = []byte("SIP/2.0 400 Bad Request\r\n\r\n")
+	b := servePost(t, "127.0.0.1:0", StreamOptions{Kind: TCP}, &post{answer: []byte("SIP/2.0 400 Bad Request\r\n\r\n")})
 	c := dialRaw(t, b.LocalAddr())
 	bad := bytes.Replace(options(1, 5), []byte("Content-Length"), []byte("Content-Size"), 1)
 	fmt.Fprintf(c, "%s%s%s", options(0, 2), bad, bytes.Repeat(options(2, 100), 100))
@@ -287,8 +287,7 @@ func TestABrokenFrameIsAnsweredAndEndsTheConnection(t *testing.T) {
 }
 
 func TestWhoIsNotWantedIsShownOut(t *testing.T) {
-	b := serveStream(t, "127.0.0.1:0", StreamOptions{Kind: TCP})
-	b.refuse = true
+	b := servePost(t, "127.0.0.1:0", StreamOptions{Kind: TCP}, &post{refuse: true})
 	c := dialRaw(t, b.LocalAddr())
 	fmt.Fprintf(c, "%s%s", options(1, 0), options(2, 0))
 	b.next()
@@ -302,16 +301,16 @@ func TestWhoIsNotWantedIsShownOut(t *testing.T) {
 func TestConnectionsAreLimited(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		o    StreamOptions
+		o    Limits
 		end  End
 		room int
 	}{
-		{"in all", StreamOptions{Kind: TCP, Limits: Limits{Connections: 3}}, EndLimit, 3},
-		{"of one source", StreamOptions{Kind: TCP, Limits: Limits{PerSource: 2}}, EndSourceLimit, 2},
-		{"of strangers", StreamOptions{Kind: TCP, Limits: Limits{Connections: 8}, Known: func(netip.Addr) bool { return false }}, EndStranger, 2},
+		{"in all", Limits{Connections: 3}, EndLimit, 3},
+		{"of one source", Limits{PerSource: 2}, EndSourceLimit, 2},
+		{"of strangers", Limits{Connections: 8}, EndStranger, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			b := serveStream(t, "127.0.0.1:0", test.o)
+			b := servePost(t, "127.0.0.1:0", StreamOptions{Kind: TCP, Limits: test.o}, &post{strange: test.end == EndStranger})
 			first := dialRaw(t, b.LocalAddr())
 			for range test.room + 4 {
 				dialRaw(t, b.LocalAddr())

@@ -1,93 +1,29 @@
 package transport
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"fmt"
-	"math/big"
-	"net"
 	"net/netip"
-	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"dialgate/internal/testca"
 )
 
-// An authority makes certificates for tests.
+// An authority is one of testca with what these tests make of it.
 type authority struct {
-	t    testing.TB
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string
-	n    int64
+	*testca.Authority
+	t testing.TB
 }
 
-func newAuthority(t testing.TB) *authority {
-	t.Helper()
-	a := &authority{t: t, dir: t.TempDir()}
-	var err error
-	if a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	a.file = a.write("ca.pem", "CERTIFICATE", der)
-	return a
-}
+func newAuthority(t testing.TB) *authority { return &authority{testca.New(t), t} }
 
-func (a *authority) write(name, kind string, der []byte) string {
-	path := filepath.Join(a.dir, name)
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		a.t.Fatal(err)
-	}
-	return path
-}
-
-// issue makes a certificate for names: DNS names, or URIs.
-func (a *authority) issue(file string, names ...string) CertificateFiles {
+func (a *authority) issue(file string, names ...string) (f CertificateFiles) {
 	a.t.Helper()
-	a.n++
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1 + a.n), Subject: pkix.Name{CommonName: fmt.Sprintf("certificate %d", a.n)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	for _, n := range names {
-		if u, err := url.Parse(n); err == nil && u.Scheme != "" {
-			template.URIs = append(template.URIs, u)
-		} else if ip := net.ParseIP(n); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
-		} else {
-			template.DNSNames = append(template.DNSNames, n)
-		}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	private, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return CertificateFiles{Certificate: a.write(file+".pem", "CERTIFICATE", der), Key: a.write(file+".key", "EC PRIVATE KEY", private)}
+	f.Certificate, f.Key = a.Issue(file, names...)
+	return f
 }
 
 func (a *authority) credentials(f CertificateFiles) *Credentials {
@@ -104,7 +40,7 @@ func (a *authority) options(k Kind) StreamOptions {
 	o := StreamOptions{Kind: k}
 	if k.Secure() {
 		o.Credentials = a.credentials(a.issue("server", "gate.example"))
-		o.Check = func(netip.AddrPort) *ServerCheck { return &ServerCheck{CA: a.file, Name: "gate.example"} }
+		o.Check = func(netip.AddrPort) *ServerCheck { return &ServerCheck{CA: a.File, Name: "gate.example"} }
 	}
 	return o
 }
@@ -118,15 +54,15 @@ func TestServersAreVerified(t *testing.T) {
 		check ServerCheck
 		ok    bool
 	}{
-		{"full", ca.issue("a", "carrier.example"), ServerCheck{CA: ca.file, Name: "carrier.example"}, true},
-		{"full by address", ca.issue("b", "127.0.0.1"), ServerCheck{CA: ca.file}, true},
-		{"full by sip URI", ca.issue("c", "sip:carrier.example"), ServerCheck{CA: ca.file, Name: "Carrier.example"}, true},
-		{"full, other name", ca.issue("d", "other.example"), ServerCheck{CA: ca.file, Name: "carrier.example"}, false},
-		{"full, user in URI", ca.issue("e", "sip:carrier.example@x.example"), ServerCheck{CA: ca.file, Name: "carrier.example"}, false},
-		{"full, other authority", other.issue("f", "carrier.example"), ServerCheck{CA: ca.file, Name: "carrier.example"}, false},
+		{"full", ca.issue("a", "carrier.example"), ServerCheck{CA: ca.File, Name: "carrier.example"}, true},
+		{"full by address", ca.issue("b", "127.0.0.1"), ServerCheck{CA: ca.File}, true},
+		{"full by sip URI", ca.issue("c", "sip:carrier.example"), ServerCheck{CA: ca.File, Name: "Carrier.example"}, true},
+		{"full, other name", ca.issue("d", "other.example"), ServerCheck{CA: ca.File, Name: "carrier.example"}, false},
+		{"full, user in URI", ca.issue("e", "sip:carrier.example@x.example"), ServerCheck{CA: ca.File, Name: "carrier.example"}, false},
+		{"full, other authority", other.issue("f", "carrier.example"), ServerCheck{CA: ca.File, Name: "carrier.example"}, false},
 		{"full, authorities of the system", ca.issue("g", "carrier.example"), ServerCheck{Name: "carrier.example"}, false},
-		{"pinned, other name", ca.issue("h", "other.example"), ServerCheck{Mode: Pinned, CA: ca.file, Name: "carrier.example"}, true},
-		{"pinned, other authority", other.issue("i", "carrier.example"), ServerCheck{Mode: Pinned, CA: ca.file, Name: "carrier.example"}, false},
+		{"pinned, other name", ca.issue("h", "other.example"), ServerCheck{Mode: Pinned, CA: ca.File, Name: "carrier.example"}, true},
+		{"pinned, other authority", other.issue("i", "carrier.example"), ServerCheck{Mode: Pinned, CA: ca.File, Name: "carrier.example"}, false},
 		{"pinned to nothing", ca.issue("j", "carrier.example"), ServerCheck{Mode: Pinned}, false},
 		{"none", other.issue("k", "x.example"), ServerCheck{Mode: Unverified}, true},
 	} {
@@ -156,7 +92,7 @@ func TestServersAreVerified(t *testing.T) {
 func TestClientsAreKnownByName(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
 	files := ca.issue("server", "gate.example")
-	files.ClientCA = ca.file
+	files.ClientCA = ca.File
 	required := files
 	required.RequireClient = true
 	for _, test := range []struct {
@@ -176,7 +112,7 @@ func TestClientsAreKnownByName(t *testing.T) {
 			server := serveStream(t, "127.0.0.1:0", StreamOptions{Kind: TLS, Credentials: ca.credentials(test.server)})
 			o := ca.options(TLS)
 			o.Check = func(netip.AddrPort) *ServerCheck {
-				return &ServerCheck{CA: ca.file, Name: "gate.example", Client: test.client}
+				return &ServerCheck{CA: ca.File, Name: "gate.example", Client: test.client}
 			}
 			client := serveStream(t, "127.0.0.1:0", o)
 			client.send(options(1, 0), server.LocalAddr())
@@ -245,7 +181,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 		c.mu.Unlock()
 	}
 	o := ca.options(TLS)
-	o.Check = func(netip.AddrPort) *ServerCheck { return &ServerCheck{CA: ca.file, Name: "one.example"} }
+	o.Check = func(netip.AddrPort) *ServerCheck { return &ServerCheck{CA: ca.File, Name: "one.example"} }
 	client := serveStream(t, "127.0.0.1:0", o)
 	client.send(options(1, 0), server.LocalAddr())
 	from := server.next().Remote
