@@ -13,7 +13,8 @@ func Markdown() string {
 	b.WriteString("# The configuration\n\n" +
 		"YAML, strict: an unknown key is an error, and every error is reported at once with its line and column. `dialgate config check FILE` checks,\n" +
 		"`dialgate config default` prints the commented default, `dialgate config schema` a JSON Schema for editors. A text may hold `${env:NAME}` or `${file:PATH}`.\n" +
-		"Durations are written as 500ms or 30s, sizes as 64MiB. Generated from `configs/schema.go`.\n")
+		"Durations are written as 500ms or 30s, sizes as 64MiB.\n" +
+		"A running node takes a changed file over by `dialgate config reload` or SIGHUP; keys and sections marked *Restart* wait for one. Generated from `configs/schema.go`.\n")
 	section(&b, "", reflect.TypeFor[Config]())
 	return b.String()
 }
@@ -26,7 +27,11 @@ func section(b *strings.Builder, path string, t reflect.Type) {
 	fmt.Fprintf(b, "\n## %s\n\n| key | value | default | meaning |\n|---|---|---|---|\n", title)
 	fields := keysOf(t)
 	for _, f := range fields {
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", f.Tag.Get("key"), valueText(f), code(f.Tag.Get("default")), f.Tag.Get("doc"))
+		doc := f.Tag.Get("doc")
+		if needsRestart(f) {
+			doc += " *Restart.*"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", f.Tag.Get("key"), valueText(f), code(f.Tag.Get("default")), doc)
 	}
 	for _, f := range fields {
 		inner := f.Type

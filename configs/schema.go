@@ -4,8 +4,8 @@ import "time"
 
 // Config is the whole file. A key that is not here is an error.
 type Config struct {
-	Node        string         `key:"node" doc:"Name of this node, for records and the Warning header field."`
-	Listen      Listen         `key:"listen" doc:"Where SIP is received."`
+	Node        string         `key:"node" restart:"" doc:"Name of this node, for records and the Warning header field."`
+	Listen      Listen         `key:"listen" restart:"" doc:"Where SIP is received."`
 	Peers       []Peer         `key:"peers" doc:"The dialers."`
 	Carriers    []Carrier      `key:"carriers" doc:"Where allowed calls go."`
 	Inbound     []Inbound      `key:"inbound" doc:"Calls from a carrier: which dialer answers which number."`
@@ -16,10 +16,11 @@ type Config struct {
 	Registers   []Register     `key:"registers" doc:"Do-not-call registers that must be consulted."`
 	Emergency   Emergency      `key:"emergency" doc:"Calls that nothing may hinder."`
 	Permit      []string       `key:"permit" oneof:"facts-unavailable,ledger-unavailable" doc:"Operation reasons for which calls are let through all the same; the record says so."`
-	Store       Store          `key:"store" doc:"Where facts and decisions are kept."`
-	Ledger      Ledger         `key:"ledger" doc:"How decisions are recorded."`
+	Cases       []string       `key:"cases" doc:"Files of acceptance cases, relative to this file, that must come out as expected before this configuration is put in force."`
+	Store       Store          `key:"store" restart:"" doc:"Where facts and decisions are kept."`
+	Ledger      Ledger         `key:"ledger" restart:"" doc:"How decisions are recorded."`
 	SIP         SIP            `key:"sip" doc:"Limits and timers of the proxy."`
-	API         API            `key:"api" doc:"HTTP endpoints."`
+	API         API            `key:"api" restart:"" doc:"HTTP endpoints."`
 	Log         Log            `key:"log" doc:"The log."`
 	Cluster     *Unavailable   `key:"cluster" doc:"Several nodes; not in this version."`
 	HEP         *Unavailable   `key:"hep" doc:"Copies of SIP messages to a HEP collector; not in this version."`
@@ -188,16 +189,15 @@ type Ledger struct {
 // SIP holds limits and timers.
 type SIP struct {
 	AnswerStrangers      bool          `key:"answer_strangers" doc:"Requests from unknown sources get 403 instead of silence."`
-	MaxTransactions      int           `key:"max_transactions" default:"100000" min:"100" doc:"Bound on transactions in memory."`
-	TimerC               time.Duration `key:"timer_c" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
+	MaxTransactions      int           `key:"max_transactions" restart:"" default:"100000" min:"100" doc:"Bound on transactions in memory."`
+	TimerC               time.Duration `key:"timer_c" restart:"" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
 	Drain                time.Duration `key:"drain" default:"30s" doc:"How long a stop waits for call set-ups to end."`
-	Connections          int           `key:"connections" default:"10000" min:"4" doc:"Connections of one listener in all; unknown sources get at most a quarter of them."`
-	ConnectionsPerSource int           `key:"connections_per_source" default:"1000" min:"1" doc:"Connections of one listener from one address (IPv6: one /64)."`
-	HandshakeTimeout     time.Duration `key:"handshake_timeout" default:"5s" doc:"How long TLS and the WebSocket upgrade may take."`
-	MessageTimeout       time.Duration `key:"message_timeout" default:"10s" doc:"How long one message may take to arrive on a connection."`
-	IdleTimeout          time.Duration `key:"idle_timeout" default:"10m" doc:"A connection on which nothing came for so long, not even a keep-alive, is closed."`
-
-	TokenKey string `key:"token_key" secret:"" doc:"Key of the tokens in Record-Route, shared by the nodes of a pair; at least 16 characters. Default: a key made at first start and kept in the store's directory."`
+	Connections          int           `key:"connections" restart:"" default:"10000" min:"4" doc:"Connections of one listener in all; unknown sources get at most a quarter of them."`
+	ConnectionsPerSource int           `key:"connections_per_source" restart:"" default:"1000" min:"1" doc:"Connections of one listener from one address (IPv6: one /64)."`
+	HandshakeTimeout     time.Duration `key:"handshake_timeout" restart:"" default:"5s" doc:"How long TLS and the WebSocket upgrade may take."`
+	MessageTimeout       time.Duration `key:"message_timeout" restart:"" default:"10s" doc:"How long one message may take to arrive on a connection."`
+	IdleTimeout          time.Duration `key:"idle_timeout" restart:"" default:"10m" doc:"A connection on which nothing came for so long, not even a keep-alive, is closed."`
+	TokenKey             string        `key:"token_key" restart:"" secret:"" doc:"Key of the tokens in Record-Route, shared by the nodes of a pair; at least 16 characters. Default: a key made at first start and kept in the store's directory."`
 }
 
 // API is about HTTP.
@@ -208,8 +208,8 @@ type API struct {
 // Log is about the log.
 type Log struct {
 	Level  string `key:"level" oneof:"debug,info,warn,error" default:"info" doc:"From which level on."`
-	Format string `key:"format" oneof:"text,json" default:"text" doc:"How lines are written."`
-	File   string `key:"file" doc:"File to append to; default: standard error."`
+	Format string `key:"format" restart:"" oneof:"text,json" default:"text" doc:"How lines are written."`
+	File   string `key:"file" restart:"" doc:"File to append to; default: standard error."`
 }
 
 // Size is a number of octets, written as 64MiB, 512KiB or plain.

@@ -4,6 +4,6 @@
 //
 //	go test -tags e2e ./e2e/...
 //
-// DIALGATE_LONG=1 runs their long forms. All traffic stays on loopback and is
+// e2e/long/run runs their long forms (DIALGATE_LONG=1). All traffic stays on loopback and is
 // bounded in count and time.
 package e2e

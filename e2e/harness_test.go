@@ -44,9 +44,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// long: the tests run in their long form, as e2e/long/run asks for.
+var long = os.Getenv("DIALGATE_LONG") != ""
+
 // scale multiplies counts in the long form.
 func scale(n int) int {
-	if os.Getenv("DIALGATE_LONG") != "" {
+	if long {
 		return 10 * n
 	}
 	return n
@@ -84,14 +87,13 @@ func freePort(t *testing.T) int {
 
 // A node is a running `dialgate serve`.
 type node struct {
-	t             *testing.T
-	dir           string
-	sip, api      int
-	carrier       int
-	cmd           *exec.Cmd
-	log           *bytes.Buffer
-	mu            sync.Mutex
-	config, ended string
+	t        *testing.T
+	dir      string
+	sip, api int
+	carrier  int
+	cmd      *exec.Cmd
+	log      *bytes.Buffer
+	config   string
 }
 
 const configText = `
@@ -312,6 +314,13 @@ func number(t *testing.T, row map[string]string, column string) int {
 // numbers writes SIPp's injection file and the facts: every other number has a consent.
 func (n *node) numbers(count int) (injection string) {
 	n.t.Helper()
+	return n.consents(count, func(i int) string { return []string{"windkracht", ""}[i%2] })
+}
+
+// consents writes SIPp's injection file and the facts: number i has a consent
+// given to an advertiser, "" for none.
+func (n *node) consents(count int, to func(i int) string) (injection string) {
+	n.t.Helper()
 	var calls, facts strings.Builder
 	calls.WriteString("SEQUENTIAL\n")
 	facts.WriteString("id,kind,number,advertiser,at,purposes,products,method,preticked,bundled,verified_at,verified_by,evidence.person,evidence.sha256\n")
@@ -319,8 +328,8 @@ func (n *node) numbers(count int) (injection string) {
 	for i := range count {
 		number := fmt.Sprintf("+316%08d", 10_000_000+i)
 		fmt.Fprintf(&calls, "%s\n", number)
-		if i%2 == 0 {
-			fmt.Fprintf(&facts, "c%d,consent,%s,windkracht,%s,commercial,energy,web-form,false,false,%s,sms,p%d,%064x\n", i, number, day, day, i, i)
+		if advertiser := to(i); advertiser != "" {
+			fmt.Fprintf(&facts, "c%d,consent,%s,%s,%s,commercial,energy,web-form,false,false,%s,sms,p%d,%064x\n", i, number, advertiser, day, day, i, i)
 		}
 	}
 	injection = filepath.Join(n.dir, "calls.csv")

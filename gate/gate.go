@@ -12,7 +12,6 @@
 package gate
 
 import (
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,7 +33,7 @@ type Ledger interface {
 	AppendOutcome(o *policy.Outcome, done func(error))
 }
 
-// Rules is everything that a new configuration replaces in one step.
+// Rules are what a gate judges by.
 type Rules struct {
 	Books  *policy.Books
 	Config string // id of the configuration, for the record
@@ -58,24 +57,19 @@ type Options struct {
 	Observe func(a *policy.Attempt, d *policy.Decision, took time.Duration)
 }
 
-// A Gate judges attempts. It is safe for use by many goroutines.
-type Gate struct {
-	o     Options
-	rules atomic.Pointer[Rules]
-}
+// A Gate judges attempts by the rules of one configuration. Another
+// configuration is another gate, on the same facts and ledger: so no attempt is
+// judged by two. It is safe for use by many goroutines.
+type Gate struct{ o Options }
 
 // New makes a Gate.
 func New(o Options) *Gate {
 	g := &Gate{o: o}
-	g.rules.Store(&o.Rules)
 	if g.o.Observe == nil {
 		g.o.Observe = func(*policy.Attempt, *policy.Decision, time.Duration) {}
 	}
 	return g
 }
-
-// SetRules puts new books in force for every attempt judged from now on.
-func (g *Gate) SetRules(r Rules) { g.rules.Store(&r) }
 
 // Judge decides one attempt at the gate's own time, records the decision, and
 // calls ready exactly once when it is durable: before Judge returns, or later
@@ -83,13 +77,12 @@ func (g *Gate) SetRules(r Rules) { g.rules.Store(&r) }
 // refusal, ledger-unavailable. The attempt must not change until ready is called.
 func (g *Gate) Judge(a *policy.Attempt, ready func(policy.Ruling)) {
 	start := time.Now()
-	rules := g.rules.Load()
 	a.At = g.o.Now()
-	ruling := policy.Ruling{ID: newID(), Decision: g.decide(rules.Books, a)}
+	ruling := policy.Ruling{ID: newID(), Decision: g.decide(g.o.Rules.Books, a)}
 	g.o.Observe(a, &ruling.Decision, time.Since(start))
 
 	record := policy.Record{
-		ID: ruling.ID, At: a.At, Took: time.Since(start), Node: g.o.Node, Config: rules.Config,
+		ID: ruling.ID, At: a.At, Took: time.Since(start), Node: g.o.Node, Config: g.o.Rules.Config,
 		Attempt: a, Decision: &ruling.Decision,
 	}
 	if ruling.Decision.Verdict == policy.Denied {
@@ -137,12 +130,6 @@ func (g *Gate) operational(why policy.Reason, d policy.Decision) policy.Decision
 		return d
 	}
 	return policy.Operational(why)
-}
-
-// Explain decides an attempt with a sentence in every finding and records
-// nothing. known is the facts to judge by.
-func (g *Gate) Explain(a *policy.Attempt, facts *policy.Facts) policy.Decision {
-	return g.rules.Load().Books.Explain(a, facts)
 }
 
 // Outcome records how the set-up of a judged call ended. No call waits for it.

@@ -2,6 +2,7 @@
 // is the straight line of dialgate seen from the wire:
 //
 //	receive.go   a datagram becomes a request or a response of a transaction
+//	config.go    which configuration it is worked off by, from here to its end
 //	request.go   what RFC 3261 section 16.3 asks of a request
 //	invite.go    an INVITE becomes an attempt, is judged, and goes on or back
 //	attempt.go   the attempt: who calls whom for what; identity.go: as whom

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -90,6 +91,7 @@ type stage struct {
 	judged   int
 	outcomes []policy.Outcome
 	lose     map[string]int // label → how many to lose
+	config   Config         // what is in force
 }
 
 var (
@@ -112,14 +114,17 @@ func newStage(t *testing.T, change func(*Options)) *stage {
 	s.net.Drop = s.drop
 	o := Options{
 		Listeners: []Listener{{Conn: s.net.Listen(gateAddr), Advertised: gateAddr}},
-		Peers:     []Peer{{Terms: flowTerms(), Sources: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}}},
-		Carriers:  []Carrier{{ID: "carrier", Targets: []netip.AddrPort{carrierAddr}}},
-		Reader:    flowReader(t), Judge: s.judge, Outcome: func(o policy.Outcome) { s.outcomes = append(s.outcomes, o) },
+		Config: Config{
+			Peers:    []Peer{{Terms: flowTerms(), Sources: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}}},
+			Carriers: []Carrier{{ID: "carrier", Targets: []netip.AddrPort{carrierAddr}}},
+			Reader:   flowReader(t), Judge: s.judge, Outcome: func(o policy.Outcome) { s.outcomes = append(s.outcomes, o) },
+		},
 		Key: bytes.Repeat([]byte("k"), 32), Name: "gate", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 	}
 	if change != nil {
 		change(&o)
 	}
+	s.config = o.Config
 	var err error
 	if s.proxy, err = New(o); err != nil {
 		t.Fatal(err)
@@ -249,6 +254,10 @@ func option(t *testing.T, words []string) func(*Options) {
 			o.Carriers[0].Targets = []netip.AddrPort{carrier6}
 		case "inbound":
 			o.Inbound = map[policy.Number]Target{policy.MustNumber("+31205550100"): {Addr: dialerAddr}}
+		case "other-dialer":
+			o.Peers[0].Sources = []netip.Prefix{netip.MustParsePrefix("192.0.2.99/32")}
+		case "other-carrier":
+			o.Carriers[0].Targets = []netip.AddrPort{netip.MustParseAddrPort("198.51.100.99:5060")}
 		default:
 			t.Fatalf("unknown option %q", words[0])
 		}
@@ -277,6 +286,17 @@ func (s *stage) do(words []string, line string) {
 		time.Sleep(s.duration(words[1]))
 	case "drain":
 		s.proxy.draining.Store(true)
+	case "reload": // reload OPTION...
+		o := Options{Config: s.config}
+		o.Peers, o.Carriers = slices.Clone(o.Peers), slices.Clone(o.Carriers)
+		for _, w := range words[1:] {
+			option(s.t, []string{w})(&o)
+		}
+		if err := s.proxy.Use(o.Config); err != nil {
+			s.t.Fatal(err)
+		}
+		s.config = o.Config
+		s.ladder.Note(line)
 	case "note":
 		s.ladder.Note(strings.TrimPrefix(line, "note "))
 	default:
@@ -381,6 +401,8 @@ func (a *agent) act(words []string) {
 		a.send(a.request)
 	case "INVITE", "OPTIONS", "REGISTER", "MESSAGE":
 		a.begin(words[0], args)
+	case "overhear": // know all that the dialer was answered
+		a.final = a.s.dialer.final
 	case "bounce": // send what was received back as it is, one hop further
 		v := a.view(a.invite, "INVITE to bounce")
 		a.send(v.AppendForward(nil, &message.Edits{Source: a.gate(), Via: []byte("SIP/2.0/UDP " + a.conn.LocalAddr().String() + ";branch=z9hG4bK-bounced"), MaxForwards: v.MaxForwards - 1}))

@@ -14,7 +14,7 @@ import (
 // untrusted peer asserts, and the host of a Request-URI that names us.
 func (e *exchange) forward(v *message.View) {
 	p := e.p
-	to, l := p.carrier(e.listener)
+	to, l := p.carrier(e.config, e.listener)
 	if l == nil {
 		e.unreachable(500)
 		return
@@ -27,7 +27,7 @@ func (e *exchange) forward(v *message.View) {
 	edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to)
 	if !e.smallOnly {
 		size := len(v.Raw) + len(edits.RecordRoute[0]) + len(edits.RecordRoute[1]) + weAdd
-		if t := p.roomy(l, to, size); t != l {
+		if t := p.roomy(e.config, l, to, size); t != l {
 			// A second Record-Route says so, if the call came another way.
 			l, e.enlarged = t, true
 			edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to)
@@ -39,10 +39,10 @@ func (e *exchange) forward(v *message.View) {
 
 // carrier is where the next call goes: the first target of the carrier with
 // the lowest priority that we have a listener for.
-func (p *Proxy) carrier(from *Listener) (netip.AddrPort, *Listener) {
-	for i := range p.o.Carriers {
-		for _, t := range p.o.Carriers[i].Targets {
-			if l := p.listenerFor(from, p.o.Carriers[i].Transport, t.Addr()); l != nil {
+func (p *Proxy) carrier(c *inForce, from *Listener) (netip.AddrPort, *Listener) {
+	for i := range c.Carriers {
+		for _, t := range c.Carriers[i].Targets {
+			if l := p.listenerFor(from, c.Carriers[i].Transport, t.Addr()); l != nil {
 				return t, l
 			}
 		}

@@ -31,7 +31,7 @@ func TestMessagesOfOthersDoNoHarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, nil)
 		s.verdict = "no-consent"
-		answered := 0 // probes
+		answered := 0                                                         // probes
 		s.net.Drop = func(p simnet.Packet) bool { return p.From == gateAddr } // the tap sees it all
 		s.net.Tap = func(p simnet.Packet) {
 			var v message.View

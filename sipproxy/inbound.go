@@ -12,9 +12,9 @@ import (
 // inbound passes a call from a carrier to the peer that the configuration
 // names for the called number: somebody calls back the number shown. Such a
 // call is not judged.
-func (p *Proxy) inbound(l *Listener, from netip.AddrPort, v *message.View) {
-	called := p.o.Reader.called(v.URI, &policy.PeerTerms{Plan: p.o.Reader.Home})
-	to, ok := p.o.Inbound[called.Number]
+func (p *Proxy) inbound(c *inForce, l *Listener, from netip.AddrPort, v *message.View) {
+	called := c.Reader.called(v.URI, &policy.PeerTerms{Plan: c.Reader.Home})
+	to, ok := c.Inbound[called.Number]
 	if !ok {
 		p.reply(l, from, v, 404, nil)
 		return

@@ -28,6 +28,31 @@ func (p *Proxy) dialog(v *message.View) (from leg, own int, ok bool) {
 	return from, own, ok
 }
 
+// ofACall reports whether a request from an address that the configuration in
+// force does not name belongs to a call that one before it let through: a
+// transaction of that very address, or a request in a dialog whose token names
+// the address as a side. So a call goes on to its end when its dialer or
+// carrier is taken out of the configuration. An INVITE in the dialog does not
+// pass: who was taken out may end what runs, not begin media anew.
+func (p *Proxy) ofACall(from netip.AddrPort, v *message.View) bool {
+	mine := false
+	p.locked(func() {
+		s := p.layer.FindServer(v)
+		if v.IsMethod("CANCEL") {
+			s = p.layer.FindInvite(v)
+		}
+		if s != nil {
+			e, ok := s.User.(*exchange)
+			mine = ok && e.source == from
+		}
+	})
+	if mine || len(v.ToTag) == 0 || v.IsMethod("INVITE") {
+		return mine
+	}
+	leg, _, ok := p.dialog(v)
+	return ok && (from.Addr() == leg.dialer.Addr() || from.Addr() == leg.carrier.Addr())
+}
+
 // ownRoutes is how many of the topmost Route values are ours.
 func (p *Proxy) ownRoutes(v *message.View) int {
 	if v.Get(message.Route) == nil {

@@ -27,6 +27,7 @@ type exchange struct {
 	client   *transaction.Client
 
 	// of a judged call
+	config  *inForce
 	peer    *peer
 	attempt policy.Attempt
 	ruling  policy.Ruling
@@ -45,13 +46,13 @@ type exchange struct {
 }
 
 // invite begins the set-up of a call.
-func (p *Proxy) invite(l *Listener, from netip.AddrPort, who *source, v *message.View) {
+func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source, v *message.View) {
 	if who.peer == nil {
-		p.inbound(l, from, v)
+		p.inbound(c, l, from, v)
 		return
 	}
-	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), peer: who.peer, began: time.Now(), judged: true}
-	p.o.Reader.Read(v, who.peer.Terms, &e.attempt)
+	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), config: c, peer: who.peer, began: time.Now(), judged: true}
+	c.Reader.Read(v, who.peer.Terms, &e.attempt)
 	why := p.routed(v, who.peer.Terms)
 	if why != "" {
 		e.attempt.Malformed = why
@@ -62,7 +63,7 @@ func (p *Proxy) invite(l *Listener, from netip.AddrPort, who *source, v *message
 	refused := policy.NoReason
 	merged := false
 	p.locked(func() {
-		if emergency && p.emergency.take(e.began) {
+		if emergency && p.emergency.take(c.EmergencyRate, e.began) {
 			p.begin(e, v)
 			e.forward(v)
 			return
@@ -86,7 +87,7 @@ func (p *Proxy) invite(l *Listener, from netip.AddrPort, who *source, v *message
 		p.reply(l, from, v, a.Code, a.Headers(p.o.Name, ""))
 	case emergency:
 		// The call is on its way already; the record waits for nobody.
-		p.o.Judge(&e.attempt, func(r policy.Ruling) {
+		c.Judge(&e.attempt, func(r policy.Ruling) {
 			e.ruling = r
 			p.locked(func() { e.know(); e.log(0) })
 		})
@@ -100,7 +101,7 @@ func (q *peer) room(now time.Time) bool {
 	if q.CallsInSetup > 0 && q.inSetup >= q.CallsInSetup {
 		return false
 	}
-	return q.rate.take(now)
+	return q.rate.take(q.CallsPerSecond, now)
 }
 
 // begin makes the server transaction of a call.
@@ -133,7 +134,7 @@ const (
 // judge asks for the ruling. If it is not there at once the reader goes on,
 // and the call waits parked for its record to be durable.
 func (p *Proxy) judge(e *exchange) {
-	p.o.Judge(&e.attempt, func(r policy.Ruling) {
+	e.config.Judge(&e.attempt, func(r policy.Ruling) {
 		e.ruling = r
 		if !e.held.state.CompareAndSwap(0, ruled) {
 			p.resume.add(e)
@@ -280,5 +281,5 @@ func (e *exchange) know() {
 
 func (e *exchange) tell() {
 	e.outcome.ID = e.ruling.ID
-	e.p.o.Outcome(e.outcome)
+	e.config.Outcome(e.outcome)
 }

@@ -124,11 +124,11 @@ const weAdd = 160
 
 // roomy is the listener by which a large request leaves instead: by TCP, when
 // its target is known to take that.
-func (p *Proxy) roomy(l *Listener, to netip.AddrPort, size int) *Listener {
+func (p *Proxy) roomy(c *inForce, l *Listener, to netip.AddrPort, size int) *Listener {
 	if l.kind() != transport.UDP || size <= mostOverUDP {
 		return l
 	}
-	if s := p.targets[to]; s == nil || !s.carrier.LargeOverTCP {
+	if s := c.targets[to]; s == nil || !s.carrier.LargeOverTCP {
 		return l
 	}
 	if t := p.listenerFor(l, transport.TCP, to.Addr()); t != nil {

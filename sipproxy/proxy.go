@@ -1,7 +1,6 @@
 package sipproxy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,13 +8,10 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"dialgate/policy"
 	"dialgate/sipproxy/message"
 	"dialgate/sipproxy/transaction"
 	"dialgate/sipproxy/transport"
@@ -26,12 +22,12 @@ type Proxy struct {
 	o       Options
 	layer   *transaction.Layer
 	tokens  *tokens
-	sources []source           // dialers before carriers, the longest prefix first
-	names   map[string]*source // by the certificate
-	targets map[netip.AddrPort]*source
 	ours    map[netip.AddrPort]bool
 	metrics *metrics
 	seed    maphash.Seed
+
+	config atomic.Pointer[inForce]
+	using  sync.Mutex // one configuration at a time follows another
 
 	draining  atomic.Bool
 	open      map[uint64]bool // INVITEs without a final response, against merged requests
@@ -43,47 +39,28 @@ type Proxy struct {
 	wg     sync.WaitGroup
 }
 
-// A source is who may send from an address.
-type source struct {
-	prefix  netip.Prefix
-	peer    *peer    // a dialer, or
-	carrier *Carrier // a carrier
-}
-
-// A peer is a dialer with what its limits count, under the layer's lock.
-type peer struct {
-	Peer
-	rate    bucket
-	inSetup int
-}
-
 // New makes a Proxy of its options; Serve starts it.
 func New(o Options) (*Proxy, error) {
 	switch {
 	case len(o.Listeners) == 0:
 		return nil, errors.New("the proxy has no listener: add one under listen")
-	case len(o.Carriers) == 0:
-		return nil, errors.New("the proxy has no carrier: add one under carriers")
 	case len(o.Key) < minKey:
 		return nil, fmt.Errorf("the key for call tokens has %d octets, at least %d are needed", len(o.Key), minKey)
 	}
 	if o.MaxTransactions == 0 {
 		o.MaxTransactions = defaultTransactions
 	}
-	if o.EmergencyRate == 0 {
-		o.EmergencyRate = defaultEmergencyRate
-	}
 	if o.Timers == (transaction.Timers{}) {
 		o.Timers = transaction.DefaultTimers()
 	}
-	if o.Outcome == nil {
-		o.Outcome = func(policy.Outcome) {}
-	}
 	p := &Proxy{
-		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, names: map[string]*source{}, targets: map[netip.AddrPort]*source{}, open: map[uint64]bool{},
-		emergency: newBucket(o.EmergencyRate), closed: make(chan struct{}), seed: maphash.MakeSeed(),
-		resume: resumer{wake: make(chan struct{}, 1)},
+		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]bool{},
+		closed: make(chan struct{}), seed: maphash.MakeSeed(), resume: resumer{wake: make(chan struct{}, 1)},
 	}
+	if err := p.Use(o.Config); err != nil {
+		return nil, err
+	}
+	p.o.Config = Config{} // from here on, only the one in force counts
 	p.layer = transaction.New(o.Timers, o.MaxTransactions, p.sendFailed)
 	for i := range o.Listeners {
 		l := &o.Listeners[i]
@@ -92,29 +69,6 @@ func New(o Options) (*Proxy, error) {
 			p.handle(l, s)
 		}
 	}
-	slices.SortStableFunc(p.o.Carriers, func(a, b Carrier) int { return cmp.Compare(a.Priority, b.Priority) })
-	for i := range p.o.Peers {
-		of := &peer{Peer: p.o.Peers[i], rate: newBucket(p.o.Peers[i].CallsPerSecond)}
-		for _, prefix := range of.Sources {
-			p.sources = append(p.sources, source{prefix: prefix, peer: of})
-		}
-		for _, name := range of.Names {
-			p.names[strings.ToLower(name)] = &source{peer: of}
-		}
-	}
-	for i := range p.o.Carriers {
-		c := &p.o.Carriers[i]
-		for _, t := range c.Targets {
-			p.sources = append(p.sources, source{prefix: netip.PrefixFrom(t.Addr(), t.Addr().BitLen()), carrier: c})
-			p.targets[t] = &source{carrier: c}
-		}
-		for _, prefix := range c.Sources {
-			p.sources = append(p.sources, source{prefix: prefix, carrier: c})
-		}
-	}
-	slices.SortStableFunc(p.sources, func(a, b source) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.prefix.Bits(), a.prefix.Bits()))
-	})
 	p.metrics = newMetrics(o.Metrics, p)
 	return p, nil
 }
@@ -201,7 +155,7 @@ func (p *Proxy) handle(l *Listener, s *transport.Stream) {
 			p.sendFailed(transaction.Path{Conn: s, Remote: d.Remote, Reliable: true}, d.Payload, err)
 		},
 		Known: func(a netip.Addr) bool {
-			return p.origin(&transport.Datagram{Remote: netip.AddrPortFrom(a, 0)}) != nil
+			return p.config.Load().origin(&transport.Datagram{Remote: netip.AddrPortFrom(a, 0)}) != nil
 		},
 	})
 }
@@ -231,29 +185,34 @@ func (p *Proxy) locked(f func()) {
 // read: a panic is counted, and its call refused in the dialect. keep is false
 // when a stranger has sent it, who has no business with a connection.
 func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) (keep bool) {
+	c := p.config.Load()
 	defer func() {
 		if r := recover(); r != nil {
 			p.metrics.panics.Inc()
 			p.o.Log.Error("a message could not be worked off; this is a fault in dialgate", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			p.refusePanic(l, d, v)
+			p.refusePanic(c, l, d, v)
 		}
 	}()
 	if message.IsKeepAlive(d.Payload) {
 		return true
 	}
-	who := p.origin(d)
 	err := v.Parse(d.Payload)
 	if d.Broken != nil {
 		err = d.Broken
 	}
 	if err != nil {
-		p.malformed(l, d, v, err)
-		return who != nil
+		p.malformed(c, l, d, v, err)
+		return c.origin(d) != nil
 	}
 	if v.IsRequest() {
 		p.metrics.request(v.Method, in, l.kind())
-		p.request(l, who, d.Remote, v)
-		return who != nil
+		who := c.origin(d)
+		if who == nil && !p.ofACall(d.Remote, v) {
+			p.stranger(c, l, d.Remote, v)
+			return false
+		}
+		p.request(c, l, who, d.Remote, v)
+		return true
 	}
 	p.metrics.response(v.Status, in)
 	p.response(v)
@@ -271,35 +230,6 @@ func (p *Proxy) response(v *message.View) {
 		}
 		c.Receive(v)
 	})
-}
-
-// origin is who has sent a message, nil for strangers. A name that a
-// certificate proves goes before an address. A carrier's own
-// address and port is the carrier, also on a host that dialers send from;
-// otherwise a dialer's network goes before a carrier's address, so that a
-// dialer beside its carrier is judged.
-func (p *Proxy) origin(d *transport.Datagram) *source {
-	for _, name := range d.Names {
-		if s := p.names[name]; s != nil {
-			return s
-		}
-	}
-	if s := p.targets[d.Remote]; s != nil {
-		return s
-	}
-	for i := range p.sources {
-		if p.sources[i].prefix.Contains(d.Remote.Addr()) {
-			return &p.sources[i]
-		}
-	}
-	return nil
-}
-
-func rank(s source) int {
-	if s.peer != nil {
-		return 0
-	}
-	return 1
 }
 
 // sendFailed is told of a message that the network did not take. Over UDP its

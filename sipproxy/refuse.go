@@ -16,11 +16,11 @@ func (e *exchange) refuse(r policy.Reason) int {
 
 // refusePanic answers a call that a fault of ours has struck as if we were
 // overloaded: in the dialect, so that no trunk goes round us.
-func (p *Proxy) refusePanic(l *Listener, d *transport.Datagram, v *message.View) {
+func (p *Proxy) refusePanic(c *inForce, l *Listener, d *transport.Datagram, v *message.View) {
 	if !v.IsMethod("INVITE") || !v.CanAnswer() {
 		return
 	}
-	who := p.origin(d)
+	who := c.origin(d)
 	if who == nil {
 		return
 	}

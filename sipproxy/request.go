@@ -17,10 +17,10 @@ const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, REFER, NO
 
 // malformed answers a request that could not be read with what it deserves,
 // and drops everything else. Strangers get nothing.
-func (p *Proxy) malformed(l *Listener, d *transport.Datagram, v *message.View, err error) {
+func (p *Proxy) malformed(c *inForce, l *Listener, d *transport.Datagram, v *message.View, err error) {
 	p.metrics.dropped(dropMalformed)
 	var bad *message.ParseError
-	if !errors.As(err, &bad) || bad.Status == 0 || p.origin(d) == nil || !v.CanAnswer() {
+	if !errors.As(err, &bad) || bad.Status == 0 || c.origin(d) == nil || !v.CanAnswer() {
 		return
 	}
 	p.reply(l, d.Remote, v, bad.Status, nil)
@@ -60,18 +60,21 @@ func (p *Proxy) hashWith(n uint32, parts ...[]byte) uint64 {
 	return h.Sum64()
 }
 
-// request works off a request in the order of RFC 3261 section 16.3.
-func (p *Proxy) request(l *Listener, who *source, from netip.AddrPort, v *message.View) {
-	if who == nil {
-		p.metrics.dropped(dropStranger)
-		if p.o.AnswerStrangers && !v.IsMethod("ACK") {
-			p.reply(l, from, v, 403, nil)
-		}
-		return
+// stranger drops a request from who is nobody's, or refuses it.
+func (p *Proxy) stranger(c *inForce, l *Listener, from netip.AddrPort, v *message.View) {
+	p.metrics.dropped(dropStranger)
+	if c.AnswerStrangers && !v.IsMethod("ACK") {
+		p.reply(l, from, v, 403, nil)
 	}
+}
+
+// request works off a request in the order of RFC 3261 section 16.3.
+// who is nil for a stranger to the configuration in force whose call one before
+// it let through.
+func (p *Proxy) request(c *inForce, l *Listener, who *source, from netip.AddrPort, v *message.View) {
 	switch {
 	case v.IsMethod("ACK"):
-		p.ack(l, who, v)
+		p.ack(l, v)
 		return
 	case v.IsMethod("CANCEL"):
 		p.cancel(l, from, v)
@@ -104,8 +107,10 @@ func (p *Proxy) request(l *Listener, who *source, from netip.AddrPort, v *messag
 		// An INVITE that only claims to belong to a call is judged as a new one.
 	}
 	switch {
+	case who == nil: // its call has just ended
+		p.metrics.dropped(dropStranger)
 	case v.IsMethod("INVITE"):
-		p.invite(l, from, who, v)
+		p.invite(c, l, from, who, v)
 	case v.IsMethod("OPTIONS"):
 		p.reply(l, from, v, 200, []byte("Allow: "+allow+"\r\nAccept: application/sdp\r\n"))
 	default:
@@ -184,7 +189,7 @@ func (p *Proxy) loopHash(v *message.View) uint32 {
 }
 
 // ack absorbs the ACK for a refusal of ours and passes on the one for a 2xx.
-func (p *Proxy) ack(l *Listener, who *source, v *message.View) {
+func (p *Proxy) ack(l *Listener, v *message.View) {
 	mine := false
 	p.locked(func() {
 		if s := p.layer.FindServer(v); s != nil {

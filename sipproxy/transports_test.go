@@ -75,13 +75,16 @@ func familyOf(ip string) string {
 func newHouse(t *testing.T, change func(h *house, o *Options)) *house {
 	h := &house{t: t, ca: testca.New(t), at: map[string]*Listener{}}
 	o := Options{
-		Peers:  []Peer{{Terms: flowTerms(), Sources: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32"), netip.MustParsePrefix("::1/128")}}},
-		Reader: flowReader(t), Key: bytes.Repeat([]byte("k"), 32), Name: "gate", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
-		Judge: func(a *policy.Attempt, ready func(policy.Ruling)) {
-			r := policy.Ruling{}
-			r.Decision.Verdict, r.Decision.Reason = policy.Allowed, policy.ReasonConsent
-			ready(r)
+		Config: Config{
+			Peers:  []Peer{{Terms: flowTerms(), Sources: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32"), netip.MustParsePrefix("::1/128")}}},
+			Reader: flowReader(t),
+			Judge: func(a *policy.Attempt, ready func(policy.Ruling)) {
+				r := policy.Ruling{}
+				r.Decision.Verdict, r.Decision.Reason = policy.Allowed, policy.ReasonConsent
+				ready(r)
+			},
 		},
+		Key: bytes.Repeat([]byte("k"), 32), Name: "gate", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 	}
 	for _, k := range transport.Kinds() {
 		for _, ip := range []string{"127.0.0.1", "[::1]"} {
@@ -364,6 +367,7 @@ func TestARefusalOverAStream(t *testing.T) {
 		}
 	})
 	dialer := h.phone(transport.TCP, "127.0.0.2", "dialer")
+	began := time.Now()
 	raw := dialer.invite("refused", "")
 	dialer.send(raw, h.at["tcp4"].Advertised)
 	no, _ := dialer.expect("403")
@@ -372,9 +376,17 @@ func TestARefusalOverAStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	dialer.send(sent.AppendACK(nil, no.Value(message.To)), h.at["tcp4"].Advertised)
-	time.Sleep(100 * time.Millisecond)
-	if servers, clients := h.proxy.layer.Count(); servers+clients != 0 || len(dialer.came) != 0 {
-		t.Errorf("%d and %d transactions are left, and %d messages came", servers, clients, len(dialer.came))
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		servers, clients := h.proxy.layer.Count()
+		if servers+clients == 0 {
+			break // at once, not after timers I of 5 s and G of half a second
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d and %d transactions are left", servers, clients)
+		}
+	}
+	if took := time.Since(began); took > 3*time.Second || len(dialer.came) != 0 {
+		t.Errorf("took %s, and %d messages came", took, len(dialer.came))
 	}
 }
 

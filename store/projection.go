@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,7 +25,14 @@ type projection struct {
 }
 
 // Keys: "F" and a number's 8 octets; "M" and a name for what belongs to all.
-var cursorKey = []byte("Mcursor") // the last ledger record that is folded in
+var (
+	cursorKey = []byte("Mcursor") // the last ledger record that is folded in
+	schemaKey = []byte("Mschema") // how the projection is laid out
+)
+
+// schema is the layout that this program writes. Another one is made anew from
+// the ledger: 2 has entries with the versions of ledger records.
+const schema = 2
 
 func factKey(n policy.Number) [9]byte {
 	var k [9]byte
@@ -60,7 +68,10 @@ func openProjection(dir string, log *slog.Logger) (*projection, error) {
 	if err := os.WriteFile(marker, nil, 0o600); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	db, err := badger.Open(badgerOptions(dir, log))
+	// Managed: the version of an entry is the ledger record that it follows, and
+	// a read takes the newest. In Badger's own mode every read tells a goroutine
+	// of its beginning and its end, which costs the call path two wake-ups.
+	db, err := badger.OpenManaged(badgerOptions(dir, log))
 	if err != nil {
 		_ = os.Remove(marker) // it failed in order: the next start may try again
 		return nil, &errRebuild{err.Error()}
@@ -176,30 +187,64 @@ func (p *projection) size(n policy.Number) (size int64, err error) {
 	return size, err
 }
 
+// cursor is the last ledger record that is folded in, 0 in a new projection.
 func (p *projection) cursor() (seq uint64, err error) {
 	err = p.db.View(func(txn *badger.Txn) error {
-		item, err := txn.Get(cursorKey)
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			return nil
-		}
+		laidOut, err := getUint64(txn, schemaKey)
 		if err != nil {
 			return err
 		}
-		return item.Value(func(v []byte) error {
-			if len(v) != 8 {
-				return errValue
-			}
-			seq = binary.BigEndian.Uint64(v)
-			return nil
-		})
+		if seq, err = getUint64(txn, cursorKey); err == nil && seq != 0 && laidOut != schema {
+			err = fmt.Errorf("its layout is %d, this program's is %d", laidOut, schema)
+		}
+		return err
 	})
 	return seq, err
 }
 
-func (p *projection) setCursor(seq uint64) error {
-	return p.db.Update(func(txn *badger.Txn) error {
-		return txn.Set(cursorKey, binary.BigEndian.AppendUint64(nil, seq))
+func getUint64(txn *badger.Txn, key []byte) (n uint64, err error) {
+	item, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return n, item.Value(func(v []byte) error {
+		if len(v) != 8 {
+			return errValue
+		}
+		n = binary.BigEndian.Uint64(v)
+		return nil
 	})
+}
+
+func (p *projection) setCursor(seq uint64) error {
+	if seq == 0 {
+		return nil // there is nothing yet, and no version 0
+	}
+	return p.update(seq, func(txn *badger.Txn) error { return putCursor(txn, seq) })
+}
+
+func putCursor(txn *badger.Txn, seq uint64) error {
+	if err := txn.Set(schemaKey, binary.BigEndian.AppendUint64(nil, schema)); err != nil {
+		return err
+	}
+	return txn.Set(cursorKey, binary.BigEndian.AppendUint64(nil, seq))
+}
+
+// update writes with the version of a ledger record; older versions may go.
+func (p *projection) update(version uint64, f func(*badger.Txn) error) error {
+	txn := p.db.NewTransactionAt(math.MaxUint64, true)
+	defer txn.Discard()
+	if err := f(txn); err != nil {
+		return err
+	}
+	if err := txn.CommitAt(version, nil); err != nil {
+		return err
+	}
+	p.db.SetDiscardTs(version)
+	return nil
 }
 
 // A change is one ledger record that concerns a number.
@@ -250,7 +295,7 @@ func (p *projection) applySome(changes []change, cursor uint64) (n int, err erro
 // applyFirst folds the first n changes in; the cursor goes with the last of all.
 func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 	byNumber := map[policy.Number]*policy.Facts{}
-	return p.db.Update(func(txn *badger.Txn) error {
+	return p.update(changes[n-1].seq, func(txn *badger.Txn) error {
 		var order []policy.Number
 		for i := range changes[:n] {
 			number := changes[i].number()
@@ -275,7 +320,7 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 		if n < len(changes) {
 			return nil
 		}
-		return txn.Set(cursorKey, binary.BigEndian.AppendUint64(nil, cursor))
+		return putCursor(txn, cursor)
 	})
 }
 

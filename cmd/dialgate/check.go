@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -35,18 +36,18 @@ func (c checkCmd) Run(s streams) error {
 	if _, err := newWorld(cfg, nil); err != nil {
 		return err
 	}
+	own, err := caseFiles(cfg, c.Config)
+	if err != nil {
+		return err
+	}
 	for _, w := range cfg.Warnings() {
 		fmt.Fprintln(s.err, "warning:", w)
 	}
 	ran, failed := 0, 0
-	for _, name := range c.Cases {
-		data, err := os.ReadFile(name)
+	for _, name := range append(own, c.Cases...) {
+		file, data, err := readCases(name, base)
 		if err != nil {
-			return usageError("the cases can't be read: %v", err)
-		}
-		file, err := configs.ParseCases(name, data, base, policy.FactForm{Zone: calledZone(), Number: localNumber})
-		if err != nil {
-			return configError(err)
+			return err
 		}
 		misses, err := runCases(file, name, s.out)
 		if err != nil {
@@ -59,7 +60,7 @@ func (c checkCmd) Run(s streams) error {
 			}
 		}
 	}
-	if len(c.Cases) == 0 {
+	if ran == 0 {
 		fmt.Fprintln(s.out, "the configuration is right")
 		return nil
 	}
@@ -68,6 +69,69 @@ func (c checkCmd) Run(s streams) error {
 		return errFinding
 	}
 	return nil
+}
+
+// readCases reads a file of acceptance cases that run on a configuration, whose
+// text is base. data is what the file holds.
+func readCases(name string, base []byte) (file *configs.CaseFile, data []byte, err error) {
+	if data, err = os.ReadFile(name); err != nil {
+		return nil, nil, usageError("the cases can't be read: %v", err)
+	}
+	file, err = configs.ParseCases(name, data, base, policy.FactForm{Zone: calledZone(), Number: localNumber})
+	return file, data, configError(err)
+}
+
+// caseFiles are the files of acceptance cases that the configuration in path
+// names, beside that file.
+func caseFiles(cfg *configs.Config, path string) (files []string, err error) {
+	var errs configs.Errors
+	for i, name := range cfg.Cases {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(filepath.Dir(path), name)
+		}
+		if _, err := os.Stat(name); err != nil {
+			errs = append(errs, cfg.At(fmt.Sprintf("cases[%d]", i), err))
+		}
+		files = append(files, name)
+	}
+	if len(errs) > 0 {
+		return nil, configError(errs)
+	}
+	return files, nil
+}
+
+// loadAccepted reads a configuration that a node is to run on: the acceptance
+// cases that it names come out as expected.
+func loadAccepted(path string) (*world, error) {
+	cfg, base, err := loadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWorld(cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	files, err := caseFiles(cfg, path)
+	if err != nil {
+		return nil, err
+	}
+	var wrong strings.Builder
+	failed := 0
+	for _, name := range files {
+		file, _, err := readCases(name, base)
+		if err != nil {
+			return nil, err
+		}
+		misses, err := runCases(file, name, &wrong)
+		if err != nil {
+			return nil, err
+		}
+		w.cases, failed = w.cases+len(file.Cases), failed+len(misses)
+	}
+	if failed > 0 {
+		return nil, usageError("%d of %d acceptance cases did not come out as expected\n%s", failed, w.cases, strings.TrimSpace(wrong.String()))
+	}
+	return w, nil
 }
 
 // A miss is a case that came out otherwise than expected.

@@ -9,6 +9,7 @@ import (
 type configCmd struct {
 	Check   configCheckCmd   `cmd:"" help:"Check a configuration; every error at once."`
 	Schema  configSchemaCmd  `cmd:"" help:"Print the JSON Schema of the configuration."`
+	Reload  configReloadCmd  `cmd:"" help:"Let the running node read its configuration again."`
 	Default configDefaultCmd `cmd:"" help:"Print the default configuration with its comments."`
 }
 

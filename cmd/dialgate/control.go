@@ -51,7 +51,7 @@ func openKeeper(dir string, o store.Options) (keeper, error) {
 
 // serveControl answers commands on the control socket until the listener is
 // closed. Only the same user and root may connect.
-func serveControl(dir string, k keeper) (*http.Server, error) {
+func serveControl(dir string, k keeper, reload func() (reloaded, error)) (*http.Server, error) {
 	path := socketPath(dir)
 	// A socket left by a crash: the store's lock says that nobody else is here.
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -72,6 +72,7 @@ func serveControl(dir string, k keeper) (*http.Server, error) {
 		}
 	})
 	mux.HandleFunc("GET /decisions", func(w http.ResponseWriter, r *http.Request) { controlDecisions(k, w, r) })
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, _ *http.Request) { controlReload(reload, w) })
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(sameUser{l}) }() // ends with Close
 	return server, nil

@@ -43,9 +43,26 @@ func startAgent(name string, handle func(*sipgo.Server, netip.AddrPort)) (*demoA
 	handle(server, a.addr)
 	var ctx context.Context
 	ctx, a.stop = context.WithCancel(context.Background())
-	go func() { a.done <- server.ServeUDP(conn) }()
+	reading := make(chan struct{})
+	go func() {
+		a.done <- server.ServeUDP(&announcedConn{PacketConn: conn, read: sync.OnceFunc(func() { close(reading) })})
+	}()
 	go func() { <-ctx.Done(); conn.Close() }()
+	// An agent that sends before sipgo knows its listener would try to bind the
+	// listener's port a second time.
+	<-reading
 	return a, nil
+}
+
+// An announcedConn tells when it is first read: from then on sipgo knows it.
+type announcedConn struct {
+	net.PacketConn
+	read func()
+}
+
+func (c *announcedConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	c.read()
+	return c.PacketConn.ReadFrom(b)
 }
 
 func (a *demoAgent) close() {

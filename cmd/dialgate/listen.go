@@ -15,10 +15,6 @@ import (
 // listen opens the sockets under listen.
 func (n *node) listen(log *slog.Logger) (all []sipproxy.Listener, err error) {
 	cfg := n.world.cfg
-	checks, err := serverChecks(cfg, log)
-	if err != nil {
-		return nil, err
-	}
 	opened := func(conn transport.Conn, advertised string) {
 		n.closers = append(n.closers, func() error {
 			if err := conn.Close(); !errors.Is(err, net.ErrClosed) {
@@ -34,7 +30,7 @@ func (n *node) listen(log *slog.Logger) (all []sipproxy.Listener, err error) {
 		n.sip = append(n.sip, conn.LocalAddr())
 	}
 	stream := func(k transport.Kind, address, advertised string, files transport.CertificateFiles, origins []string) error {
-		o := transport.StreamOptions{Kind: k, Origins: origins, Check: checks, Limits: transport.Limits{
+		o := transport.StreamOptions{Kind: k, Origins: origins, Check: n.serverCheck, Limits: transport.Limits{
 			Connections: cfg.SIP.Connections, PerSource: cfg.SIP.ConnectionsPerSource,
 			Handshake: cfg.SIP.HandshakeTimeout, Message: cfg.SIP.MessageTimeout, Idle: cfg.SIP.IdleTimeout}}
 		if k.Secure() {
@@ -87,34 +83,22 @@ func credentials(files transport.CertificateFiles, log *slog.Logger) (*transport
 	return transport.LoadCredentials(files, func(err error) { log.Error("a certificate could not be read again", "error", err) })
 }
 
-// serverChecks tells how each carrier on TLS is met. An address that is no
-// carrier's, such as a Contact within a call, must have a certificate of an
-// authority of the system for that address.
-func serverChecks(cfg *configs.Config, log *slog.Logger) (func(netip.AddrPort) *transport.ServerCheck, error) {
-	checks := map[netip.AddrPort]*transport.ServerCheck{}
-	for i := range cfg.Carriers {
-		c := &cfg.Carriers[i]
-		if !kind(c.Transport).Secure() {
-			continue
-		}
-		mode, _ := transport.ParseVerification(c.TLS.Verify) // one of those allowed
-		check := &transport.ServerCheck{Mode: mode, CA: c.TLS.CA, Name: c.TLS.Name}
-		if c.TLS.Certificate != "" {
-			var err error
-			if check.Client, err = credentials(transport.CertificateFiles{Certificate: c.TLS.Certificate, Key: c.TLS.Key}, log); err != nil {
-				return nil, err
-			}
-		}
-		for _, t := range c.Targets {
-			checks[addrPort(t)] = check
-		}
+// serverCheck asks the proxy, which begins to dial when there is one.
+func (n *node) serverCheck(a netip.AddrPort) *transport.ServerCheck { return n.proxy.ServerCheck(a) }
+
+// carrierTLS is how a carrier on TLS is met, nil for one on another transport.
+func carrierTLS(c *configs.Carrier, log *slog.Logger) (*transport.ServerCheck, error) {
+	if !kind(c.Transport).Secure() {
+		return nil, nil
 	}
-	return func(a netip.AddrPort) *transport.ServerCheck {
-		if check := checks[a]; check != nil {
-			return check
-		}
-		return &transport.ServerCheck{}
-	}, nil
+	mode, _ := transport.ParseVerification(c.TLS.Verify) // one of those allowed
+	check := &transport.ServerCheck{Mode: mode, CA: c.TLS.CA, Name: c.TLS.Name}
+	if c.TLS.Certificate == "" {
+		return check, nil
+	}
+	var err error
+	check.Client, err = credentials(transport.CertificateFiles{Certificate: c.TLS.Certificate, Key: c.TLS.Key}, log)
+	return check, err
 }
 
 // kind is a transport by its name in the configuration, which was checked.

@@ -31,7 +31,7 @@ type commands struct {
 	Explain explainCmd `cmd:"" help:"Judge one hypothetical call and say which rules decided."`
 	Facts   factsCmd   `cmd:"" help:"Import, add, list and export facts."`
 	Audit   auditCmd   `cmd:"" help:"Read the record of decisions."`
-	Config  configCmd  `cmd:"" help:"Check or print the configuration."`
+	Config  configCmd  `cmd:"" help:"Check, print or reload the configuration."`
 	Version versionCmd `cmd:"" help:"Print version, Go version and commit."`
 }
 

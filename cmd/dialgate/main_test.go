@@ -3,7 +3,10 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -22,5 +25,34 @@ func TestScripts(t *testing.T) {
 		}
 		env.Setenv("REPO", root)
 		return os.MkdirAll(filepath.Join(env.WorkDir, "empty"), 0o755)
-	}})
+	}, Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"await": await, "hangup": hangUp}})
+}
+
+// await FILE PATTERN waits until a file that a running node writes holds a
+// text; without PATTERN, until it is there.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: await FILE [PATTERN]")
+	}
+	for range 500 {
+		if len(args) == 1 {
+			if _, err := os.Lstat(ts.MkAbs(args[0])); err == nil {
+				return
+			}
+		} else if text, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && regexp.MustCompile(args[1]).Match(text) {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	ts.Fatalf("%v: not within 10 s", args)
+}
+
+// hangUp sends SIGHUP to what runs in the background.
+func hangUp(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 || len(ts.BackgroundCmds()) == 0 {
+		ts.Fatalf("usage: hangup, while a command runs in the background")
+	}
+	for _, c := range ts.BackgroundCmds() {
+		ts.Check(c.Process.Signal(syscall.SIGHUP))
+	}
 }

@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,16 +27,20 @@ import (
 
 // A node is a running dialgate: serve runs one, the demo another.
 type node struct {
-	world    *world
+	o        nodeOptions
+	world    *world // with which it started
 	store    *store.Store
-	gate     *gate.Gate
 	proxy    *sipproxy.Proxy
+	metrics  *nodeMetrics
 	registry *prometheus.Registry
 	sip      []netip.AddrPort // where SIP is received
 	http     netip.AddrPort
 	closers  []func() error // undone last first
 
 	proxyEnded chan error
+
+	current   atomic.Pointer[world] // in force
+	reloading sync.Mutex            // held also while the node starts
 }
 
 // nodeOptions are what differs between serve and the demo.
@@ -42,12 +48,18 @@ type nodeOptions struct {
 	now     func() time.Time
 	log     *slog.Logger
 	observe func(*policy.Attempt, *policy.Decision, time.Duration)
+
+	config   string             // the file that a reload reads; "": none
+	setLevel func(level string) // of the log, on a reload; nil: it stays
 }
 
 // startNode brings a node up in one straight line; what was opened is closed
 // again, last first, when a later step fails.
 func startNode(w *world, o nodeOptions) (n *node, err error) {
-	n = &node{world: w, registry: prometheus.NewRegistry(), proxyEnded: make(chan error, 1)}
+	n = &node{o: o, world: w, registry: prometheus.NewRegistry(), proxyEnded: make(chan error, 1)}
+	n.current.Store(w)
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -60,24 +72,13 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 	}
 	n.closers = append(n.closers, n.store.Close)
 
-	control, err := serveControl(w.cfg.Store.Path, n.store)
+	control, err := serveControl(w.cfg.Store.Path, n.store, n.reload)
 	if err != nil {
 		return n, err
 	}
 	n.closers = append(n.closers, control.Close)
 
-	m := newNodeMetrics(n.registry, n.store, w)
-	n.gate = gate.New(gate.Options{
-		Rules: gate.Rules{Books: w.books, Config: w.cfg.ID()}, Facts: n.store, Ledger: n.store, Node: w.cfg.Node, Now: o.now,
-		Answer: func(p *policy.PeerTerms, r policy.Reason) int { return answer(p, r).Code },
-		Permit: w.permit(),
-		Observe: func(a *policy.Attempt, d *policy.Decision, took time.Duration) {
-			m.observe(a, d, took)
-			if o.observe != nil {
-				o.observe(a, d, took)
-			}
-		},
-	})
+	n.metrics = newNodeMetrics(n.registry, n.store, w)
 	po, err := n.proxyOptions(o.log)
 	if err != nil {
 		return n, err
@@ -99,13 +100,48 @@ func (n *node) proxyOptions(log *slog.Logger) (o sipproxy.Options, err error) {
 	if o.Listeners, err = n.listen(log); err != nil {
 		return o, err
 	}
-	for _, p := range n.world.domain.Peers {
+	if o.Config, err = n.proxyConfig(n.world); err != nil {
+		return o, err
+	}
+	if o.Key, err = tokenKey(cfg.SIP.TokenKey, cfg.Store.Path); err != nil {
+		return o, err
+	}
+	o.Name, o.MaxTransactions = cfg.Node, cfg.SIP.MaxTransactions
+	o.Timers = transaction.DefaultTimers()
+	o.Timers.C = cfg.SIP.TimerC
+	o.Log, o.Metrics = log, n.registry
+	return o, nil
+}
+
+// newGate makes the gate that judges by a world.
+func (n *node) newGate(w *world) *gate.Gate {
+	return gate.New(gate.Options{
+		Rules: gate.Rules{Books: w.books, Config: w.cfg.ID()}, Facts: n.store, Ledger: n.store, Node: n.world.cfg.Node, Now: n.o.now,
+		Answer: func(p *policy.PeerTerms, r policy.Reason) int { return answer(p, r).Code },
+		Permit: w.permit(),
+		Observe: func(a *policy.Attempt, d *policy.Decision, took time.Duration) {
+			n.metrics.observe(a, d, took)
+			if n.o.observe != nil {
+				n.o.observe(a, d, took)
+			}
+		},
+	})
+}
+
+// proxyConfig is what the proxy takes of a world: who calls and who carries,
+// with the reader and the gate that belong to it.
+func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
+	cfg := w.cfg
+	for _, p := range w.domain.Peers {
 		dialect, _ := sipproxy.ParseDialect(p.Terms.Dialect)
 		o.Peers = append(o.Peers, sipproxy.Peer{Terms: p.Terms, Sources: p.Sources, Names: p.Names, Dialect: dialect,
 			CallsPerSecond: p.Limits.CallsPerSecond, CallsInSetup: p.Limits.CallsInSetup})
 	}
 	for _, c := range cfg.Carriers {
 		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight, Transport: kind(c.Transport), LargeOverTCP: c.LargeOverTCP}
+		if carrier.TLS, err = carrierTLS(&c, n.o.log); err != nil {
+			return o, err
+		}
 		for _, t := range c.Targets {
 			carrier.Targets = append(carrier.Targets, addrPort(t))
 		}
@@ -122,15 +158,9 @@ func (n *node) proxyOptions(log *slog.Logger) (o sipproxy.Options, err error) {
 	for _, in := range cfg.Inbound {
 		o.Inbound[policy.MustNumber(in.Number)] = sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
 	}
-	if o.Key, err = tokenKey(cfg.SIP.TokenKey, cfg.Store.Path); err != nil {
-		return o, err
-	}
-	o.Reader, o.Judge, o.Outcome = n.world.reader, n.gate.Judge, n.gate.Outcome
-	o.Name, o.AnswerStrangers = cfg.Node, cfg.SIP.AnswerStrangers
-	o.EmergencyRate, o.MaxTransactions = cfg.Emergency.CallsPerSecond, cfg.SIP.MaxTransactions
-	o.Timers = transaction.DefaultTimers()
-	o.Timers.C = cfg.SIP.TimerC
-	o.Log, o.Metrics = log, n.registry
+	g := n.newGate(w)
+	o.Reader, o.Judge, o.Outcome = w.reader, g.Judge, g.Outcome
+	o.AnswerStrangers, o.EmergencyRate = cfg.SIP.AnswerStrangers, cfg.Emergency.CallsPerSecond
 	return o, nil
 }
 

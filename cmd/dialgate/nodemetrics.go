@@ -19,6 +19,9 @@ type nodeMetrics struct {
 	shadow  *prometheus.CounterVec
 	seconds prometheus.Histogram
 
+	reloadWorked prometheus.Gauge
+	reloadedAt   prometheus.Gauge
+
 	mu    sync.RWMutex
 	known map[callLabels]prometheus.Counter // found once: a look-up by labels costs allocations
 	names map[string]bool
@@ -39,11 +42,14 @@ func newNodeMetrics(r prometheus.Registerer, s *store.Store, w *world) *nodeMetr
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "dialgate_decision_seconds",
 			Help:    "Time to look up and decide, without the wait for the record.",
 			Buckets: []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 0.1}}),
+		reloadWorked: prometheus.NewGauge(prometheus.GaugeOpts{Name: "dialgate_config_last_reload_successful",
+			Help: "1 when the last reload put the configuration file in force, 0 when it found a fault in it."}),
+		reloadedAt: prometheus.NewGauge(prometheus.GaugeOpts{Name: "dialgate_config_last_reload_success_timestamp_seconds",
+			Help: "When a configuration was last put in force, seconds since 1970."}),
 		known: map[callLabels]prometheus.Counter{}, names: map[string]bool{},
 	}
-	reload := prometheus.NewGauge(prometheus.GaugeOpts{Name: "dialgate_config_last_reload_successful", Help: "1 when the configuration in the file is in force."})
-	reload.Set(1)
-	r.MustRegister(m.calls, m.shadow, m.seconds, reload, factCounts{s},
+	m.reload(w)
+	r.MustRegister(m.calls, m.shadow, m.seconds, m.reloadWorked, m.reloadedAt, factCounts{s},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ledger_records", Help: "Records in the ledger."}, func() float64 { return float64(s.LedgerEnd()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ledger_bytes", Help: "Size of the ledger's files in octets."}, func() float64 { return float64(s.LedgerBytes()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ready", Help: "1 when calls can be judged and recorded."}, func() float64 {
@@ -52,12 +58,25 @@ func newNodeMetrics(r prometheus.Registerer, s *store.Store, w *world) *nodeMetr
 			}
 			return 1
 		}))
+	return m
+}
+
+// reload notes that the configuration of a world was put in force; nil: that
+// none was. Campaigns keep their label values as long as the node runs.
+func (m *nodeMetrics) reload(w *world) {
+	if w == nil {
+		m.reloadWorked.Set(0)
+		return
+	}
+	m.reloadWorked.Set(1)
+	m.reloadedAt.SetToCurrentTime()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for i := range w.cfg.Campaigns {
-		if i < maxCampaigns {
+		if len(m.names) < maxCampaigns {
 			m.names[w.cfg.Campaigns[i].ID] = true
 		}
 	}
-	return m
 }
 
 // observe counts one decision.
@@ -68,12 +87,12 @@ func (m *nodeMetrics) observe(a *policy.Attempt, d *policy.Decision, took time.D
 		l.peer = a.Peer.ID
 	}
 	if a.Campaign != nil {
-		l.campaign = "other"
-		if m.names[a.Campaign.ID] {
-			l.campaign = a.Campaign.ID
-		}
+		l.campaign = a.Campaign.ID
 	}
 	m.mu.RLock()
+	if a.Campaign != nil && !m.names[l.campaign] {
+		l.campaign = "other"
+	}
 	c := m.known[l]
 	m.mu.RUnlock()
 	if c == nil {

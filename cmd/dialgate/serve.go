@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
-
-	"dialgate/configs"
 )
 
 type serveCmd struct {
@@ -19,29 +16,31 @@ type serveCmd struct {
 
 // Help is printed by --help.
 func (serveCmd) Help() string {
-	return "Example: dialgate serve -c dialgate.yaml\nSIGTERM drains: no new calls, running set-ups finish."
+	return "Example: dialgate serve -c dialgate.yaml\nSIGTERM drains: no new calls, running set-ups finish. SIGHUP reads the configuration again and opens the log file anew."
 }
 
 // Run serves until a signal comes or a listener fails.
 func (c serveCmd) Run(s streams) error {
-	w, err := loadWorld(c.Config)
+	w, err := loadAccepted(c.Config)
 	if err != nil {
 		return err
 	}
-	log, closeLog, err := newLog(w.cfg.Log, s)
+	log, err := newLog(w.cfg.Log, s)
 	if err != nil {
 		return err
 	}
-	defer closeLog()
+	defer log.close()
 	for _, warning := range w.cfg.Warnings() {
 		log.Warn(warning)
 	}
 	// Signals are caught before anything is opened, so that none is lost.
-	stop := make(chan os.Signal, 2)
+	stop, hangUp := make(chan os.Signal, 2), make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(hangUp, syscall.SIGHUP)
 	defer signal.Stop(stop)
+	defer signal.Stop(hangUp)
 
-	n, err := startNode(w, nodeOptions{now: time.Now, log: log})
+	n, err := startNode(w, nodeOptions{now: time.Now, log: log.Logger, config: c.Config, setLevel: log.setLevel})
 	if err != nil {
 		return err
 	}
@@ -50,14 +49,20 @@ func (c serveCmd) Run(s streams) error {
 	}
 	log.Info("ready", "http", n.http.String(), "config", w.cfg.ID(), "store", w.cfg.Store.Path, "ledger", w.cfg.Ledger.Mode)
 
-	select {
-	case err := <-n.proxyEnded:
-		n.proxyEnded <- nil // close waits for the proxy's end
-		return errors.Join(fmt.Errorf("the proxy has stopped: %w", orEnded(err)), n.close())
-	case sig := <-stop:
-		log.Info("draining", "signal", sig.String(), "at_most", w.cfg.SIP.Drain.String())
+	for running := true; running; {
+		select {
+		case err := <-n.proxyEnded:
+			n.proxyEnded <- nil // close waits for the proxy's end
+			return errors.Join(fmt.Errorf("the proxy has stopped: %w", orEnded(err)), n.close())
+		case <-hangUp:
+			log.reopen()
+			_, _ = n.reload() // it has logged what came of it
+		case sig := <-stop:
+			log.Info("draining", "signal", sig.String(), "at_most", n.current.Load().cfg.SIP.Drain.String())
+			running = false
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), w.cfg.SIP.Drain)
+	ctx, cancel := context.WithTimeout(context.Background(), n.current.Load().cfg.SIP.Drain)
 	defer cancel()
 	go func() {
 		<-stop // a second signal ends the wait
@@ -77,25 +82,4 @@ func orEnded(err error) error {
 		return errEnded
 	}
 	return err
-}
-
-// newLog makes the logger that the configuration asks for.
-func newLog(c configs.Log, s streams) (*slog.Logger, func(), error) {
-	to, closeLog := s.err, func() {}
-	if c.File != "" {
-		f, err := os.OpenFile(c.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		if err != nil {
-			return nil, nil, usageError("the log file can't be opened: %v", err)
-		}
-		to, closeLog = f, func() { f.Close() }
-	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		return nil, nil, usageError("log.level: %v", err)
-	}
-	o := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(to, o)), closeLog, nil
-	}
-	return slog.New(slog.NewTextHandler(to, o)), closeLog, nil
 }

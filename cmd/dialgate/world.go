@@ -22,6 +22,7 @@ type world struct {
 	domain *configs.Domain
 	reader *sipproxy.Reader
 	books  *policy.Books
+	cases  int // acceptance cases that it was held to
 }
 
 // loadConfig reads the configuration file, or the embedded default when path

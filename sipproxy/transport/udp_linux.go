@@ -6,27 +6,31 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
-	"syscall"
+	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// udp reads with recvmmsg and writes with sendmmsg through the runtime's
-// poller, without an allocation per datagram.
+// udp reads with recvmmsg and writes with sendmmsg, without an allocation per
+// datagram. The socket is none of the runtime's poller: reading waits in the
+// system call. At a call centre's rates the poller's wake-ups cost more than
+// what the proxy does with a message (docs/performance.md).
 type udp struct {
-	conn  *net.UDPConn
-	raw   syscall.RawConn
+	fd    int
 	local netip.AddrPort
 	is6   bool
 
-	in    *vector
-	read  func(fd uintptr) bool // made once: a closure a call would be an allocation a call
-	got   int
-	inErr error
+	use    sync.RWMutex // held for reading while a system call uses fd
+	closed atomic.Bool
 
-	out sync.Pool // *sender
+	in      *vector
+	yielded time.Time // when the reader last gave way
+
+	out sync.Pool // *vector
 }
 
 // A vector is the memory that a batch system call works on.
@@ -68,56 +72,58 @@ func newVector(buffers bool) *vector {
 	return v
 }
 
-// A sender holds one write at a time.
-type sender struct {
-	*vector
-	write func(fd uintptr) bool
-	from  int // the first header not yet taken
-	to    int
-	err   error
-}
-
+// newUDP takes the socket of conn out of the runtime's poller and closes conn.
 func newUDP(conn *net.UDPConn) (PacketConn, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
 	local := conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	u := &udp{
-		conn: conn, raw: raw, in: newVector(true),
-		local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()),
-		is6:   local.Addr().Is6() && !local.Addr().Is4In6(),
+		fd: -1, in: newVector(true), local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()),
+		is6: local.Addr().Is6() && !local.Addr().Is4In6(),
 	}
-	u.read = u.recv
-	u.out.New = func() any {
-		s := &sender{vector: newVector(false)}
-		s.write = s.send
-		return s
+	u.out.New = func() any { return newVector(false) }
+	raw, err := conn.SyscallConn()
+	if err == nil {
+		err = errors.Join(raw.Control(func(fd uintptr) { u.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }), err)
 	}
-	return u, nil
+	if err = errors.Join(err, conn.Close()); err == nil {
+		err = unix.SetNonblock(u.fd, false)
+	}
+	if err != nil && u.fd >= 0 {
+		_ = unix.Close(u.fd) // the error that stands is the first
+	}
+	return u, err
 }
 
 func (u *udp) LocalAddr() netip.AddrPort { return u.local }
 func (u *udp) Kind() Kind                { return UDP }
-func (u *udp) Close() error              { return u.conn.Close() }
 
-// ReadBatch waits in the poller, then takes all that is there. An ICMP error
+// Close wakes the reader and waits for it before it gives the socket back.
+func (u *udp) Close() error {
+	if u.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	_ = unix.Shutdown(u.fd, unix.SHUT_RDWR) // says that there is no connection, and wakes all the same
+	u.use.Lock()
+	defer u.use.Unlock()
+	return os.NewSyscallError("close", unix.Close(u.fd))
+}
+
+// ReadBatch waits for a datagram, then takes all that is there. An ICMP error
 // of an earlier write is no reason to stop reading.
 func (u *udp) ReadBatch(ds []Datagram) (int, error) {
+	u.use.RLock()
+	defer u.use.RUnlock()
 	most := min(len(ds), Batch)
-	for {
-		u.got, u.inErr = most, nil
-		if err := u.raw.Read(u.read); err != nil {
-			return 0, closed(err)
-		}
-		if u.inErr != nil {
-			if isTransient(u.inErr) {
+	u.giveWay()
+	for !u.closed.Load() {
+		got, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(u.fd), uintptr(unsafe.Pointer(&u.in.hdrs[0])), uintptr(most), unix.MSG_WAITFORONE, 0, 0)
+		if errno != 0 {
+			if isTransient(errno) {
 				continue
 			}
-			return 0, os.NewSyscallError("recvmmsg", u.inErr)
+			return 0, os.NewSyscallError("recvmmsg", errno)
 		}
 		n := 0
-		for i := range u.got {
+		for i := range int(got) {
 			from, ok := address(&u.in.names[i])
 			u.in.hdrs[i].hdr.Namelen = unix.SizeofSockaddrInet6
 			if !ok || u.in.hdrs[i].hdr.Flags&unix.MSG_TRUNC != 0 {
@@ -130,81 +136,67 @@ func (u *udp) ReadBatch(ds []Datagram) (int, error) {
 			return n, nil
 		}
 	}
+	return 0, net.ErrClosed
 }
 
-// recv is called by the poller; false means wait until there is something.
-func (u *udp) recv(fd uintptr) bool {
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&u.in.hdrs[0])), uintptr(u.got), unix.MSG_DONTWAIT, 0, 0)
-	if errno == unix.EAGAIN {
-		return false
+// giveWay lets the runtime see a new turn of the reader every few milliseconds.
+// One that has had the same turn for ten counts as a goroutine that does not
+// give way, and loses its processor at every system call.
+func (u *udp) giveWay() {
+	const turn = 4 * time.Millisecond
+	if now := time.Now(); now.Sub(u.yielded) > turn {
+		u.yielded = now
+		runtime.Gosched()
 	}
-	u.got = int(n)
-	if errno != 0 {
-		u.got, u.inErr = 0, errno
-	}
-	return true
 }
 
 // WriteBatch hands the datagrams to the kernel, Batch at a time.
 func (u *udp) WriteBatch(ds []Datagram) (int, error) {
-	s := u.out.Get().(*sender)
-	defer u.out.Put(s)
+	u.use.RLock()
+	defer u.use.RUnlock()
+	v := u.out.Get().(*vector)
+	defer u.out.Put(v)
 	for done := 0; done < len(ds); {
 		part := ds[done:min(len(ds), done+Batch)]
 		for i := range part {
-			s.set(i, &part[i], u.is6)
+			v.set(i, &part[i], u.is6)
 		}
-		s.from, s.to, s.err = 0, len(part), nil
-		if err := u.raw.Write(s.write); err != nil {
-			return done + s.from, closed(err)
-		}
-		done += s.from
-		if s.err != nil {
-			if isTransient(s.err) {
-				continue // an ICMP error of another datagram was reported here; try again
+		for from := 0; from < len(part); {
+			if u.closed.Load() {
+				return done + from, net.ErrClosed
 			}
-			return done, os.NewSyscallError("sendmmsg", s.err)
+			n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(u.fd), uintptr(unsafe.Pointer(&v.hdrs[from])), uintptr(len(part)-from), 0, 0, 0)
+			switch {
+			case errno == 0:
+				from += int(n)
+			case !isTransient(errno): // else it is an ICMP error of another datagram: try again
+				return done + from, os.NewSyscallError("sendmmsg", errno)
+			}
 		}
+		done += len(part)
 	}
 	return len(ds), nil
 }
 
-func (s *sender) send(fd uintptr) bool {
-	for s.from < s.to {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[s.from])), uintptr(s.to-s.from), unix.MSG_DONTWAIT, 0, 0)
-		switch errno {
-		case 0:
-			s.from += int(n)
-		case unix.EAGAIN:
-			return false
-		case unix.EINTR:
-		default:
-			s.err = errno
-			return true
-		}
-	}
-	return true
-}
-
 // set prepares slot i for a datagram.
-func (s *sender) set(i int, d *Datagram, is6 bool) {
-	s.iovs[i].Base = unsafe.SliceData(d.Payload)
-	s.iovs[i].SetLen(len(d.Payload))
+func (v *vector) set(i int, d *Datagram, is6 bool) {
+	v.iovs[i].Base = unsafe.SliceData(d.Payload)
+	v.iovs[i].SetLen(len(d.Payload))
 	port := d.Remote.Port()
 	if is6 {
-		n := &s.names[i]
+		n := &v.names[i]
 		*n = unix.RawSockaddrInet6{Family: unix.AF_INET6, Addr: d.Remote.Addr().As16()}
 		binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&n.Port))[:], port)
-		s.hdrs[i].hdr.Namelen = unix.SizeofSockaddrInet6
+		v.hdrs[i].hdr.Namelen = unix.SizeofSockaddrInet6
 		return
 	}
-	n := (*unix.RawSockaddrInet4)(unsafe.Pointer(&s.names[i]))
+	n := (*unix.RawSockaddrInet4)(unsafe.Pointer(&v.names[i]))
 	*n = unix.RawSockaddrInet4{Family: unix.AF_INET}
 	if a := d.Remote.Addr().Unmap(); a.Is4() {
 		n.Addr = a.As4()
 	}
 	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&n.Port))[:], port)
-	s.hdrs[i].hdr.Namelen = unix.SizeofSockaddrInet4
+	v.hdrs[i].hdr.Namelen = unix.SizeofSockaddrInet4
 }
 
 // address reads a socket address as the kernel wrote it.
@@ -223,11 +215,4 @@ func address(n *unix.RawSockaddrInet6) (netip.AddrPort, bool) {
 // the moment, not to the socket.
 func isTransient(err error) bool {
 	return errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EINTR) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM)
-}
-
-func closed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return net.ErrClosed
-	}
-	return err
 }

@@ -1,0 +1,208 @@
+package sipproxy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"dialgate/policy"
+	"dialgate/sipproxy/transport"
+)
+
+// A Config is everything that a configuration decides about calls. [Proxy.Use]
+// puts another one in force in one step; nothing in it may change after that.
+type Config struct {
+	Peers    []Peer
+	Carriers []Carrier
+	// Inbound names the peer that a call from a carrier to a number goes to.
+	Inbound map[policy.Number]Target
+
+	// Reader reads attempts, Judge decides them by rules of the same
+	// configuration, and Outcome is told how their set-up ended.
+	Reader  *Reader
+	Judge   Judge
+	Outcome func(policy.Outcome)
+
+	// AnswerStrangers: a request from an unknown source gets 403; else silence.
+	AnswerStrangers bool
+	// EmergencyRate bounds emergency calls a second, a burst of as many allowed.
+	EmergencyRate int
+}
+
+// A Peer is a dialer.
+type Peer struct {
+	Terms   *policy.PeerTerms
+	Sources []netip.Prefix
+	// Names are those in certificates by which it is known, whatever its address.
+	Names   []string
+	Dialect Dialect
+	// CallsPerSecond bounds new calls, a burst of as many allowed; 0: no bound.
+	CallsPerSecond int
+	// CallsInSetup bounds calls without a final response; 0: no bound.
+	CallsInSetup int
+}
+
+// A Carrier is where allowed calls go.
+type Carrier struct {
+	ID      string
+	Targets []netip.AddrPort
+	// Transport is how it is reached.
+	Transport transport.Kind
+	// TLS is how its certificate is checked, where the transport has one.
+	TLS *transport.ServerCheck
+	// LargeOverTCP: requests near the MTU go over TCP, by the same targets.
+	LargeOverTCP bool
+	// Sources are further addresses that the carrier sends from.
+	Sources  []netip.Prefix
+	Weight   int
+	Priority int // the lowest goes first
+}
+
+// A Target is where calls from a carrier go.
+type Target struct {
+	Addr      netip.AddrPort
+	Transport transport.Kind
+}
+
+// inForce is a configuration as messages are worked off by it. Each message
+// takes the one in force when it arrives, once, and a call keeps that of its
+// INVITE: none is read by one configuration and judged or answered by another.
+type inForce struct {
+	Config
+	sources []source           // dialers before carriers, the longest prefix first
+	names   map[string]*source // by the certificate
+	targets map[netip.AddrPort]*source
+	peers   map[string]*peer
+}
+
+// A source is who may send from an address.
+type source struct {
+	prefix  netip.Prefix
+	peer    *peer    // a dialer, or
+	carrier *Carrier // a carrier
+}
+
+// A peer is a dialer with what its limits count. The counts outlive a
+// configuration: they are those of the peer of this id in the one before.
+type peer struct {
+	Peer
+	*counts
+}
+
+// counts are used under the layer's lock.
+type counts struct {
+	rate    bucket
+	inSetup int
+}
+
+// Use puts another configuration in force for every message that arrives from
+// now on. Calls in set-up stay with the one that they were judged by.
+func (p *Proxy) Use(c Config) error {
+	p.using.Lock()
+	defer p.using.Unlock()
+	next, err := newInForce(c, p.config.Load())
+	if err != nil {
+		return err
+	}
+	for i := range next.Carriers {
+		if err := p.reachable(&next.Carriers[i]); err != nil {
+			return err
+		}
+	}
+	p.config.Store(next)
+	return nil
+}
+
+// reachable tells why a carrier could never be called.
+func (p *Proxy) reachable(c *Carrier) error {
+	for _, t := range c.Targets {
+		if p.listenerFor(&p.o.Listeners[0], c.Transport, t.Addr()) != nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("carrier %s can't be reached: no listener of this node is for %s in the address family of its targets; add one under listen.%s, which takes a restart", c.ID, c.Transport, c.Transport)
+}
+
+// newInForce prepares a configuration that follows another, nil for the first.
+func newInForce(c Config, before *inForce) (*inForce, error) {
+	if len(c.Carriers) == 0 {
+		return nil, errors.New("the proxy has no carrier: add one under carriers")
+	}
+	if c.EmergencyRate == 0 {
+		c.EmergencyRate = defaultEmergencyRate
+	}
+	if c.Outcome == nil {
+		c.Outcome = func(policy.Outcome) {}
+	}
+	f := &inForce{Config: c, names: map[string]*source{}, targets: map[netip.AddrPort]*source{}, peers: map[string]*peer{}}
+	f.Carriers = slices.SortedStableFunc(slices.Values(c.Carriers), func(a, b Carrier) int { return cmp.Compare(a.Priority, b.Priority) })
+	for i := range c.Peers {
+		of := &peer{Peer: c.Peers[i], counts: &counts{}}
+		if before != nil && before.peers[of.Terms.ID] != nil {
+			of.counts = before.peers[of.Terms.ID].counts
+		}
+		f.peers[of.Terms.ID] = of
+		for _, prefix := range of.Sources {
+			f.sources = append(f.sources, source{prefix: prefix, peer: of})
+		}
+		for _, name := range of.Names {
+			f.names[strings.ToLower(name)] = &source{peer: of}
+		}
+	}
+	for i := range f.Carriers {
+		k := &f.Carriers[i]
+		for _, t := range k.Targets {
+			f.sources = append(f.sources, source{prefix: netip.PrefixFrom(t.Addr(), t.Addr().BitLen()), carrier: k})
+			f.targets[t] = &source{carrier: k}
+		}
+		for _, prefix := range k.Sources {
+			f.sources = append(f.sources, source{prefix: prefix, carrier: k})
+		}
+	}
+	slices.SortStableFunc(f.sources, func(a, b source) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.prefix.Bits(), a.prefix.Bits()))
+	})
+	return f, nil
+}
+
+// ServerCheck tells how a TLS server at an address is met by the configuration
+// in force. One that is no carrier, such as a Contact within a call, must have
+// a certificate for its address, of an authority of the system.
+func (p *Proxy) ServerCheck(a netip.AddrPort) *transport.ServerCheck {
+	if s := p.config.Load().targets[a]; s != nil && s.carrier.TLS != nil {
+		return s.carrier.TLS
+	}
+	return &transport.ServerCheck{}
+}
+
+func rank(s source) int {
+	if s.peer != nil {
+		return 0
+	}
+	return 1
+}
+
+// origin is who has sent a message, nil for strangers. A name that a
+// certificate proves goes before an address. A carrier's own address and port
+// is the carrier, also on a host that dialers send from; otherwise a dialer's
+// network goes before a carrier's address, so that a dialer beside its carrier
+// is judged.
+func (f *inForce) origin(d *transport.Datagram) *source {
+	for _, name := range d.Names {
+		if s := f.names[name]; s != nil {
+			return s
+		}
+	}
+	if s := f.targets[d.Remote]; s != nil {
+		return s
+	}
+	for i := range f.sources {
+		if f.sources[i].prefix.Contains(d.Remote.Addr()) {
+			return &f.sources[i]
+		}
+	}
+	return nil
+}
