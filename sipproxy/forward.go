@@ -113,7 +113,7 @@ func (e *exchange) send(v *message.View, edits *message.Edits, l *Listener, to n
 	p := e.p
 	var buf [96]byte
 	via, id := p.via(buf[:0], v, l)
-	edits.Via = via
+	edits.Via, edits.Add = via, l.length(v)
 	out := v.AppendForward(make([]byte, 0, len(v.Raw)+512), edits)
 	p.metrics.request(v.Method, sent, l.kind())
 	e.client = p.layer.NewClient(id, string(v.Method), path(l, to), out)
@@ -149,7 +149,7 @@ func (e *exchange) relay(v *message.View) {
 		return
 	}
 	e.p.metrics.response(v.Status, sent)
-	e.server.Respond(v.Status, v.AppendForward(make([]byte, 0, len(v.Raw)), &message.Edits{PopVia: true}))
+	e.server.Respond(v.Status, v.AppendForward(make([]byte, 0, len(v.Raw)), &message.Edits{PopVia: true, Add: e.listener.length(v)}))
 	if v.Status >= 200 {
 		by := policy.EndedByCallee
 		if e.cancelled && v.Status == 487 {

@@ -143,7 +143,7 @@ func (p *Proxy) passACK(l *Listener, v *message.View, from leg, own int) {
 	p.locked(func() {
 		var buf [96]byte
 		via, _ := p.via(buf[:0], v, out)
-		edits := message.Edits{Via: via, MaxForwards: hops(v), DropRoutes: own}
+		edits := message.Edits{Via: via, MaxForwards: hops(v), DropRoutes: own, Add: out.length(v)}
 		p.metrics.request(v.Method, sent, out.kind())
 		p.layer.Send(path(out, to), v.AppendForward(make([]byte, 0, len(v.Raw)+256), &edits))
 	})

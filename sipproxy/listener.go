@@ -2,6 +2,7 @@ package sipproxy
 
 import (
 	"net/netip"
+	"strconv"
 
 	"dialgate/sipproxy/message"
 	"dialgate/sipproxy/transaction"
@@ -43,6 +44,15 @@ func (l *Listener) path(from netip.AddrPort, v *message.View) transaction.Path {
 // path is how a request leaves.
 func path(l *Listener, to netip.AddrPort) transaction.Path {
 	return transaction.Path{Conn: l.Conn, Remote: to, Reliable: l.kind().Reliable()}
+}
+
+// length is the Content-Length that a message lacks where it must have one,
+// because it leaves over a stream (RFC 3261 section 20.14).
+func (l *Listener) length(v *message.View) []byte {
+	if !l.kind().Reliable() || v.ContentLength >= 0 {
+		return nil
+	}
+	return append(strconv.AppendInt([]byte("Content-Length: "), int64(len(v.Body)), 10), "\r\n"...)
 }
 
 // listenerFor is the listener of a transport from which an address can be

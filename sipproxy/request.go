@@ -128,7 +128,7 @@ func (p *Proxy) invalid(v *message.View) (status int, extra []byte) {
 	case !ok:
 		return 400, nil
 	case u.Scheme == message.OtherScheme || u.Scheme == message.SIPS:
-		return 416, nil // sips asks for TLS on every hop, which no listener offers
+		return 416, nil // sips asks for TLS on every hop, which we can promise for our own only
 	case u.Headers != nil:
 		return 400, nil // header fields hidden in a Request-URI, RFC 4475 section 3.1.2.11
 	case v.MaxForwards == 0 && !v.IsMethod("OPTIONS"):

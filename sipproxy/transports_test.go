@@ -320,6 +320,19 @@ func (h *house) calls(dialer, carrier *phone, in, out *Listener) {
 		other.answer(bye, from, 200)
 		one.expect("200")
 	}
+	if in.kind().Reliable() && out.kind().Reliable() {
+		// Nothing can come again: timers J and K of the BYEs are 0, those of the
+		// answered INVITEs (L and M) are not.
+		for end := time.Now().Add(3 * time.Second); ; time.Sleep(time.Millisecond) {
+			servers, clients := h.proxy.layer.Count()
+			if servers == 2 && clients == 2 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%d and %d transactions are left, want 2 and 2", servers, clients)
+			}
+		}
+	}
 	if n := acceptedBy(dialer.conn); n != 0 {
 		t.Errorf("the dialer was dialled %d times, though it had a connection", n)
 	}
@@ -355,6 +368,31 @@ func (h *house) checkRecordRoute(v *message.View, in, out *Listener) {
 	}
 	if i != len(want) {
 		h.t.Errorf("%d values of Record-Route, want %d", i, len(want))
+	}
+}
+
+// A message without Content-Length, which only a stream must have, is given one
+// when it leaves over a stream: without it nobody would find its end.
+func TestAStreamGetsContentLength(t *testing.T) {
+	var carrier *phone
+	h := newHouse(t, func(h *house, o *Options) {
+		carrier = h.phone(transport.UDP, "127.0.0.3", "carrier")
+		o.Carriers = []Carrier{{ID: "carrier", Targets: []netip.AddrPort{carrier.conn.LocalAddr()}}}
+	})
+	without := func(b []byte) []byte { return bytes.Replace(b, []byte("Content-Length: 0\r\n"), nil, 1) }
+	dialer := h.phone(transport.TCP, "127.0.0.2", "dialer")
+	dialer.send(dialer.invite("x", ""), h.at["tcp4"].Advertised)
+	invite, from := carrier.expect("INVITE")
+	ok := invite.AppendResponse(nil, &message.Response{Status: 200, Phrase: "OK", ToTag: []byte("carrier"), Source: from,
+		Extra: []byte("Contact: <" + carrier.contact() + ">\r\nRecord-Route: " + string(invite.Value(message.RecordRoute)) + "\r\n")})
+	carrier.send(append(without(ok), "body"...), from)
+	v, _ := dialer.expect("200")
+	if v.ContentLength != 4 || string(v.Body) != "body" {
+		t.Errorf("Content-Length %d, body %q", v.ContentLength, v.Body)
+	}
+	carrier.send(without(carrier.inside(invite, "BYE", "bye", 2)), from)
+	if v, _ := dialer.expect("BYE"); v.ContentLength != 0 {
+		t.Errorf("Content-Length of the BYE is %d", v.ContentLength)
 	}
 }
 

@@ -28,6 +28,7 @@ func (n *node) listen(log *slog.Logger) (all []sipproxy.Listener, err error) {
 		}
 		all = append(all, l)
 		n.sip = append(n.sip, conn.LocalAddr())
+		log.Info("listening for SIP", conn.Kind().String(), conn.LocalAddr().String())
 	}
 	stream := func(k transport.Kind, address, advertised string, files transport.CertificateFiles, origins []string) error {
 		o := transport.StreamOptions{Kind: k, Origins: origins, Check: n.serverCheck, Limits: transport.Limits{
