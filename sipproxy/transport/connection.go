@@ -13,7 +13,7 @@ import (
 )
 
 // A conn is one connection of a Stream. One goroutine reads from it; another
-// lives while there is something to write.
+// lives while there is something that can't be written at once.
 type conn struct {
 	s        *Stream
 	remote   netip.AddrPort
@@ -22,6 +22,7 @@ type conn struct {
 	known    bool
 	names    []string // of the other side's certificate
 	framer   framer
+	direct   *direct // nil where something stands between us and the kernel
 
 	mu      sync.Mutex
 	raw     net.Conn // nil while it is being dialled
@@ -128,10 +129,13 @@ func (c *conn) connect() (nc net.Conn, rest []byte, err error) {
 func (c *conn) ready(nc net.Conn) {
 	c.mu.Lock()
 	c.nc = nc
+	if nc == c.raw {
+		c.direct = newDirect(nc)
+	}
 	start := c.startLocked()
 	c.mu.Unlock()
 	if start {
-		go c.drain()
+		c.flush()
 	}
 }
 
@@ -171,35 +175,37 @@ func (c *conn) write(ds []Datagram, packed []byte) error {
 	start := c.startLocked()
 	c.mu.Unlock()
 	if start {
-		go c.drain()
+		c.flush()
 	}
 	return nil
 }
 
-// drain writes until the queue is empty.
-func (c *conn) drain() {
-	defer c.s.wg.Done()
-	var buf []byte
-	var batch []outgoing
-	size := 0
-	for {
-		c.mu.Lock()
-		c.queued -= size
-		if len(c.queue) == 0 || c.closed {
-			c.writing = false
-			shut := c.ending && !c.closed
-			c.mu.Unlock()
-			if shut {
-				c.shut()
-			}
+// flush writes until the queue is empty. At first it only tries, if the kernel
+// can be asked: what is not taken at once is left to a goroutine.
+func (c *conn) flush() {
+	batch, size := c.next(nil, 0)
+	for ; batch != nil; batch, size = c.next(batch, size) {
+		buf := c.single(batch)
+		if buf == nil {
+			buf = c.pack(nil, batch)
+		}
+		if n := c.direct.write(buf); n < len(buf) {
+			go c.drain(batch, size, buf[n:])
 			return
 		}
-		batch, c.queue = c.queue, batch[:0]
-		c.mu.Unlock()
-		buf, size = c.pack(buf[:0], batch)
+	}
+	c.s.wg.Done()
+}
+
+// drain is the goroutine that writes what must be waited for, beginning with
+// what is left of a batch.
+func (c *conn) drain(batch []outgoing, size int, rest []byte) {
+	defer c.s.wg.Done()
+	var buf []byte
+	for batch != nil {
 		err := c.nc.SetWriteDeadline(time.Now().Add(c.s.o.Limits.Write))
 		if err == nil {
-			_, err = c.nc.Write(buf)
+			_, err = c.nc.Write(rest)
 		}
 		if err != nil {
 			end := EndPeer
@@ -210,23 +216,57 @@ func (c *conn) drain() {
 			c.fail(batch, err)
 			return
 		}
-		clear(batch)
+		if c.direct != nil {
+			_ = c.nc.SetWriteDeadline(time.Time{}) // a past one would keep flush from trying
+		}
+		if batch, size = c.next(batch, size); batch != nil {
+			buf = c.pack(buf[:0], batch)
+			rest = buf
+		}
 	}
 }
 
-// pack puts a batch into one piece, so that it is one write, and tells how
-// much of the queue it was.
-func (c *conn) pack(buf []byte, batch []outgoing) (packed []byte, size int) {
+// next takes all that is queued, after a batch of a size was written; nil when
+// there is nothing more, and whoever asked writes no longer.
+func (c *conn) next(written []outgoing, size int) (batch []outgoing, taken int) {
+	clear(written)
+	c.mu.Lock()
+	c.queued -= size
+	if len(c.queue) > 0 && !c.closed {
+		batch, c.queue = c.queue, written[:0]
+		c.mu.Unlock()
+		for i := range batch {
+			taken += len(batch[i].Payload) + len(batch[i].packed)
+		}
+		return batch, taken
+	}
+	c.writing = false
+	shut := c.ending && !c.closed
+	c.mu.Unlock()
+	if shut {
+		c.shut()
+	}
+	return nil, 0
+}
+
+// single is the one message of a batch as it is, nil where there is more to do.
+func (c *conn) single(batch []outgoing) []byte {
+	if len(batch) > 1 || batch[0].packed != nil || c.s.o.Kind.web() {
+		return nil
+	}
+	return batch[0].Payload
+}
+
+// pack puts a batch into one piece, so that it is one write.
+func (c *conn) pack(buf []byte, batch []outgoing) []byte {
 	for i := range batch {
-		o := &batch[i]
-		size += len(o.Payload) + len(o.packed)
-		if o.packed != nil {
-			buf = append(buf, o.packed...)
+		if batch[i].packed != nil {
+			buf = append(buf, batch[i].packed...)
 		} else {
-			buf = c.framer.pack(buf, o.Payload)
+			buf = c.framer.pack(buf, batch[i].Payload)
 		}
 	}
-	return buf, size
+	return buf
 }
 
 // fail tells of messages that were not sent.
@@ -296,7 +336,7 @@ const (
 
 // read takes messages from the connection until it ends.
 func (c *conn) read(nc net.Conn, rest []byte) {
-	r := reader{c: c, nc: nc, buf: make([]byte, max(leastBuffer, len(rest)))}
+	r := reader{c: c, nc: nc, buf: make([]byte, max(leastBuffer, len(rest))), came: Datagram{Remote: c.remote, Names: c.names}}
 	r.to = copy(r.buf, rest)
 	r.wait()
 	for {
@@ -321,6 +361,7 @@ type reader struct {
 	from, to int       // what is in buf and not taken yet
 	begun    time.Time // when the message that is not complete began, zero: none has
 	patience time.Time // when the wait for more was begun
+	came     Datagram  // as it is handed on
 }
 
 // take hands on every complete message in the buffer. false: the connection has ended.
@@ -337,7 +378,8 @@ func (r *reader) take() bool {
 		}
 		if msg != nil {
 			whole = true
-			if !c.s.handler.Receive(&Datagram{Payload: msg, Remote: c.remote, Names: c.names}) {
+			r.came.Payload = msg
+			if !c.s.handler.Receive(&r.came) {
 				c.finish(EndRefused)
 				return false
 			}
@@ -372,7 +414,8 @@ func (r *reader) broken(msg []byte, err error) bool {
 		return false
 	}
 	if msg != nil {
-		c.s.handler.Receive(&Datagram{Payload: msg, Remote: c.remote, Names: c.names, Broken: err})
+		r.came.Payload, r.came.Broken = msg, err
+		c.s.handler.Receive(&r.came)
 	}
 	c.finish(EndFraming)
 	return false
