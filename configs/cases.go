@@ -40,6 +40,7 @@ type Case struct {
 type Earlier struct {
 	At      time.Time
 	From    string // caller number, "" when it is that of the case
+	CallID  string // "": another attempt than the case's
 	Allowed bool
 }
 
@@ -47,7 +48,7 @@ type Earlier struct {
 type CaseCall struct {
 	From       string   `key:"from" doc:"Caller number."`
 	To         string   `key:"to" doc:"Called number."`
-	Peer       string   `key:"peer" doc:"The dialer; default: the only one."`
+	Peer       string   `key:"peer" doc:"The dialer; default: the only one; stranger: a source that is no peer."`
 	Campaign   string   `key:"campaign" doc:"The campaign, as if the dialer named it."`
 	Headers    []string `key:"headers" doc:"Further header lines."`
 	FromHeader string   `key:"from_header" doc:"The whole value of From, without a tag."`
@@ -81,6 +82,7 @@ type caseFields struct {
 type earlierCall struct {
 	At      string `key:"at" required:"" doc:"When, RFC 3339."`
 	From    string `key:"from" doc:"Caller number."`
+	CallID  string `key:"call_id" doc:"Its Call-ID, when that matters; the case's own call has hypothetical@dialer.invalid."`
 	Verdict string `key:"verdict" oneof:"allow,deny" default:"allow" doc:"What came of it."`
 }
 
@@ -167,7 +169,7 @@ func (d *decoder) oneCase(n *yaml.Node, w *caseFields, path string, form policy.
 		if at.Before(first) {
 			first = at
 		}
-		c.Earlier = append(c.Earlier, Earlier{At: at, From: e.From, Allowed: e.Verdict != "deny"})
+		c.Earlier = append(c.Earlier, Earlier{At: at, From: e.From, CallID: e.CallID, Allowed: e.Verdict != "deny"})
 	}
 	// A fact without a time was there before every call of the case.
 	form.DefaultAt = first.Add(-24 * time.Hour)
@@ -248,10 +250,18 @@ func (d *decoder) plain(n *yaml.Node, path string) any {
 	case yaml.MappingNode:
 		out := map[string]any{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Tag == "!!merge" {
+				continue
+			}
 			if _, twice := out[n.Content[i].Value]; twice {
 				d.fail(n.Content[i], join(path, n.Content[i].Value), "is there twice")
 			}
 			out[n.Content[i].Value] = d.plain(n.Content[i+1], path)
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Tag == "!!merge" {
+				d.merge(out, n.Content[i+1], path)
+			}
 		}
 		return out
 	case yaml.SequenceNode:
@@ -268,6 +278,21 @@ func (d *decoder) plain(n *yaml.Node, path string) any {
 		return nil
 	}
 	return n.Value
+}
+
+// merge adds what another mapping holds and this one does not ("<<"): so a case
+// says only in what its fact differs from one that was given before.
+func (d *decoder) merge(into map[string]any, n *yaml.Node, path string) {
+	from, ok := d.plain(n, path).(map[string]any)
+	if !ok {
+		d.fail(n, path+".<<", "want a mapping")
+		return
+	}
+	for name, v := range from {
+		if _, own := into[name]; !own {
+			into[name] = v
+		}
+	}
 }
 
 func (d *decoder) registers(n *yaml.Node, c *Case, path string, zone *time.Location) {

@@ -18,7 +18,7 @@ func (d *decoder) check(c *Config) {
 	}
 	advertisers := ids(c.Advertisers, "advertisers", func(a *Advertiser) string { return a.ID }, at)
 	campaigns := ids(c.Campaigns, "campaigns", func(k *Campaign) string { return k.ID }, at)
-	ids(c.Peers, "peers", func(p *Peer) string { return p.ID }, at)
+	peers := ids(c.Peers, "peers", func(p *Peer) string { return p.ID }, at)
 	ids(c.Carriers, "carriers", func(k *Carrier) string { return k.ID }, at)
 	ids(c.Registers, "registers", func(r *Register) string { return r.ID }, at)
 	ids(c.Callers, "callers", func(k *Caller) string { return k.Number }, at)
@@ -41,6 +41,9 @@ func (d *decoder) check(c *Config) {
 	}
 	for i := range c.Peers {
 		d.checkPeer(c, i, campaigns, at, warn)
+	}
+	for i := range c.rules {
+		c.rules[i].check(peers, campaigns, at)
 	}
 	for i := range c.Advertisers {
 		a := &c.Advertisers[i]

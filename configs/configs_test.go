@@ -74,7 +74,11 @@ func TestTheSchemaAgreesWithTheParser(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, bad := range []string{"lisen: {}", "peers: [{id: a, dialect: loud}]", "cluster: {}", "carriers: [{id: a}]"} {
+	good := "rules: {nl: off, nl.hours: {mode: enforce, percent: 10, weekday_to: '20:00', campaigns: {energy: shadow}, peers: {a: {mode: enforce, percent: 5}}}}"
+	if err := valid([]byte(good)); err != nil {
+		t.Errorf("%s: %v", good, err)
+	}
+	for _, bad := range []string{"rules: {nl: {percent: 10}}", "rules: {nl: {peers: {a: {mod: off}}}}", "rules: {nl: {peers: {a: loud}}}", "lisen: {}", "peers: [{id: a, dialect: loud}]", "cluster: {}", "carriers: [{id: a}]"} {
 		if valid([]byte(bad)) == nil {
 			t.Errorf("the schema accepts %s", bad)
 		}
@@ -161,6 +165,31 @@ func TestRuleSettings(t *testing.T) {
 	}
 }
 
+func TestRuleSettingsForAPartOfTheCalls(t *testing.T) {
+	c, err := Parse("x.yaml", []byte(`
+peers: [{id: a, sources: [192.0.2.1], campaigns: [energy]}]
+advertisers: [{id: windkracht}]
+campaigns: [{id: energy, advertiser: windkracht, purpose: commercial, products: [energy], callers: ["+31205550100"], objection_offered: true}]
+rules:
+  nl: {mode: enforce, percent: 100}
+  nl.hours: {mode: enforce, percent: 10, weekday_to: 2030, peers: {a: off}, campaigns: {energy: {mode: enforce, percent: 50}}}
+  nl.consent: {campaigns: {energy: shadow}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.Settings()
+	want := []policy.Choice{
+		{Rule: "nl.hours", Mode: policy.Enforce, Spared: 90},
+		{Rule: "nl.hours", Peer: "a", Mode: policy.Off},
+		{Rule: "nl.hours", Campaign: "energy", Mode: policy.Enforce, Spared: 50},
+		{Rule: "nl.consent", Campaign: "energy", Mode: policy.Shadow},
+	}
+	if !reflect.DeepEqual(s.Choices, want) || len(s.Modes) != 1 || s.Modes["nl"] != policy.Enforce || s.Params["nl.hours"]["weekday_to"] != 2030 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestAPeerMayNameWhatNeedsAGroundOnly(t *testing.T) {
 	c, err := Parse("x.yaml", []byte(`
 peers: [{id: p, sources: [192.0.2.1], campaigns: ["*"], names: ["*"]}]
@@ -242,4 +271,31 @@ func FuzzConfig(f *testing.F) {
 			t.Logf("built with %v", err)
 		}
 	})
+}
+
+// TestFactsOfCasesMayBeginWithAnother: "<<" takes over what a fact does not
+// say itself, and nothing else than a mapping.
+func TestFactsOfCasesMayBeginWithAnother(t *testing.T) {
+	const text = `
+cases:
+  - name: one
+    at: 2026-11-23T14:00:00+01:00
+    call: {to: "+31612345678"}
+    facts:
+      - &first {id: first, kind: objection, number: "+31612345678", advertiser: a, via: agent}
+      - {<<: *first, id: second, advertiser: b}
+    expect: {verdict: deny}
+`
+	file, err := ParseCases("cases.yaml", []byte(text), Default, policy.FactForm{Zone: time.UTC, Number: policy.ParseNumber})
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := file.Cases[0].Facts
+	if len(facts) != 2 || facts[1].ID != "second" || facts[1].Advertiser != "b" || facts[1].Via != "agent" || facts[0].Advertiser != "a" {
+		t.Errorf("the facts are %+v", facts)
+	}
+	_, err = ParseCases("cases.yaml", []byte(strings.Replace(text, "<<: *first", "<<: 3", 1)), Default, policy.FactForm{Zone: time.UTC, Number: policy.ParseNumber})
+	if err == nil || !strings.Contains(err.Error(), "facts[1].<<: want a mapping") {
+		t.Errorf("a number was taken for a mapping: %v", err)
+	}
 }

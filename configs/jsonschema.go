@@ -36,10 +36,7 @@ func schemaOf(t reflect.Type, f *reflect.StructField) *jsonschema.Schema {
 	case t == reflect.TypeFor[Size]():
 		s.Types, s.Pattern = []string{"string", "integer"}, `^[0-9]+ *(KiB|MiB|GiB)?$`
 	case tag("special") == "rules":
-		mode := &jsonschema.Schema{Enum: []any{"off", "shadow", "enforce", false}}
-		s.Type = "object"
-		s.AdditionalProperties = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{mode, {
-			Type: "object", Properties: map[string]*jsonschema.Schema{"mode": mode}}}}
+		s.Type, s.AdditionalProperties = "object", ruleSchema()
 	case t.Kind() == reflect.Struct:
 		s.Types = []string{"object", "null"}
 		s.Properties = map[string]*jsonschema.Schema{}
@@ -73,6 +70,21 @@ func schemaOf(t reflect.Type, f *reflect.StructField) *jsonschema.Schema {
 	}
 	s.Description = tag("doc")
 	return s
+}
+
+// ruleSchema is that of one entry under rules.
+func ruleSchema() *jsonschema.Schema {
+	none := &jsonschema.Schema{Not: &jsonschema.Schema{}}
+	modeOr := func(properties map[string]*jsonschema.Schema, others *jsonschema.Schema) *jsonschema.Schema {
+		mode := &jsonschema.Schema{Enum: []any{"off", "shadow", "enforce", false}}
+		properties["mode"] = mode
+		properties["percent"] = &jsonschema.Schema{Type: "integer", Minimum: bound("0"), Maximum: bound("100")}
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{mode, {Type: "object", Properties: properties, AdditionalProperties: others,
+			DependentRequired: map[string][]string{"percent": {"mode"}}}}}
+	}
+	part := &jsonschema.Schema{Types: []string{"object", "null"}, AdditionalProperties: modeOr(map[string]*jsonschema.Schema{}, none)}
+	parameter := &jsonschema.Schema{Types: []string{"integer", "boolean", "string"}}
+	return modeOr(map[string]*jsonschema.Schema{"peers": part, "campaigns": part}, parameter)
 }
 
 func bound(s string) *float64 {

@@ -16,8 +16,42 @@ func Markdown() string {
 		"Durations are written as 500ms or 30s, sizes as 64MiB.\n" +
 		"A running node takes a changed file over by `dialgate config reload` or SIGHUP; keys and sections marked *Restart* wait for one. Generated from `configs/schema.go`.\n")
 	section(&b, "", reflect.TypeFor[Config]())
+	b.WriteString(rulesDoc)
 	return b.String()
 }
+
+const rulesDoc = `
+## rules
+
+Each key is the id of a rule or condition, or a prefix of whole words: ` + "`nl.consent`" + ` means every condition of a consent, ` + "`nl`" + ` the whole Dutch book.
+The ids are in docs/policy.md; ` + "`dialgate explain --rules`" + ` lists them with their modes. A rule without a setting is enforced.
+
+` + "```yaml" + `
+rules:
+  nl.holidays: off                        # judged and recorded, refuses nothing
+  nl.consent.verified: shadow             # the same, and meant to be enforced later
+  nl.hours:
+    mode: enforce
+    percent: 10                           # for a tenth of the called numbers; the rest is in shadow
+    weekday_to: "20:00"                   # a parameter of the rule
+    campaigns: {energy: enforce}          # for every number of this campaign
+    peers: {dialer-a: off, dialer-b: {mode: enforce, percent: 50}}
+` + "```" + `
+
+| key | value | meaning |
+|---|---|---|
+| ` + "`mode`" + ` | off, shadow, enforce | What a denial does. A call that only rules in shadow or off would have refused goes on, with the reason ` + "`not-enforced`" + `; its record and ` + "`dialgate_not_enforced_total`" + ` tell the rule, the reason and the mode. A condition of the basis in shadow or off counts as met and keeps its finding. |
+| ` + "`percent`" + ` | 0 to 100, with mode enforce | Share of the called numbers for which the rule is enforced; for the rest it is in shadow. 0 is shadow, 100 is enforce. |
+| ` + "`peers`" + ` | peer id: mode, or mapping with mode and percent | For the calls of one dialer. |
+| ` + "`campaigns`" + ` | campaign id: mode, or mapping with mode and percent | For the calls of one campaign. |
+| any other | number, time of day, true or false | A parameter of the rule; needs its full id. |
+
+Of several settings that cover a call, the one with the longest id or prefix counts; of those under one key, the one for the call's peer, then the one for its campaign, then the one for all.
+The peer goes before the campaign since it is told by the source address, while the campaign may be told by the message: no message chooses what is enforced on a trunk that has a mode of its own.
+
+The share is a fixed hash of the called number (the finaliser of SplitMix64 over its digits, scaled to 0 to 99): a number always falls on the same side, on every node and after every restart;
+a greater percentage only adds numbers; and a number in the share of one rule is in that of every other rule with as great a percentage. A call without a called number is in every share above 0.
+`
 
 func section(b *strings.Builder, path string, t reflect.Type) {
 	title := path

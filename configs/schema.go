@@ -12,7 +12,7 @@ type Config struct {
 	Advertisers []Advertiser   `key:"advertisers" doc:"Legal entities on whose behalf is called."`
 	Campaigns   []Campaign     `key:"campaigns" doc:"Series of calls for one purpose of one advertiser."`
 	Callers     []Caller       `key:"callers" doc:"Inventory of numbers that may be shown."`
-	Rules       map[string]any `key:"rules" special:"rules" doc:"Rule id or prefix: off, shadow or enforce, or a mapping with mode and parameters."`
+	Rules       map[string]any `key:"rules" special:"rules" doc:"Rule id or prefix: off, shadow or enforce, or a mapping; below."`
 	Registers   []Register     `key:"registers" doc:"Do-not-call registers that must be consulted."`
 	Emergency   Emergency      `key:"emergency" doc:"Calls that nothing may hinder."`
 	Permit      []string       `key:"permit" oneof:"facts-unavailable,ledger-unavailable" doc:"Operation reasons for which calls are let through all the same; the record says so."`
@@ -88,6 +88,7 @@ type Peer struct {
 	NoScreening   bool     `key:"no_screening" doc:"The carrier does not compare the shown number with the trunk's (CLIP no screening)."`
 	MayForward    bool     `key:"may_forward" doc:"Calls with Diversion or History-Info are part of this trunk's use."`
 	MayRoute      bool     `key:"may_route" doc:"The peer may send Route header fields and routing parameters of its own."`
+	SDP           string   `key:"sdp" oneof:"lenient,strict" default:"lenient" doc:"What becomes of a call whose offer is no SDP: strict refuses it, lenient notes it in the record."`
 	Country       string   `key:"country" default:"NL" doc:"Country by whose plan national numbers are read (ISO 3166-1)."`
 	StripPrefixes []string `key:"strip_prefixes" doc:"Dial-plan prefixes removed before a called number is judged."`
 	Limits        Limits   `key:"limits" doc:"Bounds on this peer's calls."`

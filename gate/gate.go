@@ -3,7 +3,7 @@
 // anybody acts on it. When one of these can't be done, it refuses the call
 // with a reason of its own: unknown is never allow.
 //
-//	facts := store.Facts(attempt)            one read
+//	facts := store.Hold(attempt)             one read, and the calls just allowed
 //	decision := books.Decide(attempt, facts) pure
 //	ledger.Append(record)                    durable before the call goes on
 //
@@ -21,8 +21,15 @@ import (
 
 // Facts looks up what is known of one number. A number of which nothing is
 // known is no error; any error means that nothing can be said.
+//
+// Hold keeps other decisions about the number waiting until Release, so that
+// of two calls at once the second one is judged by the first. Release, which
+// follows every Hold that was no error, tells which call went out, nil if none
+// did: the next Hold knows of it, long before its record is durable. The
+// ledger takes it back when it can't record it.
 type Facts interface {
-	Facts(n policy.Number, into *policy.Facts) error
+	Hold(n policy.Number, into *policy.Facts) error
+	Release(n policy.Number, made *policy.EarlierCall)
 }
 
 // Ledger records decisions and outcomes. Append takes what it needs of the
@@ -77,7 +84,6 @@ func New(o Options) *Gate {
 // refusal, ledger-unavailable. The attempt must not change until ready is called.
 func (g *Gate) Judge(a *policy.Attempt, ready func(policy.Ruling)) {
 	start := time.Now()
-	a.At = g.o.Now()
 	ruling := policy.Ruling{ID: newID(), Decision: g.decide(g.o.Rules.Books, a)}
 	g.o.Observe(a, &ruling.Decision, time.Since(start))
 
@@ -101,21 +107,39 @@ func (g *Gate) Judge(a *policy.Attempt, ready func(policy.Ruling)) {
 	})
 }
 
-// decide looks up and decides. When the facts can't be read, only what is
-// wrong with the call itself can be said, such as a hidden caller.
+// decide takes the time, looks up and decides. When the facts can't be read,
+// only what is wrong with the call itself can be said, such as a hidden caller.
 func (g *Gate) decide(books *policy.Books, a *policy.Attempt) policy.Decision {
+	a.At = g.o.Now()
+	n := a.Called.Number
+	if n.IsZero() || a.Called.Emergency {
+		return books.Decide(a, &policy.Facts{})
+	}
 	var facts policy.Facts
-	if n := a.Called.Number; !n.IsZero() && !a.Called.Emergency {
-		if err := g.o.Facts.Facts(n, &facts); err != nil {
-			d := books.Decide(a, &policy.Facts{Number: n})
-			if d.Reason.Step() >= policy.StepWill || d.Verdict == policy.Allowed {
-				d.Verdict = policy.Allowed
-				return g.operational(policy.ReasonFactsUnavailable, d)
-			}
-			return d
+	if err := g.o.Facts.Hold(n, &facts); err != nil {
+		d := books.Decide(a, &policy.Facts{Number: n})
+		if d.Reason.Step() >= policy.StepWill || d.Verdict == policy.Allowed {
+			d.Verdict = policy.Allowed
+			return g.operational(policy.ReasonFactsUnavailable, d)
+		}
+		return d
+	}
+	return g.decideHeld(books, a, &facts)
+}
+
+// decideHeld decides while no other decision about the number is made. The
+// time is taken again, so that of two calls the one judged later is the later.
+func (g *Gate) decideHeld(books *policy.Books, a *policy.Attempt, facts *policy.Facts) (d policy.Decision) {
+	var made *policy.EarlierCall
+	defer func() { g.o.Facts.Release(a.Called.Number, made) }()
+	a.At = g.o.Now()
+	d = books.Decide(a, facts)
+	if d.Verdict == policy.Allowed {
+		if call, counts := a.Made(); counts {
+			made = &call
 		}
 	}
-	return books.Decide(a, &facts)
+	return d
 }
 
 // operational is the decision when the system fails: a refusal, or what the
@@ -126,8 +150,7 @@ func (g *Gate) operational(why policy.Reason, d policy.Decision) policy.Decision
 	case d.Verdict == policy.Denied:
 		return d
 	case g.o.Permit[why]:
-		d.Verdict, d.Reason = policy.Allowed, policy.ReasonNotEnforced
-		return d
+		return policy.Permitted(why, d)
 	}
 	return policy.Operational(why)
 }

@@ -26,13 +26,26 @@ func openBook() *policy.Book {
 	}}}
 }
 
+// facts knows one number and remembers what it was told.
 type facts struct {
 	known policy.Number
 	err   error
+	held  int
+	made  []policy.EarlierCall
 }
 
-func (f *facts) Facts(n policy.Number, into *policy.Facts) error {
+func (f *facts) Release(_ policy.Number, made *policy.EarlierCall) {
+	f.held--
+	if made != nil {
+		f.made = append(f.made, *made)
+	}
+}
+
+func (f *facts) Hold(n policy.Number, into *policy.Facts) error {
 	into.Number = n
+	if f.err == nil {
+		f.held++
+	}
 	if n == f.known {
 		into.All = []policy.Fact{{ID: "c1", Kind: policy.Consent, Number: n}}
 	}
@@ -162,6 +175,28 @@ func TestACallWaitsForItsRecordButAnEmergencyDoesNot(t *testing.T) {
 	}
 	if len(l.waiting) != 2 {
 		t.Fatalf("%d records wait, want both", len(l.waiting))
+	}
+}
+
+// TestACallThatGoesOutIsToldAtOnce: before its record is durable, and only if
+// it goes out.
+func TestACallThatGoesOutIsToldAtOnce(t *testing.T) {
+	f := &facts{known: known}
+	g := newGate(t, f, &ledger{later: true})
+	for _, to := range []policy.Number{known, unknown} {
+		a := attempt(to)
+		a.CallID = "c1"
+		judge(g, a)
+	}
+	e := attempt(policy.Number{})
+	e.Called = policy.Called{Short: "112", Emergency: true, Class: policy.Emergency}
+	judge(g, e)
+	if f.held != 0 {
+		t.Errorf("%d numbers are still held", f.held)
+	}
+	want := policy.EarlierCall{At: now, Advertiser: "windkracht", Allowed: true, Purpose: policy.Commercial, Attempt: (&policy.Attempt{CallID: "c1"}).ID()}
+	if len(f.made) != 1 || f.made[0] != want {
+		t.Errorf("told of %+v, want %+v", f.made, want)
 	}
 }
 

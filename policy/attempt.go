@@ -7,18 +7,22 @@ import "time"
 type Attempt struct {
 	At     time.Time  // when the INVITE arrived
 	Peer   *PeerTerms // nil: the source is no configured peer
-	CallID string     // the SIP Call-ID, for the record only
+	CallID string     // the SIP Call-ID, for the record and to tell a retry from another attempt
 
 	Caller Caller
 	Called Called
 
 	Campaign   *Campaign     // nil: can't be told
 	NoCampaign string        // why it can't be told, a sentence part
+	Named      string        // the campaign that the message names, as it stands there; "" if none
 	Entry      *CallerNumber // the inventory's entry of the number shown, nil if there is none
 	Registers  []Register    // the do-not-call registers in force
 
 	// Fax: the offer holds T.38 or image media. A fax counts as a robocall.
 	Fax bool
+	// Media are the streams offered, as far as the offer could be read; none
+	// when the INVITE holds no offer.
+	Media []Media
 
 	// Malformed says what in the message can't be judged, such as two
 	// X-Campaign headers; "" when all can.
@@ -34,6 +38,38 @@ func (a *Attempt) Mode() CallMode {
 		return a.Campaign.Mode
 	}
 	return Live
+}
+
+// An AttemptID stands for the Call-ID of an attempt: a short hash of it that
+// is the same in every process.
+type AttemptID uint64
+
+// AttemptSpan is how long after the first INVITE of an attempt another one
+// with its Call-ID belongs to it. A dialer keeps the Call-ID when it answers a
+// challenge or tries another route (RFC 3261 sections 8.1.3.4 and 8.1.3.5),
+// which takes it no longer than a call may ring.
+const AttemptSpan = 5 * time.Minute
+
+// ID is the attempt's id, 0 without a Call-ID. It is FNV-1a.
+func (a *Attempt) ID() AttemptID {
+	if a.CallID == "" {
+		return 0
+	}
+	h := AttemptID(14695981039346656037)
+	for i := range len(a.CallID) {
+		h = (h ^ AttemptID(a.CallID[i])) * 1099511628211
+	}
+	return h
+}
+
+// Made is the attempt as later calls to the number see it once it is allowed.
+// It is false for one that counts for nothing: without a called number, as an
+// emergency call is, or without a campaign.
+func (a *Attempt) Made() (EarlierCall, bool) {
+	if a.Campaign == nil || a.Called.Number.IsZero() || a.Called.Emergency {
+		return EarlierCall{}, false
+	}
+	return EarlierCall{At: a.At, Advertiser: a.Campaign.Advertiser.ID, Allowed: true, Purpose: a.Campaign.Effective(), Attempt: a.ID()}, true
 }
 
 // Called is the number that the Request-URI asks for.
@@ -88,6 +124,12 @@ const (
 var markKindNames = [...]string{MarkNote: "note", MarkHidden: "hidden", MarkContradicts: "contradicts"}
 
 func (k MarkKind) String() string { return nameOf(markKindNames[:], int(k)) }
+
+// ParseMarkKind finds a kind by its name.
+func ParseMarkKind(s string) (MarkKind, bool) {
+	i, ok := parseName(markKindNames[:], s)
+	return MarkKind(i), ok
+}
 
 // Mark finds the first mark of a kind, nil if there is none.
 func (c *Caller) Mark(k MarkKind) *Mark {

@@ -115,6 +115,9 @@ func judgeCallee(c *Call, _ *Bound) Finding {
 		if c.Telemarketing() {
 			return deny(ReasonCalleeInvalid, c.Note("a number of class %s is not called for telemarketing", c.Called.Class))
 		}
+		if c.Called.Class == Operator {
+			return pass(c.Note("%s is a short number of the carrier's", c.Called.Text))
+		}
 	}
 	if c.Called.Number.IsZero() {
 		return deny(ReasonCalleeInvalid, c.Note("the Request-URI holds no number that can be called: %s", c.Called.Text))
@@ -146,15 +149,19 @@ var purposeRules = []Rule{
 	},
 	{
 		ID: "base.objection", Strength: Statute, Source: "Regulation (EU) 2016/679 art. 21",
-		English: "Without a country's book, an objection to every call still binds.",
-		Dutch:   "Zonder regelboek van het land bindt een bezwaar tegen elke oproep toch.",
+		English: "Without a country's book, an objection to every call still binds, and one made after a request to be called back voids it.",
+		Dutch:   "Zonder regelboek van het land bindt een bezwaar tegen elke oproep toch, en een bezwaar na een terugbelverzoek doet dat vervallen.",
 		Reasons: []Reason{ReasonObjected},
 		Judge: func(c *Call, _ *Bound) Finding {
 			if c.booked() {
 				return Finding{}
 			}
-			if o := c.Objection(ScopeAll); o != nil {
-				return Finding{Result: Deny, Reason: ReasonObjected, Rests: [2]*Fact{o}, Note: c.Note("objection %s of %s reaches every call", o.ID, o.At.Format("2006-01-02"))}
+			o := c.Objection(ScopeAll)
+			if o == nil && c.Purpose() == Requested {
+				o = c.ObjectionAfterRequest()
+			}
+			if o != nil {
+				return Finding{Result: Deny, Reason: ReasonObjected, Rests: [2]*Fact{o}, Note: c.Note("objection %s of %s binds", o.ID, o.At.Format("2006-01-02"))}
 			}
 			return Finding{}
 		},
@@ -191,18 +198,25 @@ func (c *Call) JudgePurpose() Finding {
 }
 
 // judgeRequest looks for a request of this advertiser to be called back that
-// is in force.
+// is in force, the latest first. What was asked before an objection does not
+// come back to life when a later request has lapsed.
 func (c *Call) judgeRequest() Finding {
+	o := c.Objection(ScopeTelemarketing)
 	var lapsed *Fact
-	for i := range c.Facts.All {
+	for i := len(c.Facts.All) - 1; i >= 0; i-- {
 		f := &c.Facts.All[i]
 		if f.Kind != Callback || f.Advertiser != c.Campaign.Advertiser.ID || f.At.After(c.At) {
 			continue
 		}
+		if lapsed != nil && o != nil && !f.At.After(o.At) {
+			break
+		}
 		if f.ValidUntil.IsZero() || !c.At.After(f.ValidUntil) {
 			return Finding{Result: Allow, Reason: ReasonRequestedCall, Rests: [2]*Fact{f}, Note: c.Note("request %s of %s asks for this call", f.ID, f.At.Format("2006-01-02 15:04"))}
 		}
-		lapsed = f
+		if lapsed == nil {
+			lapsed = f
+		}
 	}
 	if lapsed != nil {
 		return Finding{Result: Deny, Reason: ReasonRequestExpired, Rests: [2]*Fact{lapsed}, Note: c.Note("request %s was valid until %s", lapsed.ID, lapsed.ValidUntil.Format("2006-01-02 15:04"))}
@@ -226,4 +240,21 @@ func (c *Call) Objection(scope Scope) *Fact {
 		latest = f
 	}
 	return latest
+}
+
+// ObjectionAfterRequest is an objection to this advertiser's calls that was
+// made after the latest request to it to be called back, and voids it; nil if there
+// is none.
+func (c *Call) ObjectionAfterRequest() *Fact {
+	o := c.Objection(ScopeTelemarketing)
+	if o == nil {
+		return nil
+	}
+	for i := range c.Facts.All {
+		f := &c.Facts.All[i]
+		if f.Kind == Callback && f.Advertiser == c.Campaign.Advertiser.ID && !f.At.After(c.At) && f.At.After(o.At) {
+			return nil
+		}
+	}
+	return o
 }

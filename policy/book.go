@@ -22,6 +22,7 @@ type Book struct {
 type Books struct {
 	base  []Bound
 	books []bound // few: found by comparing country codes
+	dates []Date  // at which any rule begins or ends
 }
 
 type bound struct {
@@ -45,11 +46,12 @@ func NewBooks(settings Settings, books ...*Book) (*Books, error) {
 			for j := range r.Conditions {
 				all = append(all, &r.Conditions[j])
 			}
+			bound := b.bind(r) // also one that is left out, since settings may name it
 			if b.without(r.ID) {
 				left = append(left, r)
 				continue
 			}
-			out = append(out, b.bind(r))
+			out = append(out, bound)
 		}
 		return out, left
 	}
@@ -65,6 +67,7 @@ func NewBooks(settings Settings, books ...*Book) (*Books, error) {
 	if errs := b.unused(all); errs != nil {
 		return nil, errors.Join(errs...)
 	}
+	set.dates = ruleDates(set.Rules())
 	return set, nil
 }
 
@@ -80,8 +83,8 @@ func givesBasis(rules []*Rule) bool {
 	return false
 }
 
-// Rules lists every rule with its conditions and chosen modes: the base
-// rules first, then each country's, in the order they are judged.
+// Rules lists every rule with its conditions, grounds and chosen modes: the
+// base rules first, then each country's, in the order they are judged.
 func (s *Books) Rules() []*Bound {
 	var all []*Bound
 	add := func(rules []Bound) {
@@ -89,6 +92,9 @@ func (s *Books) Rules() []*Bound {
 			all = append(all, &rules[i])
 			for j := range rules[i].Conditions {
 				all = append(all, &rules[i].Conditions[j])
+			}
+			for j := range rules[i].Grounds {
+				all = append(all, &Bound{Rule: &rules[i].Grounds[j]})
 			}
 		}
 	}
@@ -111,10 +117,11 @@ func (s *Books) book(n Number) *bound {
 	if n.IsZero() {
 		return nil
 	}
-	digits := n.Digits()
+	var buf [maxDigits + 1]byte
+	digits := n.AppendE164(buf[:0])[1:]
 	for i := range s.books {
 		code := s.books[i].Code
-		if len(digits) > len(code) && digits[:len(code)] == code {
+		if len(digits) > len(code) && string(digits[:len(code)]) == code {
 			return &s.books[i]
 		}
 	}
@@ -123,25 +130,29 @@ func (s *Books) book(n Number) *bound {
 
 // Decide judges one call. It is a pure function: the same attempt and facts
 // give the same decision. facts may be empty, never nil.
-func (s *Books) Decide(a *Attempt, facts *Facts) Decision { return s.decide(a, facts, false) }
+func (s *Books) Decide(a *Attempt, facts *Facts) Decision { return s.decide(a, facts, false, nil) }
 
 // Explain is Decide with a sentence in every finding.
-func (s *Books) Explain(a *Attempt, facts *Facts) Decision { return s.decide(a, facts, true) }
+func (s *Books) Explain(a *Attempt, facts *Facts) Decision { return s.decide(a, facts, true, nil) }
 
-func (s *Books) decide(a *Attempt, facts *Facts, explain bool) Decision {
+// DecideAgain is Decide in the memory of an earlier decision, for whoever
+// decides many calls one after the other.
+func (s *Books) DecideAgain(d *Decision, a *Attempt, facts *Facts) {
+	*d = s.decide(a, facts, false, d.Findings[:0])
+}
+
+func (s *Books) decide(a *Attempt, facts *Facts, explain bool, found []Finding) Decision {
 	if a.Called.Emergency && a.Peer != nil {
 		return s.emergency(a, explain)
 	}
-	c := Call{Attempt: a, Facts: facts, Local: a.At.UTC(), explain: explain}
-	book := s.book(a.Called.Number)
-	if book != nil {
-		c.Local = a.At.In(book.Zone)
-	}
-	c.Date = DateOf(c.Local)
-	c.book = book
+	c := s.call(a, facts)
+	c.explain = explain
+	book := c.book
 
 	d := Decision{decided: -1}
-	c.found = make([]Finding, 0, 24)
+	if c.found = found; cap(found) == 0 {
+		c.found = make([]Finding, 0, 24)
+	}
 	c.judge(s.base)
 	baseless := false
 	if c.booked() && a.Called.Class != Protected {
@@ -151,6 +162,16 @@ func (s *Books) decide(a *Attempt, facts *Facts, explain bool) Decision {
 	d.Findings = c.found
 	d.conclude(baseless)
 	return d
+}
+
+// call is an attempt as rules see it.
+func (s *Books) call(a *Attempt, facts *Facts) Call {
+	c := Call{Attempt: a, Facts: facts, Local: a.At.UTC(), book: s.book(a.Called.Number)}
+	if c.book != nil {
+		c.Local = a.At.In(c.book.Zone)
+	}
+	c.Date = DateOf(c.Local)
+	return c
 }
 
 // judge lets each rule that is in force judge the call. A rule's finding goes
@@ -168,7 +189,7 @@ func (c *Call) judge(rules []Bound) {
 			c.found = append(c.found[:at], c.found[at+1:]...)
 			continue
 		}
-		f.Rule, f.Mode = r.Rule, r.Mode
+		f.Rule, f.Mode = r.Rule, c.ModeOf(r)
 		c.found[at] = f
 	}
 }

@@ -14,7 +14,7 @@ const (
 	SharedCost                // the caller pays a part
 	Paging                    // 066
 	Machine                   // automated applications, M2M (0970)
-	Private                   // virtual private networks (082)
+	Private                   // networks of their own: VPN (082), data and dial-in (067)
 	Emergency                 // 112
 	Protected                 // never to be blocked for lack of consent: 14xxx, 144, 116xxx, crisis lines
 	Operator                  // operator services, carrier selection, directory enquiries
@@ -28,6 +28,12 @@ var classNames = [...]string{
 }
 
 func (c Class) String() string { return nameOf(classNames[:], int(c)) }
+
+// ParseClass finds a class by its name.
+func ParseClass(s string) (Class, bool) {
+	i, ok := parseName(classNames[:], s)
+	return Class(i), ok
+}
 
 // A Plan is the numbering plan of one country.
 type Plan struct {

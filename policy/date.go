@@ -9,6 +9,9 @@ import (
 // Dates compare with the ordinary operators. The zero Date is no date.
 type Date uint32
 
+// NotInForce is the first date of a rule that is not yet law.
+const NotInForce = Date(99991231)
+
 // NewDate makes a Date of a year, month and day, which must exist.
 func NewDate(year int, month time.Month, day int) Date {
 	return Date(year*10000 + int(month)*100 + day)

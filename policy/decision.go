@@ -27,11 +27,40 @@ type Decision struct {
 	Book     string    // the book judged by, such as "nl 2026-07-01"; "" if none
 	Findings []Finding // every rule that had something to say, in the order of the steps
 	decided  int       // index of the finding that gave the reason, -1: none did
+	permit   Reason    // of Permitted
 }
 
 // Operational is the decision when the system itself can't judge or record a
 // call: reason is one of the operation reasons.
 func Operational(reason Reason) Decision { return Decision{Reason: reason, decided: -1} }
+
+// Permitted is the decision when the system can't judge or record a call and
+// the operator chose to let such calls pass. d is what could be judged.
+func Permitted(why Reason, d Decision) Decision {
+	return Decision{Verdict: Allowed, Reason: ReasonNotEnforced, Book: d.Book, Findings: d.Findings, decided: -1, permit: why}
+}
+
+// A Waiver is what a not-enforced decision let pass.
+type Waiver struct {
+	Reason Reason // that the refusal would have had; NoReason: the rule that gives a basis was left out
+	Rule   string // that would have refused the call, "" when the system itself would have
+	By     string // why it did not: shadow, off or permit; "" with NoReason
+}
+
+// Waived tells what a not-enforced decision let pass; it is zero for any other.
+func (d *Decision) Waived() Waiver {
+	if d.Reason != ReasonNotEnforced {
+		return Waiver{}
+	}
+	if d.permit != NoReason {
+		return Waiver{Reason: d.permit, By: "permit"}
+	}
+	f := d.Deciding()
+	if f == nil {
+		return Waiver{}
+	}
+	return Waiver{Reason: f.Reason, Rule: f.Rule.ID, By: f.Mode.String()}
+}
 
 // Deciding is the finding that gave the decision its reason, nil if no rule did.
 func (d *Decision) Deciding() *Finding {

@@ -150,6 +150,8 @@ type PeerTerms struct {
 	// MayRoute: the peer may send preloaded routes and number-portability
 	// parameters that change where the call goes.
 	MayRoute bool
+	// StrictSDP: an offer that is no SDP makes the call malformed; else it is noted.
+	StrictSDP bool
 	// Dialect names the table by which calls of this peer are refused.
 	Dialect string
 	// Plan reads national forms of numbers.
@@ -270,16 +272,20 @@ func (d *Directory) TellCampaign(p *PeerTerms, caller Number, named string) (c *
 			return c, ""
 		}
 	}
+	none := " and the message names none"
+	if named != "" {
+		none = " and X-Campaign is not read from this peer"
+	}
 	entry := d.callers[caller]
 	if entry == nil {
-		return nil, "the caller number belongs to no campaign and the message names none"
+		return nil, "the caller number belongs to no campaign" + none
 	}
 	for _, of := range entry.Campaigns {
 		if !p.may(of) {
 			continue
 		}
 		if c != nil {
-			return nil, "the caller number belongs to more than one campaign of this peer and the message names none"
+			return nil, "the caller number belongs to more than one campaign of this peer" + none
 		}
 		c = of
 	}

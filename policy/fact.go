@@ -227,12 +227,31 @@ type Facts struct {
 	AsOf map[string]time.Time
 }
 
-// An EarlierCall is a call to the number that was judged before.
+// An EarlierCall is a call to the number that was judged before. It is
+// comparable.
 type EarlierCall struct {
 	At         time.Time
 	Advertiser string
 	Allowed    bool
+	Purpose    Purpose   // that it was judged by, NoPurpose: not known
+	Attempt    AttemptID // 0: not known
 }
+
+// Telemarketing reports whether it was a telemarketing call; one of which the
+// purpose is not known counts as one.
+func (e *EarlierCall) Telemarketing() bool {
+	return e.Purpose == NoPurpose || e.Purpose.Telemarketing()
+}
+
+// SameAttempt reports whether two INVITEs belong to one attempt.
+func (e *EarlierCall) SameAttempt(f *EarlierCall) bool {
+	return e.Attempt != 0 && e.Attempt == f.Attempt && e.Advertiser == f.Advertiser && e.Purpose == f.Purpose &&
+		e.At.Sub(f.At).Abs() <= AttemptSpan
+}
+
+// CallsKept is how many calls of one advertiser to one number are remembered
+// at least, and so how many a rule can count.
+const CallsKept = 32
 
 // Sort puts the facts into their order.
 func (f *Facts) Sort() {

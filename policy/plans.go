@@ -60,6 +60,23 @@ func (p *Plans) Class(n Number) Class {
 	if c.lengths>>national&1 == 0 {
 		return Unassigned
 	}
+	if c.country == "" {
+		return networkClass(c.code)
+	}
+	return Other
+}
+
+// networkClass is the class of a code that belongs to no country (ITU-T
+// E.164.1, E.169).
+func networkClass(code uint16) Class {
+	switch code {
+	case 800:
+		return Freephone
+	case 808:
+		return SharedCost
+	case 979:
+		return Premium
+	}
 	return Other
 }
 

@@ -42,9 +42,12 @@ func ParseMode(s string) (Mode, bool) {
 
 // A Rule is one dated rule of law, of a code, of a supervisor, or of the house.
 type Rule struct {
-	ID   string // such as "nl.consent.verified": words between dots
-	From Date   // the first local date it applies on; zero: always
-	To   Date   // the first local date it no longer applies on; zero: open
+	ID string // such as "nl.consent.verified": words between dots
+	// Jurisdiction is the country whose numbers it is judged for, ISO 3166-1
+	// alpha-2; "" when it is judged whoever is called.
+	Jurisdiction string
+	From         Date // the first local date it applies on; zero: always
+	To           Date // the first local date it no longer applies on; zero: open
 	// Strength and Source say how hard it is and where it is written.
 	Strength Strength
 	Source   string
@@ -52,16 +55,22 @@ type Rule struct {
 	English, Dutch string
 	// Needs says which evidence has to be held, "" if none.
 	Needs string
-	// Reasons are the deny reasons it can give.
+	// Reasons are the deny reasons it can give; of a ground, its allow reason.
 	Reasons []Reason
 	// Params are the values an operator may set.
 	Params []Param
 	// Judge is a total function of the call. It is nil in a condition, which
 	// the rule that holds it judges.
 	Judge func(c *Call, r *Bound) Finding
+	// Turns adds the instants, beside those that facts and rules state, at
+	// which its finding of the same call may change. nil: there are none.
+	Turns func(c *Call, r *Bound, t *Turns)
 	// Conditions are parts of the rule that can be put in shadow or off by
 	// themselves.
 	Conditions []Rule
+	// Grounds are the alternatives by which the rule allows a call, each with
+	// its own dates and source. They refuse nothing, so they have no mode.
+	Grounds []Rule
 }
 
 // Applies reports whether the rule is in force on a local date.
@@ -71,14 +80,16 @@ func (r *Rule) Applies(d Date) bool { return d >= r.From && (r.To == 0 || d < r.
 type Param struct {
 	Name    string
 	Default int // of a switch: 0 or 1
+	Most    int // greatest value, 0: any
 	Switch  bool
 	Doc     string
 }
 
-// A Bound rule is a rule with the mode and values that the operator chose.
+// A Bound rule is a rule with the modes and values that the operator chose.
 type Bound struct {
 	*Rule
-	Mode       Mode
+	Mode       Mode   // for calls that no choice singles out; a call asks [Call.ModeOf]
+	parts      *parts // nil: Mode is for every call
 	Conditions []Bound
 	values     []int
 }
@@ -97,9 +108,10 @@ const (
 	Pass                        // its demand is met
 	Deny                        // its demand is not met
 	Allow                       // it is a reason to allow the call
+	Flag                        // it refuses nothing, but somebody should look at it
 )
 
-var resultNames = [...]string{NotApplicable: "not-applicable", Pass: "pass", Deny: "deny", Allow: "allow"}
+var resultNames = [...]string{NotApplicable: "not-applicable", Pass: "pass", Deny: "deny", Allow: "allow", Flag: "flag"}
 
 func (r Result) String() string { return nameOf(resultNames[:], int(r)) }
 
@@ -173,13 +185,14 @@ func (c *Call) Telemarketing() bool {
 // Unmet keeps the finding of a condition that a fact does not meet. Whether it
 // refuses the call is for the rule that holds the condition.
 func (c *Call) Unmet(b *Bound, why Reason, rests *Fact, note string) {
-	c.found = append(c.found, Finding{Rule: b.Rule, Mode: b.Mode, Result: Deny, Reason: why, Rests: [2]*Fact{rests}, Note: note})
+	c.found = append(c.found, Finding{Rule: b.Rule, Mode: c.ModeOf(b), Result: Deny, Reason: why, Rests: [2]*Fact{rests}, Note: note})
 }
 
 // Settings are an operator's choices about rules.
 type Settings struct {
-	Modes  map[string]Mode           // rule id or prefix of whole words → mode
-	Params map[string]map[string]int // rule id → parameter → value
+	Modes   map[string]Mode           // rule id or prefix of whole words → mode for every call
+	Choices []Choice                  // modes for a part of the calls
+	Params  map[string]map[string]int // rule id → parameter → value
 	// Without leaves rules out of the books altogether, by id or prefix.
 	Without []string
 }
@@ -197,15 +210,7 @@ func covers(prefix, id string) bool {
 
 func (b *binder) bind(r *Rule) Bound {
 	out := Bound{Rule: r}
-	best := -1
-	for prefix, m := range b.settings.Modes {
-		if covers(prefix, r.ID) {
-			b.used[prefix] = true
-			if len(prefix) > best {
-				best, out.Mode = len(prefix), m
-			}
-		}
-	}
+	b.bindModes(&out)
 	set := b.settings.Params[r.ID]
 	if set != nil {
 		b.used[r.ID] = true
@@ -224,13 +229,11 @@ func (b *binder) bind(r *Rule) Bound {
 		}
 		// A condition that is left out counts as met and leaves no trace.
 		never := r.Conditions[i]
-		never.From, never.To = maxDate, 0
+		never.From, never.To = NotInForce, 0
 		out.Conditions = append(out.Conditions, b.bind(&never))
 	}
 	return out
 }
-
-const maxDate = Date(99991231)
 
 func (b *binder) without(id string) bool {
 	out := false
@@ -272,6 +275,9 @@ func (b *binder) unused(all []*Rule) []error {
 	for prefix := range b.settings.Modes {
 		complain(prefix)
 	}
+	for i := range b.settings.Choices {
+		complain(b.settings.Choices[i].Rule)
+	}
 	for _, prefix := range b.settings.Without {
 		complain(prefix)
 	}
@@ -288,6 +294,8 @@ func (b *binder) unused(all []*Rule) []error {
 				fail(id, "rule %q has no parameter %q", id, name)
 			case r.Params[i].Switch && v != 0 && v != 1:
 				fail(id, "parameter %q of rule %q is true or false", name, id)
+			case r.Params[i].Most > 0 && (v < 0 || v > r.Params[i].Most):
+				fail(id, "parameter %q of rule %q is from 0 to %d", name, id, r.Params[i].Most)
 			}
 		}
 	}

@@ -38,9 +38,13 @@ func (r *Reader) Read(v *message.View, peer *policy.PeerTerms, a *policy.Attempt
 	if fault != "" {
 		a.Malformed = fault
 	}
+	a.Named = named[:min(len(named), maxCampaignName)]
 	a.Campaign, a.NoCampaign = r.Directory.TellCampaign(peer, a.Caller.Shown, named)
-	a.Fax = offersFax(v)
+	r.offer(v, peer, a)
 }
+
+// maxCampaignName bounds what the record keeps of X-Campaign.
+const maxCampaignName = 128
 
 // campaignName is the one value of X-Campaign, "" when there is none; fault
 // says why it can't be told.
@@ -66,35 +70,6 @@ func campaignName(v *message.View) (name, fault string) {
 	return string(h.Value), ""
 }
 
-// offersFax reports whether the offer holds image media or T.38 (ITU-T T.38
-// annex D, RFC 3362, RFC 4612). Lines are looked for, in whatever part of the
-// body they stand, rather than the whole offer understood: an offer with a
-// fault in it is a fax all the same.
-func offersFax(v *message.View) bool {
-	for b := v.Body; len(b) > 0; {
-		line := b
-		if n := bytes.IndexByte(b, '\n'); n >= 0 {
-			line, b = b[:n], b[n+1:]
-		} else {
-			b = nil
-		}
-		if len(line) < 2 || line[1] != '=' {
-			continue
-		}
-		switch line[0] {
-		case 'm':
-			if bytes.HasPrefix(line, []byte("m=image")) {
-				return true
-			}
-		case 'a':
-			if bytes.HasPrefix(line, []byte("a=rtpmap:")) && containsFold(line, " t38/") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // containsFold reports whether a text stands in b in any case.
 func containsFold(b []byte, s string) bool {
 	for i := 0; i+len(s) <= len(b); i++ {
@@ -111,12 +86,7 @@ func containsFold(b []byte, s string) bool {
 func text(b []byte) string {
 	const most = 64
 	b = b[:min(len(b), most)]
-	digits := 0
-	for _, c := range b {
-		if c >= '0' && c <= '9' {
-			digits++
-		}
-	}
+	digits := countDigits(b)
 	out, seen := make([]byte, 0, len(b)), 0
 	for len(b) > 0 {
 		r, size := utf8.DecodeRune(b)
@@ -132,6 +102,15 @@ func text(b []byte) string {
 		out = utf8.AppendRune(out, r)
 	}
 	return string(out)
+}
+
+func countDigits[T string | []byte](s T) (n int) {
+	for i := range len(s) {
+		if isDigit(s[i]) {
+			n++
+		}
+	}
+	return n
 }
 
 func quote(b []byte) string { return `"` + text(bytes.Trim(b, `"`)) + `"` }

@@ -33,6 +33,9 @@ func goldenInvites(t testing.TB) (all [][]byte) {
 	return all
 }
 
+// number7 finds what could be a telephone number in a text for people.
+var number7 = regexp.MustCompile(`[0-9]{7}`)
+
 // rescues are header lines that say the caller is not hidden.
 var rescues = []string{
 	"Privacy: none", "P-Asserted-Identity: <sip:+31205550100@dialer.example>", "P-Preferred-Identity: <tel:+31205550100>",
@@ -53,7 +56,6 @@ func FuzzRead(f *testing.F) {
 		f.Fatal(err)
 	}
 	trusted, other := goldenPeer(f, r, ""), goldenPeer(f, r, "trust_identity: no\ncountry: DE\nstrip: 9 00")
-	number := regexp.MustCompile(`[0-9]{7}`)
 	f.Fuzz(func(t *testing.T, raw []byte, trust bool) {
 		peer := other
 		if trust {
@@ -73,10 +75,13 @@ func FuzzRead(f *testing.F) {
 		if a.Called.Short == "" {
 			texts += a.Called.Text
 		}
+		for _, m := range a.Media {
+			texts += "\n" + m.String()
+		}
 		for _, m := range a.Caller.Marks {
 			texts += "\n" + m.Sentence()
 		}
-		if number.MatchString(texts) {
+		if number7.MatchString(texts) {
 			t.Fatalf("a number stands in %q", texts)
 		}
 		hidden := a.Called.Hides != "" || a.Caller.Mark(policy.MarkHidden) != nil

@@ -18,7 +18,7 @@ import (
 )
 
 // goldenReader knows what the golden INVITEs speak of: an energy supplier with
-// three campaigns and a stranger with one. Most calls are for a purpose that
+// a campaign of each kind, and a stranger with one. Most calls are for a purpose that
 // needs no consent, since nothing is known of the called number.
 func goldenReader(t testing.TB) *Reader {
 	t.Helper()
@@ -26,15 +26,32 @@ func goldenReader(t testing.TB) *Reader {
 	meter := &policy.Campaign{ID: "meter", Advertiser: supplier, Purpose: policy.Service, NoOffer: true}
 	survey := &policy.Campaign{ID: "survey", Advertiser: supplier, Purpose: policy.Research, NoOffer: true}
 	energy := &policy.Campaign{ID: "energy", Advertiser: supplier, Purpose: policy.Commercial}
+	ringback := &policy.Campaign{ID: "ringback", Advertiser: supplier, Purpose: policy.Requested}
+	notice := &policy.Campaign{ID: "notice", Advertiser: supplier, Purpose: policy.OtherPurpose, NoOffer: true}
+	news := &policy.Campaign{ID: "news", Advertiser: supplier, Purpose: policy.Service} // does not attest that it offers nothing
+	machine := &policy.Campaign{ID: "machine", Advertiser: supplier, Purpose: policy.Commercial, Mode: policy.Robocall}
+	alarm := &policy.Campaign{ID: "alarm", Advertiser: supplier, Purpose: policy.Service, Mode: policy.Robocall, NoOffer: true}
 	other := &policy.Campaign{ID: "other", Advertiser: stranger, Purpose: policy.Service, NoOffer: true}
 	caller := func(number string, of ...*policy.Campaign) *policy.CallerNumber {
 		return &policy.CallerNumber{Number: policy.MustNumber(number), Campaigns: of}
 	}
-	d, err := policy.NewDirectory([]*policy.Campaign{meter, survey, energy, other}, []*policy.CallerNumber{
+	tested := caller("+318001235", meter)
+	tested.CallbackTestedAt, _ = policy.ParseDate("2026-06-01")
+	callers := []*policy.CallerNumber{
 		caller("+31205550100", meter, energy), caller("+31205550101", meter, survey),
 		caller("+319001234567", meter), caller("+318001234", meter), caller("+31840001234", meter), caller("+3197012345678", meter),
 		caller("+31661234567", meter), caller("+31687654321", meter), caller("+31205550199", other),
-	}, nil)
+		caller("+31205550102", ringback), caller("+31205550103", notice), caller("+31205550104", machine),
+		caller("+31205550105", news), caller("+31205550106", alarm), caller("+31205550107", energy), tested,
+	}
+	// Numbers that are registered, so that only their class decides.
+	for _, number := range []string{"+31201234567", "+31209876543", "+31111134567", "+31601234567", "+31691234567", "+31671234567", "+31821234567", "+31871234567",
+		"+31851234567", "+31882345678", "+31912345678", "+319061234567", "+319091234", "+31999123456", "+49301234567", "+442079460123",
+		"+12025550123", "+5997171234", "+59995550123", "+80012345678", "+80812345678", "+979123456789", "+8816123456789", "+999123456789",
+		"+44123456", "+3222345678", "+310205550100"} {
+		callers = append(callers, caller(number, meter))
+	}
+	d, err := policy.NewDirectory([]*policy.Campaign{meter, survey, energy, ringback, notice, news, machine, alarm, other}, callers, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +85,8 @@ func goldenPeer(t testing.TB, r *Reader, terms string) *policy.PeerTerms {
 			p.MayForward = yes
 		case "may_route":
 			p.MayRoute = yes
+		case "sdp":
+			p.StrictSDP = value == "strict"
 		case "strip":
 			p.StripPrefixes = strings.Fields(value)
 		case "country":
@@ -125,7 +144,7 @@ func TestGoldenInvites(t *testing.T) {
 			}
 		}
 	}
-	if count < 100 {
+	if count < 550 {
 		t.Errorf("only %d cases were found", count)
 	}
 }
@@ -162,6 +181,9 @@ func judged(t testing.TB, r *Reader, books *policy.Books, peer *policy.PeerTerms
 	}
 	if a.Campaign != nil {
 		fmt.Fprintf(&b, "campaign: %s, %s\n", a.Campaign.ID, a.Mode())
+	}
+	for _, m := range a.Media {
+		fmt.Fprintf(&b, "offers: %s\n", m)
 	}
 	for _, m := range a.Caller.Marks {
 		fmt.Fprintf(&b, "%s: %s\n", m.Kind, m.Sentence())

@@ -10,8 +10,8 @@ import (
 )
 
 // forward sends an allowed INVITE to the carrier. The edits are the only ones
-// we make: Via, Record-Route, Max-Forwards, our own Route, X-Campaign, what an
-// untrusted peer asserts, and the host of a Request-URI that names us.
+// we make: Via, Record-Route, Max-Forwards, our own Route, X-Campaign, what a
+// peer prefers or, untrusted, asserts, and the host of a Request-URI that names us.
 func (e *exchange) forward(v *message.View) {
 	p := e.p
 	to, l := p.carrier(e.config, e.listener)
@@ -21,9 +21,8 @@ func (e *exchange) forward(v *message.View) {
 	}
 	edits := message.Edits{Source: e.source, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v)}
 	edits.Remove[message.XCampaign] = true
-	if !e.peer.Terms.TrustIdentity {
-		edits.Remove[message.PAssertedIdentity], edits.Remove[message.PPreferredIdentity] = true, true
-	}
+	edits.Remove[message.PPreferredIdentity] = true // a hint for the first proxy only (RFC 3325 section 9.2)
+	edits.Remove[message.PAssertedIdentity] = !e.peer.Terms.TrustIdentity
 	edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to)
 	if !e.smallOnly {
 		size := len(v.Raw) + len(edits.RecordRoute[0]) + len(edits.RecordRoute[1]) + weAdd

@@ -14,7 +14,7 @@ var hidingHosts = [...]string{"anonymous.invalid", "unknown.invalid", "unavailab
 
 // hidingWords stand for nobody in the user part of an address.
 var hidingWords = set("anonymous restricted private unavailable unknown withheld blocked none null " +
-	"anoniem onbekend afgeschermd geheim prive privé " +
+	"anoniem onbekend afgeschermd geheim prive " +
 	"anonym unbekannt " +
 	"anonyme inconnu")
 
@@ -22,9 +22,9 @@ var hidingWords = set("anonymous restricted private unavailable unknown withheld
 // contains one, such as "Anonymous Media BV", is a name.
 var hidingNames = set("anonymous restricted private unavailable unknown withheld blocked " +
 	"private_number private_caller unknown_number unknown_caller no_caller_id withheld_number " +
-	"anoniem onbekend afgeschermd privénummer privenummer onbekend_nummer geheim_nummer geen_nummerweergave " +
-	"anonym unbekannt " +
-	"anonyme inconnu")
+	"anoniem onbekend afgeschermd privenummer prive_nummer onbekend_nummer geheim_nummer geen_nummerweergave " +
+	"anonym unbekannt unterdruckt " +
+	"anonyme inconnu masque numero_masque")
 
 // unsetNames are the display names of equipment in which nobody set one.
 var unsetNames = set("asterisk asterisk_pbx s dialer vicidial freeswitch")
@@ -33,7 +33,7 @@ var unsetNames = set("asterisk asterisk_pbx s dialer vicidial freeswitch")
 // RESTRICTED, UNAVAILABLE, UNKNOWN, BLOCKED. They pass for numbers.
 var keypadWords = set("266696687 7378742833 86282452253 8656696 2562533")
 
-// set makes a set of words between blanks; an underscore stands for a blank.
+// set makes a set of words between blanks, as plain writes them; an underscore stands for a blank.
 func set(words string) map[string]bool {
 	m := map[string]bool{}
 	for _, w := range strings.Fields(words) {
@@ -44,7 +44,7 @@ func set(words string) map[string]bool {
 
 // hidingHost reports whether a host stands for nobody, or lies below one that does.
 func hidingHost(host []byte) bool {
-	host = bytes.TrimSuffix(host, []byte("."))
+	host = bytes.TrimRight(host, ".")
 	const tld = ".invalid"
 	if len(host) < len(tld) || !strings.EqualFold(string(host[len(host)-len(tld):]), tld) {
 		return false
@@ -58,41 +58,45 @@ func hidingHost(host []byte) bool {
 	return false
 }
 
-// among reports whether a text is in a set, whatever its case, its quotes and the
-// number of its blanks.
+// among reports whether a text is in a set, as a person reads it: whatever its
+// case and its accents, and whatever blanks and signs stand around its words.
 func among(words map[string]bool, b []byte) bool {
-	const longest = 32 // longer than every word of every set
-	if b = bytes.Trim(b, " \t\r\n'\""); len(b) == 0 || len(b) > longest {
-		return false
+	if !isPlain(b) {
+		b = plain(b)
 	}
+	const longest = 32 // longer than every word of every set
 	var folded [longest]byte
 	n := 0
-	for i, c := range b {
+	for _, c := range b {
 		switch {
-		case c >= 0x80: // rare: a letter with an accent
-			return words[strings.Join(strings.Fields(strings.ToLower(string(b))), " ")]
+		case isSeparator(c):
+			if c = ' '; n == 0 || folded[n-1] == ' ' {
+				continue
+			}
 		case c >= 'A' && c <= 'Z':
 			c += 'a' - 'A'
-		case c == '\t' || c == '\r' || c == '\n':
-			c = ' '
 		}
-		if c == ' ' && i > 0 && folded[n-1] == ' ' {
-			continue
+		if n == longest {
+			return false
 		}
 		folded[n] = c
 		n++
+	}
+	if n > 0 && folded[n-1] == ' ' {
+		n--
 	}
 	return words[string(folded[:n])]
 }
 
 // hidingDigits reports whether digits stand for a hidden number: one digit
 // repeated, counting up from 1, or a word on the keypad. A plus sign before
-// them, or the prefix of an international call, changes nothing.
+// them, or the prefix of an international call, changes nothing. Fewer than 6
+// digits or more than 15 are no number at all.
 func hidingDigits(b []byte) bool {
 	if len(b) > 0 && b[0] == '+' {
 		b = b[1:]
 	}
-	if len(b) < 6 {
+	if len(b) < 6 || len(b) > 15+len("00") {
 		return false
 	}
 	same, rising := true, b[0] == '1'
@@ -103,5 +107,8 @@ func hidingDigits(b []byte) bool {
 		same = same && c == b[0]
 		rising = rising && c == byte('0'+(i+1)%10)
 	}
-	return same || rising || keypadWords[string(b)] || b[0] == '0' && b[1] == '0' && hidingDigits(b[2:])
+	if len(b) <= 15 && (same || rising || keypadWords[string(b)]) {
+		return true
+	}
+	return b[0] == '0' && b[1] == '0' && b[2] != '0' && hidingDigits(b[2:])
 }

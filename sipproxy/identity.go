@@ -51,12 +51,17 @@ func (r *Reader) caller(v *message.View, peer *policy.PeerTerms, c *policy.Calle
 	if shown != &from {
 		r.named(header.Header(), shown.display, shown.number, peer, c)
 	}
-	if !peer.MayForward {
-		for _, k := range [...]message.Kind{message.Diversion, message.HistoryInfo} {
-			if v.Get(k) != nil {
-				mark(c, policy.MarkContradicts, k.String(), "", "claims a forwarded call, which this peer does not make")
-			}
+	for _, k := range [...]message.Kind{message.Diversion, message.HistoryInfo} {
+		switch {
+		case v.Get(k) == nil:
+		case peer.MayForward:
+			mark(c, policy.MarkNote, k.String(), "", "says that the call was forwarded; what it hides is who forwarded it")
+		default:
+			mark(c, policy.MarkContradicts, k.String(), "", "claims a forwarded call, which this peer does not make")
 		}
+	}
+	if v.Get(message.Identity) != nil {
+		mark(c, policy.MarkNote, "Identity", "", "holds a signature (RFC 8224) that is not verified here and changes nothing")
 	}
 	if isup(v) {
 		mark(c, policy.MarkNote, "Content-Type", "with an ISUP part", "may restrict the caller's number there; it is not read")
@@ -77,15 +82,25 @@ func (r *Reader) identity(value []byte, peer *policy.PeerTerms) (id identity) {
 	id.display = a.DisplayName()
 	u, ok := message.ParseURI(a.URI)
 	if !ok {
-		id.text = text(a.URI)
+		// Others may make something of it.
+		if id.text = text(a.URI); containsFold(a.URI, "anonymous") || containsFold(a.URI, ".invalid") {
+			id.hidden = "with an address that can't be read but speaks of nobody"
+		}
 		return id
 	}
 	if hidingHost(u.Host) {
 		id.hidden = "with the host " + text(u.Host)
 	}
+	if containsFold(message.Unescape(u.Headers), "privacy=") {
+		id.hidden = "with a Privacy header field inside its URI"
+	}
 	user, params := subscriber(&u, message.Unescape(u.User))
+	context, sound := phoneContext(params)
+	if hidingHost(context) {
+		id.hidden = "with the context " + text(context)
+	}
 	digits, ok := dropSeparators(user)
-	if !ok {
+	if !ok || !sound || u.Scheme != message.SIP && u.Scheme != message.SIPS && u.Scheme != message.Tel {
 		if id.text = text(user); among(hidingWords, user) {
 			id.hidden = "with the user " + quote(user)
 		}
@@ -187,7 +202,15 @@ func (r *Reader) remoteParty(value []byte, peer *policy.PeerTerms, c *policy.Cal
 	if !ok {
 		return identity{}
 	}
-	if party, found := message.Param(a.Params, "party"); found && !message.EqualFold(unquote(party), "calling") {
+	// Of several party parameters one that names the caller is enough.
+	calling, other := false, false
+	message.EachParam(a.Params, func(name, value []byte) {
+		if message.EqualFold(name, "party") {
+			of := message.EqualFold(unquote(value), "calling")
+			calling, other = calling || of, other || !of
+		}
+	})
+	if other && !calling {
 		return identity{}
 	}
 	message.EachParam(a.Params, func(name, value []byte) {
@@ -259,42 +282,72 @@ func (r *Reader) named(header string, display []byte, shown policy.Number, peer 
 	if len(display) == 0 || shown.IsZero() {
 		return
 	}
-	eachNumberIn(display, func(digits []byte) {
-		other := len(digits) > 16 // more than one number
-		for _, n := range r.readings(digits, peer.Plan) {
-			if n == shown {
-				return
-			}
-			other = other || r.Plans.Class(n) != policy.Unassigned
-		}
-		if other {
+	if !isPlain(display) {
+		display = plain(display)
+	}
+	eachNumberIn(display, func(run []byte) {
+		switch r.shows(run, shown, peer.Plan) {
+		case anotherNumber:
 			mark(c, policy.MarkContradicts, header, "with a number in its display name", "shows another number than the caller's")
-		} else {
+		case noNumber:
 			mark(c, policy.MarkNote, header, "with digits in its display name", "is no telephone number there")
 		}
 	})
 }
 
-// readings are the numbers that a person could take digits for: as dialled in
-// the peer's country, and with the plus sign left out.
-func (r *Reader) readings(digits []byte, plan *policy.Plan) (all [2]policy.Number) {
-	all[0], _ = readNumber(digits, nil, plan)
-	if digits[0] != '+' {
-		all[1], _ = policy.NumberOfDigits(digits)
+// What a run of digits in a display name is.
+const (
+	noNumber = iota
+	sameNumber
+	anotherNumber
+)
+
+// shows tells what a person takes a run of digits for. A few digits before or
+// behind a number, as in "24/7 020-5550100", are no part of it; a blank
+// separates them. The end of the number shown stands for it, and only as many
+// digits as a foreign number has are one without a plus sign.
+func (r *Reader) shows(run []byte, shown policy.Number, plan *policy.Plan) int {
+	exists := func(n policy.Number) bool { return r.Plans.Class(n) != policy.Unassigned }
+	digits := digitsOf(run)
+	dialled, _ := readNumber(digits, nil, plan)
+	bare := policy.Number{} // with its plus sign left out
+	if len(digits) >= 10 && digits[0] != '+' {
+		bare, _ = policy.NumberOfDigits(digits)
 	}
-	return all
+	switch {
+	case dialled == shown || strings.HasSuffix(shown.Digits(), string(digits)):
+		return sameNumber
+	case exists(dialled), len(digits) > 16: // more than one number
+		return anotherNumber
+	}
+	another := exists(bare)
+	fresh := false // a digit stands before; so there are no more cuts than digits
+	for i, c := range run {
+		if fresh = fresh || isDigit(c); c != ' ' || !fresh {
+			continue
+		}
+		fresh = false
+		for _, part := range [...][]byte{run[:i], run[i+1:]} {
+			if part = digitsOf(part); len(part) < fewestShown {
+				continue
+			}
+			n, _ := readNumber(part, nil, plan)
+			if n == shown {
+				return sameNumber
+			}
+			another = another || exists(n)
+		}
+	}
+	if another {
+		return anotherNumber
+	}
+	return noNumber
 }
 
 // isup reports whether the body holds a part of ISUP (RFC 3204), whose
 // presentation indicator nobody reads here.
 func isup(v *message.View) bool {
 	h := v.Value(message.ContentType)
-	const multipart, of = "multipart/", "application/isup"
-	switch {
-	case len(h) >= len(of) && message.EqualFold(h[:len(of)], of):
-		return true
-	case len(h) >= len(multipart) && message.EqualFold(h[:len(multipart)], multipart):
-		return containsFold(v.Body, of)
-	}
-	return false
+	const of = "application/isup"
+	return isType(h, of) || isMultipart(h) && containsFold(v.Body, of)
 }

@@ -37,13 +37,31 @@ func readNumber(b, params []byte, plan *policy.Plan) (policy.Number, bool) {
 	if digits[0] == '+' {
 		return policy.NumberOfDigits(digits[1:])
 	}
-	if context, found := message.Param(params, "phone-context"); found && len(context) > 1 && context[0] == '+' {
+	context, ok := phoneContext(params)
+	if !ok {
+		return policy.Number{}, false
+	}
+	if len(context) > 1 && context[0] == '+' {
 		return inContext(digits, context[1:], plan)
 	}
 	if plan == nil {
 		return policy.Number{}, false
 	}
 	return plan.National(string(digits))
+}
+
+// phoneContext finds the context of a local number (RFC 3966 section 5.1.5),
+// empty when there is none. ok is false when the parameters are malformed or
+// hold two of them: others could read another number there.
+func phoneContext(params []byte) (context []byte, ok bool) {
+	found := 0
+	ok = message.EachParam(params, func(name, value []byte) {
+		if message.EqualFold(name, "phone-context") {
+			context = value
+			found++
+		}
+	})
+	return context, ok && found < 2
 }
 
 // inContext reads a local number in the context of the digits of a global
@@ -88,35 +106,48 @@ func dropSeparators(b []byte) (digits []byte, ok bool) {
 	return digits, len(digits) > 0
 }
 
-// eachNumberIn calls f with the digits of everything in a text that reads like
-// a telephone number of at least seven digits, with a leading plus if there is one.
-func eachNumberIn(b []byte, f func(digits []byte)) {
+// fewestShown is how many digits read like a telephone number.
+const fewestShown = 7
+
+// eachNumberIn calls f with everything in a text that reads like a telephone
+// number. Whatever stands between digits, but for letters, may separate them.
+func eachNumberIn(b []byte, f func(run []byte)) {
 	for i := 0; i < len(b); i++ {
-		if b[i] != '+' && (b[i] < '0' || b[i] > '9') {
+		if b[i] != '+' && !isDigit(b[i]) {
 			continue
 		}
-		from := i
-		n := 0
-		for i < len(b) && (b[i] >= '0' && b[i] <= '9' || bytes.IndexByte([]byte("+-.() "), b[i]) >= 0) {
-			if b[i] >= '0' && b[i] <= '9' {
+		from, n := i, 0
+		for i < len(b) && (isDigit(b[i]) || isSeparator(b[i])) {
+			if isDigit(b[i]) {
 				n++
 			}
 			i++
 		}
-		if n < 7 {
+		if n < fewestShown {
 			continue
 		}
-		// The national prefix is often shown beside the country code: +31 (0)20.
-		run := b[from:i]
-		if run[0] == '+' {
-			run = bytes.ReplaceAll(run, []byte("(0)"), nil)
-		}
-		digits := make([]byte, 0, len(run))
-		for j, c := range run {
-			if c >= '0' && c <= '9' || c == '+' && j == 0 {
-				digits = append(digits, c)
-			}
-		}
-		f(digits)
+		f(b[from:i])
 	}
+}
+
+// digitsOf are the digits of a run, with a leading plus if there is one.
+func digitsOf(run []byte) []byte {
+	if len(run) > 0 && run[0] == '+' {
+		// The national prefix is often shown beside the country code: +31 (0)20.
+		run = bytes.ReplaceAll(run, []byte("(0)"), nil)
+	}
+	digits := make([]byte, 0, len(run))
+	for i, c := range run {
+		if isDigit(c) || c == '+' && i == 0 {
+			digits = append(digits, c)
+		}
+	}
+	return digits
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// isSeparator reports whether an octet is a blank or a sign.
+func isSeparator(c byte) bool {
+	return c < 0x80 && !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z')
 }

@@ -223,8 +223,9 @@ func (p *Proxy) cancel(l *Listener, from netip.AddrPort, v *message.View) {
 	p.reply(l, from, v, status, nil)
 }
 
-// routed tells why a request's own routing is refused: a peer that may not
-// choose where a call goes sends none, "" when there is nothing to refuse.
+// routed tells why a request's Route header fields are refused: a peer that may
+// not choose where a call goes sends none, "" when there is nothing to refuse.
+// What in the Request-URI itself leads elsewhere, the [Reader] tells.
 func (p *Proxy) routed(v *message.View, terms *policy.PeerTerms) string {
 	if terms.MayRoute {
 		return ""
@@ -237,22 +238,6 @@ func (p *Proxy) routed(v *message.View, terms *policy.PeerTerms) string {
 	})
 	if foreign {
 		return "a Route header field would send the call elsewhere, which this peer may not"
-	}
-	u, ok := message.ParseURI(v.URI)
-	if !ok {
-		return ""
-	}
-	params := [][]byte{u.Params, u.User}
-	for _, text := range params {
-		semi := bytes.IndexByte(text, ';')
-		if semi < 0 {
-			continue
-		}
-		for _, name := range [...]string{"rn", "npdi", "tgrp", "maddr"} {
-			if _, found := message.Param(text[semi:], name); found {
-				return "the Request-URI holds " + name + ", which would route another number than the one judged"
-			}
-		}
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -13,8 +14,12 @@ import (
 // A number's value: one octet of version, then its facts in the order of
 // policy.Fact.Compare, then its earlier calls. Each fact is a bitmap of the
 // fields that are set, then those fields. What this version does not know is
-// an error, never "nothing known".
-const valueVersion = 1
+// an error, never "nothing known". Version 1 kept no purpose and no attempt of
+// an earlier call.
+const (
+	valueVersion  = 2
+	valueVersion1 = 1
+)
 
 var errValue = errors.New("store: a value can't be read")
 
@@ -89,6 +94,8 @@ func appendValue(b []byte, facts []policy.Fact, calls []policy.EarlierCall) []by
 	for _, c := range calls {
 		b = appendText(b, c.Advertiser)
 		b = binary.AppendVarint(b, c.At.UnixNano())
+		b = append(b, byte(c.Purpose))
+		b = binary.BigEndian.AppendUint64(b, uint64(c.Attempt))
 	}
 	return b
 }
@@ -211,6 +218,16 @@ func (r *valueReader) byte() byte {
 	return c
 }
 
+func (r *valueReader) uint64() uint64 {
+	if len(r.s) < 8 {
+		r.bad, r.s = true, ""
+		return 0
+	}
+	n := binary.BigEndian.Uint64([]byte(r.s[:8]))
+	r.s = r.s[8:]
+	return n
+}
+
 func (r *valueReader) text() string {
 	n := r.uvarint()
 	if n > uint64(len(r.s)) {
@@ -232,10 +249,10 @@ func (r *valueReader) texts() []string {
 	return list
 }
 
-// readValue reads a number's value into facts. One copy of the value serves
-// all its texts.
+// readValue reads a number's value into facts, whose memory is used again. One
+// copy of the value serves all its texts.
 func readValue(value []byte, n policy.Number, into *policy.Facts) error {
-	if len(value) == 0 || value[0] != valueVersion {
+	if len(value) == 0 || value[0] != valueVersion && value[0] != valueVersion1 {
 		return fmt.Errorf("%w: it is of a version that this program does not know; rebuild the projection or use a newer program", errValue)
 	}
 	r := valueReader{s: string(value[1:])}
@@ -243,7 +260,8 @@ func readValue(value []byte, n policy.Number, into *policy.Facts) error {
 	if count > uint64(len(r.s)) {
 		return fmt.Errorf("%w: it claims %d facts", errValue, count)
 	}
-	into.All = make([]policy.Fact, count)
+	into.All = slices.Grow(into.All[:0], int(count))[:count]
+	clear(into.All)
 	for i := range into.All {
 		f := &into.All[i]
 		f.Number = n
@@ -258,7 +276,11 @@ func readValue(value []byte, n policy.Number, into *policy.Facts) error {
 		return fmt.Errorf("%w: it is cut short or garbled", errValue)
 	}
 	for range calls {
-		into.Calls = append(into.Calls, policy.EarlierCall{Advertiser: r.text(), At: r.time(), Allowed: true})
+		c := policy.EarlierCall{Advertiser: r.text(), At: r.time(), Allowed: true}
+		if value[0] != valueVersion1 {
+			c.Purpose, c.Attempt = policy.Purpose(r.byte()), policy.AttemptID(r.uint64())
+		}
+		into.Calls = append(into.Calls, c)
 	}
 	if r.bad || r.s != "" {
 		into.All, into.Calls = nil, nil

@@ -12,7 +12,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
 
@@ -49,9 +48,10 @@ func (in Intake) Rows(r io.Reader) iter.Seq2[Row, error] {
 			yield(Row{}, fmt.Errorf("the file can't be read: %w", err))
 			return
 		}
-		if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
-			_, _ = br.Discard(3) // it was peeked
-			head = head[3:]
+		dialect := SniffDialect(head)
+		if dialect.BOM {
+			_, _ = br.Discard(len(byteOrderMark)) // it was peeked
+			head = head[len(byteOrderMark):]
 		}
 		if len(bytes.TrimSpace(head)) == 0 {
 			return
@@ -61,38 +61,11 @@ func (in Intake) Rows(r io.Reader) iter.Seq2[Row, error] {
 			return
 		}
 		var text io.Reader = br
-		if !validUTF8(head) {
+		if dialect.Windows1252 {
 			text = charmap.Windows1252.NewDecoder().Reader(br)
 		}
-		in.csv(text, separator(head), yield)
+		in.csv(text, dialect.Separator, yield)
 	}
-}
-
-// validUTF8 reports whether a beginning of a file is UTF-8; its last rune may
-// be cut.
-func validUTF8(b []byte) bool {
-	for range utf8.UTFMax {
-		if utf8.Valid(b) {
-			return true
-		}
-		if len(b) == 0 {
-			return false
-		}
-		b = b[:len(b)-1]
-	}
-	return false
-}
-
-// separator is the one that the header line has most of.
-func separator(head []byte) rune {
-	line, _, _ := bytes.Cut(head, []byte("\n"))
-	best, count := ',', 0
-	for _, c := range ",;\t" {
-		if n := bytes.Count(line, []byte(string(c))); n > count {
-			best, count = c, n
-		}
-	}
-	return best
 }
 
 func (in Intake) jsonLines(r *bufio.Reader, yield func(Row, error) bool) {

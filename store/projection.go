@@ -263,9 +263,6 @@ func (c *change) number() policy.Number {
 	return c.to
 }
 
-// maxCalls bounds the earlier calls kept for a number.
-const maxCalls = 64
-
 // apply folds changes into the projection, together with the cursor.
 func (p *projection) apply(changes []change, cursor uint64) error {
 	for len(changes) > 0 {
@@ -341,22 +338,64 @@ func merge(into *policy.Facts, c *change) {
 	into.Sort()
 }
 
-// mergeCall keeps the latest calls and, of each advertiser, the first.
+// mergeCall adds a call, or finds the attempt that it belongs to.
 func mergeCall(into *policy.Facts, c *policy.EarlierCall) {
-	if slices.ContainsFunc(into.Calls, func(have policy.EarlierCall) bool {
-		return have.At.Equal(c.At) && have.Advertiser == c.Advertiser
-	}) {
-		return
-	}
-	into.Calls = append(into.Calls, *c)
-	slices.SortStableFunc(into.Calls, func(a, b policy.EarlierCall) int { return a.At.Compare(b.At) })
-	for i := 0; len(into.Calls) > maxCalls && i < len(into.Calls); i++ {
-		first := !slices.ContainsFunc(into.Calls[:i], func(b policy.EarlierCall) bool { return b.Advertiser == into.Calls[i].Advertiser })
-		if !first {
-			into.Calls = slices.Delete(into.Calls, i, i+1)
-			i--
+	for i := range into.Calls {
+		have := &into.Calls[i]
+		if have.SameAttempt(c) || sameRecord(have, c) {
+			if c.At.Before(have.At) {
+				have.At = c.At
+				sortCalls(into.Calls)
+			}
+			return
 		}
 	}
+	into.Calls = append(into.Calls, *c)
+	sortCalls(into.Calls)
+	trimCalls(into, c)
+}
+
+// sameRecord reports whether two calls are one that was folded in twice: an
+// older version did not keep the attempt.
+func sameRecord(a, b *policy.EarlierCall) bool {
+	return (a.Attempt == 0 || b.Attempt == 0) && a.At.Equal(b.At) && a.Advertiser == b.Advertiser
+}
+
+func sortCalls(calls []policy.EarlierCall) {
+	slices.SortStableFunc(calls, func(a, b policy.EarlierCall) int { return a.At.Compare(b.At) })
+}
+
+// trimCalls bounds the calls of one advertiser for one kind of purpose. The
+// latest stay, so that a rule can count as many, and those by which a consent
+// was used in time: the first one, and the first one after each consent.
+func trimCalls(f *policy.Facts, like *policy.EarlierCall) {
+	alike := func(c *policy.EarlierCall) bool {
+		return c.Advertiser == like.Advertiser && c.Telemarketing() == like.Telemarketing()
+	}
+	kept := 0
+	for i := len(f.Calls) - 1; i >= 0; i-- {
+		if !alike(&f.Calls[i]) {
+			continue
+		}
+		if kept++; kept > policy.CallsKept && !firstCall(f, i) {
+			f.Calls = slices.Delete(f.Calls, i, i+1)
+		}
+	}
+}
+
+// firstCall reports whether a call is the first of its advertiser, or the
+// first since a consent to it.
+func firstCall(f *policy.Facts, i int) bool {
+	c := &f.Calls[i]
+	var previous *policy.EarlierCall
+	for j := i - 1; j >= 0 && previous == nil; j-- {
+		if f.Calls[j].Advertiser == c.Advertiser {
+			previous = &f.Calls[j]
+		}
+	}
+	return previous == nil || slices.ContainsFunc(f.All, func(x policy.Fact) bool {
+		return x.Kind == policy.Consent && x.Advertiser == c.Advertiser && previous.At.Before(x.At) && !c.At.Before(x.At)
+	})
 }
 
 // each calls f with every number that has facts, in the order of numbers.

@@ -42,6 +42,10 @@ func appendDecision(public, payload []byte, r *policy.Record) ([]byte, []byte) {
 	public = append(public, d.Reason.String()...)
 	public = append(public, '"')
 	public = appendField(public, "rule", d.Rule())
+	if w := d.Waived(); w.Reason != policy.NoReason {
+		public = appendField(public, "would", w.Reason.String())
+		public = appendField(public, "by", w.By)
+	}
 	public = appendField(public, "book", d.Book)
 	public = appendField(public, "config", r.Config)
 	public = appendField(public, "node", r.Node)
@@ -61,6 +65,14 @@ func appendField(b []byte, name, value string) []byte {
 	return appendQuoted(b, value)
 }
 
+// appendClass appends a class that no number tells.
+func appendClass(b []byte, name string, c policy.Class) []byte {
+	if c == policy.Unassigned {
+		return b
+	}
+	return appendField(b, name, c.String())
+}
+
 // appendQuoted appends a JSON string. Most need no escape.
 func appendQuoted(b []byte, s string) []byte {
 	for i := range len(s) {
@@ -75,9 +87,15 @@ func appendQuoted(b []byte, s string) []byte {
 	return append(append(append(b, '"'), s...), '"')
 }
 
+// recordVersion tells which fields a decision has: since 1 all that it takes
+// to judge the attempt again.
+const recordVersion = 1
+
 func appendAttempt(b []byte, r *policy.Record) []byte {
 	a := r.Attempt
-	b = append(b, `{"at":"`...)
+	b = append(b, `{"v":`...)
+	b = strconv.AppendInt(b, recordVersion, 10)
+	b = append(b, `,"at":"`...)
 	b = r.At.AppendFormat(b, time.RFC3339Nano)
 	b = append(b, '"')
 	if !a.Caller.Shown.IsZero() {
@@ -85,24 +103,35 @@ func appendAttempt(b []byte, r *policy.Record) []byte {
 		b = append(a.Caller.Shown.AppendE164(b), '"')
 	} else {
 		b = appendField(b, "from_text", a.Caller.Text)
+		b = appendClass(b, "from_class", a.Caller.Class)
 	}
 	if !a.Called.Number.IsZero() {
 		b = append(b, `,"to":"`...)
 		b = append(a.Called.Number.AppendE164(b), '"')
 	} else {
 		b = appendField(b, "to_text", a.Called.Text)
+		b = appendField(b, "to_short", a.Called.Short)
+		b = appendClass(b, "to_class", a.Called.Class)
 	}
+	if a.Called.Emergency {
+		b = append(b, `,"emergency":true`...)
+	}
+	b = appendField(b, "hides", a.Called.Hides)
+	b = appendField(b, "malformed", a.Malformed)
 	if a.Peer != nil {
 		b = appendField(b, "peer", a.Peer.ID)
 	}
 	if a.Campaign != nil {
 		b = appendField(b, "campaign", a.Campaign.ID)
 		b = appendField(b, "advertiser", a.Campaign.Advertiser.ID)
+		b = appendField(b, "purpose", a.Campaign.Effective().String())
 	}
+	b = appendField(b, "named", a.Named)
 	b = appendField(b, "call_id", a.CallID)
 	if a.Fax {
 		b = append(b, `,"fax":true`...)
 	}
+	b = appendMedia(b, a.Media)
 	b = append(b, `,"findings":[`...)
 	for i := range r.Decision.Findings {
 		if i > 0 {
@@ -122,6 +151,28 @@ func appendAttempt(b []byte, r *policy.Record) []byte {
 		b = append(b, ']')
 	}
 	return append(b, '}')
+}
+
+func appendMedia(b []byte, media []policy.Media) []byte {
+	if len(media) == 0 {
+		return b
+	}
+	b = append(b, `,"media":[`...)
+	for i, m := range media {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendQuoted(append(b, `{"kind":`...), m.Kind)
+		b = append(b, `,"codecs":[`...)
+		for j, codec := range m.Codecs {
+			if j > 0 {
+				b = append(b, ',')
+			}
+			b = appendQuoted(b, codec)
+		}
+		b = append(b, `]}`...)
+	}
+	return append(b, ']')
 }
 
 func appendFinding(b []byte, f *policy.Finding) []byte {
@@ -171,22 +222,51 @@ type Decision struct {
 	Verdict    string    `json:"verdict"`
 	Reason     string    `json:"reason"`
 	Rule       string    `json:"rule,omitempty"`
+	Would      string    `json:"would,omitempty"` // of not-enforced: the reason of the refusal that was not made
+	By         string    `json:"by,omitempty"`    // and why it was not: shadow, off or permit
 	Book       string    `json:"book,omitempty"`
 	Config     string    `json:"config,omitempty"`
 	Node       string    `json:"node,omitempty"`
 	Answer     int       `json:"answer,omitempty"`
 	Us         int64     `json:"us"`
+	Version    int       `json:"v,omitempty"`
 	From       string    `json:"from,omitempty"`
 	FromText   string    `json:"from_text,omitempty"`
+	FromClass  string    `json:"from_class,omitempty"` // of a short code in place of a number
 	To         string    `json:"to,omitempty"`
 	ToText     string    `json:"to_text,omitempty"`
+	ToShort    string    `json:"to_short,omitempty"`
+	ToClass    string    `json:"to_class,omitempty"` // of a short code
+	Emergency  bool      `json:"emergency,omitempty"`
+	Hides      string    `json:"hides,omitempty"` // the dialled prefix that hides the caller
+	Malformed  string    `json:"malformed,omitempty"`
+	Named      string    `json:"named,omitempty"` // the campaign that the message names
 	Peer       string    `json:"peer,omitempty"`
 	Campaign   string    `json:"campaign,omitempty"`
 	Advertiser string    `json:"advertiser,omitempty"`
+	Purpose    string    `json:"purpose,omitempty"` // that it was judged by
 	CallID     string    `json:"call_id,omitempty"`
 	Fax        bool      `json:"fax,omitempty"`
+	Media      []Media   `json:"media,omitempty"`
 	Findings   []Finding `json:"findings,omitempty"`
 	Marks      []string  `json:"marks,omitempty"`
+}
+
+// A Media is one stream of the call's offer as read back from the ledger.
+type Media struct {
+	Kind   string   `json:"kind"`
+	Codecs []string `json:"codecs"`
+}
+
+// made is the call as later decisions see it, false when it counts for nothing.
+func (d *Decision) made() (to policy.Number, call policy.EarlierCall, ok bool) {
+	to, err := policy.ParseNumber(d.To)
+	if err != nil || d.Verdict != policy.Allowed.String() || d.Advertiser == "" {
+		return to, call, false
+	}
+	purpose, _ := policy.ParsePurpose(d.Purpose) // older records don't tell it
+	id := (&policy.Attempt{CallID: d.CallID}).ID()
+	return to, policy.EarlierCall{At: d.At, Advertiser: d.Advertiser, Allowed: true, Purpose: purpose, Attempt: id}, true
 }
 
 // A Finding is a rule's finding as read back from the ledger.

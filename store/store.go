@@ -38,14 +38,20 @@ type Store struct {
 	adding  sync.Mutex    // one batch of facts at a time looks what is known and appends
 	records sync.Pool     // *[2][]byte: memory for decisions
 
+	flight inFlight
+
 	mu     sync.RWMutex
 	counts map[policy.Kind]int64
-	broken error  // why the projection no longer follows
-	missed uint64 // the first record that was not folded in for want of room; 0: none
+	broken error    // why the projection no longer follows
+	late   []change // calls that found no room in changes, in the order of the ledger
 }
 
-// maxChanges bounds the facts between ledger and projection.
-const maxChanges = 4096
+// maxChanges bounds what waits between ledger and projection; maxLate bounds
+// the calls that find no room there. No call waits for the applier.
+const (
+	maxChanges = 4096
+	maxLate    = 1 << 16
+)
 
 // Open opens the store in a directory, makes it if there is none, and brings
 // the projection up to the ledger.
@@ -164,9 +170,8 @@ func changeOf(r ledger.Record) (c change, err error) {
 		if err != nil {
 			return c, err
 		}
-		to, err := policy.ParseNumber(d.To)
-		if d.Verdict == policy.Allowed.String() && d.Advertiser != "" && err == nil {
-			c.to, c.call = to, &policy.EarlierCall{At: d.At, Advertiser: d.Advertiser, Allowed: true}
+		if to, call, ok := d.made(); ok {
+			c.to, c.call = to, &call
 		}
 	}
 	return c, nil
@@ -207,60 +212,95 @@ func (s *Store) follow(changes <-chan change) {
 				break more
 			}
 		}
-		err := s.fold(batch)
-		s.mu.Lock()
-		if err == nil {
-			for i := range batch {
-				if f := batch[i].fact; f != nil {
-					s.counts[f.Kind]++
-				}
-			}
-		}
-		s.mu.Unlock()
-		for i := range batch {
-			if batch[i].done != nil {
-				batch[i].done(err)
-			}
-		}
+		s.fold(batch)
+		s.fold(s.takeLate())
 		clear(batch)
 	}
+	s.fold(s.takeLate())
 }
 
-// fold applies a batch. Once one has failed no later one is applied: the
-// cursor would pass what is missing, and the next start would not look for it.
-func (s *Store) fold(batch []change) error {
+// fold applies a batch and tells whoever waits for it. Once one has failed no
+// later one is applied: the cursor would pass what is missing, and the next
+// start would not look for it.
+func (s *Store) fold(batch []change) {
+	if len(batch) == 0 {
+		return
+	}
 	s.mu.RLock()
-	err, missed := s.broken, s.missed
-	s.mu.RUnlock()
-	if err != nil {
-		return err
-	}
+	err := s.broken
 	cursor := batch[len(batch)-1].seq
-	if missed != 0 {
-		cursor = min(cursor, missed-1)
+	if len(s.late) > 0 {
+		cursor = min(cursor, s.late[0].seq-1)
 	}
-	if err := s.state.apply(batch, cursor); err != nil {
+	s.mu.RUnlock()
+	if err == nil {
+		if err = s.state.apply(batch, cursor); err != nil {
+			s.fail(err)
+		}
+	}
+	if err == nil {
 		s.mu.Lock()
-		s.broken = err
+		for i := range batch {
+			if f := batch[i].fact; f != nil {
+				s.counts[f.Kind]++
+			}
+		}
 		s.mu.Unlock()
-		s.o.Log.Error("the facts can't follow the ledger; calls are refused until the next start", "error", err)
-		return err
 	}
-	return nil
+	for i := range batch {
+		c := &batch[i]
+		if c.call != nil && err == nil {
+			s.flight.drop(c.to, *c.call)
+		}
+		if c.done != nil {
+			c.done(err)
+		}
+	}
 }
 
-// miss notes that a record could not be folded in: from now on the cursor stays
-// before it, so that the next start folds in it and all that followed.
-func (s *Store) miss(seq uint64) {
+// fail ends the following of the ledger.
+func (s *Store) fail(err error) {
 	s.mu.Lock()
-	first := s.missed == 0
+	first := s.broken == nil
 	if first {
-		s.missed = seq
+		s.broken = err
 	}
 	s.mu.Unlock()
 	if first {
-		s.o.Log.Warn("an earlier call could not be noted at once; the next start does it", "record", seq)
+		s.o.Log.Error("the facts can't follow the ledger; calls are refused until the next start", "error", err)
 	}
+}
+
+var errBehind = fmt.Errorf("store: %d calls wait for the projection, which can't keep up", maxLate)
+
+// note hands a call to the applier without waiting for it. What finds no room
+// is late: it is folded in when there is time, and until then the cursor stays
+// before it.
+func (s *Store) note(c change) {
+	select {
+	case s.changes <- c:
+		return
+	default:
+	}
+	s.mu.Lock()
+	full := len(s.late) == maxLate
+	if !full {
+		s.late = append(s.late, c)
+	}
+	s.mu.Unlock()
+	if full {
+		s.fail(errBehind)
+	}
+}
+
+// takeLate is the calls that were late. The cursor is not moved beyond those
+// that come after them.
+func (s *Store) takeLate() []change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	late := s.late
+	s.late = nil
+	return late
 }
 
 // Close writes what waits. Nothing may be added any more.
@@ -268,7 +308,7 @@ func (s *Store) Close() error {
 	err := s.ledger.Close()
 	close(s.changes)
 	<-s.applied
-	if s.broken == nil && s.missed == 0 {
+	if s.broken == nil {
 		// Nothing is left to fold in, so the next start need not look.
 		err = errors.Join(err, s.state.setCursor(s.ledger.Durable()))
 	}
@@ -459,20 +499,20 @@ func same(a, b *policy.Fact) bool {
 
 // Append records a decision; done is called once it is durable (see package
 // gate). An allowed call to a number is noted for the rules that ask for
-// earlier calls.
+// earlier calls; one that could not be recorded is forgotten.
 func (s *Store) Append(r *policy.Record, done func(error)) {
 	bufs := s.records.Get().(*[2][]byte)
 	bufs[0], bufs[1] = appendDecision(bufs[0][:0], bufs[1][:0], r)
-	note := s.worthNoting(r)
+	made := worthNoting(r)
 	record := ledger.Record{Time: r.At, Kind: kindDecision, Public: bufs[0], Payload: bufs[1]}
 	s.ledger.Append(record, func(seq uint64, err error) {
-		if err == nil && note != nil {
-			note.seq = seq
-			select {
-			case s.changes <- *note:
-			default:
-				s.miss(seq)
-			}
+		switch {
+		case made == nil:
+		case err == nil:
+			made.seq = seq
+			s.note(*made)
+		default:
+			s.flight.drop(made.to, *made.call)
 		}
 		done(err)
 	})
@@ -480,12 +520,15 @@ func (s *Store) Append(r *policy.Record, done func(error)) {
 }
 
 // worthNoting is the change that an allowed call makes, nil if it makes none.
-func (s *Store) worthNoting(r *policy.Record) *change {
-	a := r.Attempt
-	if r.Decision.Verdict != policy.Allowed || a.Campaign == nil || a.Called.Number.IsZero() {
+func worthNoting(r *policy.Record) *change {
+	if r.Decision.Verdict != policy.Allowed {
 		return nil
 	}
-	return &change{to: a.Called.Number, call: &policy.EarlierCall{At: r.At, Advertiser: a.Campaign.Advertiser.ID, Allowed: true}}
+	call, ok := r.Attempt.Made()
+	if !ok {
+		return nil
+	}
+	return &change{to: r.Attempt.Called.Number, call: &call}
 }
 
 // AppendOutcome records how the set-up of a judged call ended.
@@ -524,13 +567,6 @@ func (s *Store) Decisions(from uint64) iter.Seq2[Decision, error] {
 			}
 		}
 	}
-}
-
-// History is all that is known of a number.
-func (s *Store) History(n policy.Number) (policy.Facts, error) {
-	var f policy.Facts
-	err := s.Facts(n, &f)
-	return f, err
 }
 
 // LedgerBytes is the size of the ledger's files in octets.

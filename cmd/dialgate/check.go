@@ -145,6 +145,7 @@ type outcome struct {
 	verdict, reason, rule string
 	sip                   int
 	basis                 []string
+	findings              []policy.Finding
 }
 
 // runCases runs a file's cases and prints each that came out otherwise.
@@ -188,6 +189,9 @@ func compare(want *configs.Expectation, got outcome) string {
 	return b.String()
 }
 
+// stranger in the place of a peer is a source that is none.
+const stranger = "stranger"
+
 // runCase judges a case through the gate, with its facts in memory.
 func runCase(cfg *configs.Config, c *configs.Case) (outcome, error) {
 	w, err := newWorld(cfg, c.Without)
@@ -195,10 +199,10 @@ func runCase(cfg *configs.Config, c *configs.Case) (outcome, error) {
 		return outcome{}, err
 	}
 	peer, err := w.peer(c.Call.Peer)
-	if err != nil {
+	if err != nil && c.Call.Peer != stranger {
 		return outcome{}, err
 	}
-	raw := []byte(strings.ReplaceAll(strings.ReplaceAll(c.Raw, "\r\n", "\n"), "\n", "\r\n"))
+	raw := lineEnds([]byte(c.Raw))
 	if c.Raw == "" {
 		h := hypothetical{from: c.Call.From, to: c.Call.To, fromHeader: c.Call.FromHeader, ruri: c.Call.RURI, headers: c.Call.Headers}
 		if err := h.check(); err != nil {
@@ -218,23 +222,24 @@ func runCase(cfg *configs.Config, c *configs.Case) (outcome, error) {
 	}
 	known.facts.Sort()
 	for _, e := range c.Earlier {
-		known.facts.Calls = append(known.facts.Calls, policy.EarlierCall{At: e.At, Advertiser: w.advertiserOf(e.From, a), Allowed: e.Allowed})
+		earlier := policy.Attempt{At: e.At, Called: a.Called, Campaign: w.campaignOf(e.From, a), CallID: e.CallID}
+		if call, ok := earlier.Made(); ok {
+			call.Allowed = e.Allowed
+			known.facts.Calls = append(known.facts.Calls, call)
+		}
 	}
 	return judgeCase(w, c, a, &known)
 }
 
-// advertiserOf is on whose behalf a number calls: that of the case's own call
-// when the number tells nothing else.
-func (w *world) advertiserOf(from string, a *policy.Attempt) string {
+// campaignOf is the campaign that a number calls for: that of the case's own
+// call when the number tells nothing else.
+func (w *world) campaignOf(from string, a *policy.Attempt) *policy.Campaign {
 	if n, err := localNumber(from); err == nil {
 		if entry := w.domain.Directory.Caller(n); entry != nil && len(entry.Campaigns) > 0 {
-			return entry.Campaigns[0].Advertiser.ID
+			return entry.Campaigns[0]
 		}
 	}
-	if a.Campaign != nil {
-		return a.Campaign.Advertiser.ID
-	}
-	return ""
+	return a.Campaign
 }
 
 func judgeCase(w *world, c *configs.Case, a *policy.Attempt, known *caseFacts) (outcome, error) {
@@ -257,7 +262,7 @@ func judgeCase(w *world, c *configs.Case, a *policy.Attempt, known *caseFacts) (
 	if slices.Contains(c.Broken, "overload") && d.Reason != policy.ReasonEmergency {
 		*d = policy.Operational(policy.ReasonOverloaded) // the proxy refuses before it asks the gate
 	}
-	out := outcome{verdict: d.Verdict.String(), reason: d.Reason.String(), rule: d.Rule(), basis: d.Basis()}
+	out := outcome{verdict: d.Verdict.String(), reason: d.Reason.String(), rule: d.Rule(), basis: d.Basis(), findings: d.Findings}
 	if d.Verdict == policy.Denied {
 		out.sip = answer(a.Peer, d.Reason).Code
 	}
@@ -281,10 +286,12 @@ type caseFacts struct {
 	err   error
 }
 
-func (f *caseFacts) Facts(_ policy.Number, into *policy.Facts) error {
+func (f *caseFacts) Hold(_ policy.Number, into *policy.Facts) error {
 	*into = f.facts
 	return f.err
 }
+
+func (f *caseFacts) Release(policy.Number, *policy.EarlierCall) {}
 
 // caseLedger takes a record and forgets it.
 type caseLedger struct{ err error }

@@ -8,6 +8,7 @@ import (
 
 type configCmd struct {
 	Check   configCheckCmd   `cmd:"" help:"Check a configuration; every error at once."`
+	Diff    configDiffCmd    `cmd:"" help:"Show which of the last calls another configuration would judge otherwise."`
 	Schema  configSchemaCmd  `cmd:"" help:"Print the JSON Schema of the configuration."`
 	Reload  configReloadCmd  `cmd:"" help:"Let the running node read its configuration again."`
 	Default configDefaultCmd `cmd:"" help:"Print the default configuration with its comments."`

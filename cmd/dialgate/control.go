@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"iter"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,8 +28,10 @@ import (
 type keeper interface {
 	Add(ctx context.Context, facts ...policy.Fact) ([]store.Result, error)
 	History(n policy.Number) (policy.Facts, error)
+	Known(numbers []policy.Number, into []policy.Facts) error
 	Export(w io.Writer) error
 	Decisions(from uint64) iter.Seq2[store.Decision, error]
+	Last(n int) ([]store.Decision, error)
 	Close() error
 }
 
@@ -51,7 +53,7 @@ func openKeeper(dir string, o store.Options) (keeper, error) {
 
 // serveControl answers commands on the control socket until the listener is
 // closed. Only the same user and root may connect.
-func serveControl(dir string, k keeper, reload func() (reloaded, error)) (*http.Server, error) {
+func serveControl(dir string, k *store.Store, reload func() (reloaded, error)) (*http.Server, error) {
 	path := socketPath(dir)
 	// A socket left by a crash: the store's lock says that nobody else is here.
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -65,12 +67,13 @@ func serveControl(dir string, k keeper, reload func() (reloaded, error)) (*http.
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /facts", func(w http.ResponseWriter, r *http.Request) { controlAdd(k, w, r) })
-	mux.HandleFunc("GET /facts", func(w http.ResponseWriter, r *http.Request) { controlHistory(k, w, r) })
+	mux.HandleFunc("POST /known", func(w http.ResponseWriter, r *http.Request) { controlKnown(k, w, r) })
 	mux.HandleFunc("GET /export", func(w http.ResponseWriter, _ *http.Request) {
 		if err := k.Export(w); err != nil {
 			panic(http.ErrAbortHandler) // the client sees a stream that was cut
 		}
 	})
+	mux.HandleFunc("GET /decisions/last", func(w http.ResponseWriter, r *http.Request) { controlLast(k, w, r) })
 	mux.HandleFunc("GET /decisions", func(w http.ResponseWriter, r *http.Request) { controlDecisions(k, w, r) })
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, _ *http.Request) { controlReload(reload, w) })
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
@@ -149,22 +152,28 @@ func controlAdd(k keeper, w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(out) // the client has gone
 }
 
-func controlHistory(k keeper, w http.ResponseWriter, r *http.Request) {
-	n, err := policy.ParseNumber(r.URL.Query().Get("number"))
+// maxKnown bounds the numbers that are asked for at once.
+const maxKnown = 4096
+
+// controlKnown tells what is known of numbers, each 8 octets in the body, in
+// the form of the store.
+func controlKnown(s *store.Store, w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 8*maxKnown))
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		http.Error(w, oneLine(err), http.StatusBadRequest)
 		return
 	}
-	f, err := k.History(n)
+	var numbers []policy.Number
+	for ; len(body) >= 8; body = body[8:] {
+		n, _ := policy.NumberOfKey(binary.BigEndian.Uint64(body)) // no number: nothing is known of it
+		numbers = append(numbers, n)
+	}
+	out, err := s.AppendKnown(nil, numbers)
 	if err != nil {
 		http.Error(w, oneLine(err), http.StatusInternalServerError)
 		return
 	}
-	var lines []byte
-	for i := range f.All {
-		lines = append(f.All[i].AppendJSON(lines), '\n')
-	}
-	_, _ = w.Write(lines) // the client has gone
+	_, _ = w.Write(out) // the client has gone
 }
 
 func controlDecisions(k keeper, w http.ResponseWriter, r *http.Request) {
@@ -234,24 +243,39 @@ func (r *remote) Add(ctx context.Context, facts ...policy.Fact) ([]store.Result,
 	return out, nil
 }
 
-// History asks the node for a number's facts.
+// History asks the node for what is known of a number.
 func (r *remote) History(n policy.Number) (policy.Facts, error) {
-	f := policy.Facts{Number: n}
-	res, err := r.do(context.Background(), "GET", "/facts?number="+url.QueryEscape(n.E164()), nil)
+	var f [1]policy.Facts
+	err := r.Known([]policy.Number{n}, f[:])
+	return f[0], err
+}
+
+// Known asks the node for what is known of numbers.
+func (r *remote) Known(numbers []policy.Number, into []policy.Facts) error {
+	for len(numbers) > 0 {
+		n := min(len(numbers), maxKnown)
+		if err := r.known(numbers[:n], into[:n]); err != nil {
+			return err
+		}
+		numbers, into = numbers[n:], into[n:]
+	}
+	return nil
+}
+
+func (r *remote) known(numbers []policy.Number, into []policy.Facts) error {
+	body := make([]byte, 0, 8*len(numbers))
+	for _, n := range numbers {
+		body = binary.BigEndian.AppendUint64(body, n.Key())
+	}
+	res, err := r.do(context.Background(), "POST", "/known", bytes.NewReader(body))
 	if err != nil {
-		return f, err
+		return err
 	}
 	defer res.Body.Close()
-	sc := bufio.NewScanner(res.Body)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		fact, err := policy.FactForm{Zone: calledZone()}.ParseJSON(sc.Bytes())
-		if err != nil {
-			return f, fmt.Errorf("the running node's answer can't be read: %w", err)
-		}
-		f.All = append(f.All, fact)
+	if err := store.ReadKnown(bufio.NewReader(res.Body), numbers, into); err != nil {
+		return fmt.Errorf("the running node's answer can't be read: %w", err)
 	}
-	return f, sc.Err()
+	return nil
 }
 
 // Export copies the node's facts.

@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,9 +20,10 @@ var update = flag.Bool("update", false, "rewrite the generated documents")
 // TestDocsAreFresh holds each generated document against what it is made of.
 func TestDocsAreFresh(t *testing.T) {
 	for name, want := range map[string]string{
-		"policy.md":   policyDoc(t),
-		"dialects.md": dialectsDoc(),
-		"config.md":   configs.Markdown(),
+		"policy.md":       policyDoc(t),
+		"law-coverage.md": coverageDoc(),
+		"dialects.md":     dialectsDoc(),
+		"config.md":       configs.Markdown(),
 	} {
 		path := filepath.Join("..", "..", "docs", name)
 		if *update {
@@ -45,10 +47,12 @@ func policyDoc(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("# The rules\n\nGenerated from the rules themselves. The base rules are judged for every call, the others by the book of the called number's country, on the local date of the call.\n" +
 		"Every rule is enforced unless the configuration says `shadow` or `off`. Strength: statute (breach is unlawful), code (self-regulation), supervisor (published stance), policy (our own safe default).\n" +
+		"Jurisdiction is the country of the called number; any: whoever is called. A ground is an alternative of the rule above it: it can only allow, so it has no mode. A flag refuses nothing: it is recorded, and `dialgate explain` shows it.\n" +
+		"What each row of the law that was read became is in [law-coverage.md](law-coverage.md).\n" +
 		"Sources were read in stored copies; the text of the Code Telemarketing now in force was not read on hours, holidays and attempts.\n")
 	for _, r := range books.Rules() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n*%s*\n\n", r.ID, r.English, r.Dutch)
-		fmt.Fprintf(&b, "- in force: %s\n- strength: %s\n- source: %s\n", inForce(r.Rule), r.Strength, r.Source)
+		fmt.Fprintf(&b, "- jurisdiction: %s\n- in force: %s\n- strength: %s\n- source: %s\n", jurisdiction(r.Rule), inForce(r.Rule), r.Strength, r.Source)
 		if r.Needs != "" {
 			fmt.Fprintf(&b, "- evidence: %s\n", r.Needs)
 		}
@@ -82,17 +86,23 @@ func policyDoc(t *testing.T) string {
 const cannotKnow = `
 # What a proxy can't know
 
-- What is said in the call: identity, purpose, the offered objection, prices, age. It can only ask for an attested script.
-- That a service or research call stays free of offers: the purpose comes from the configuration, not from SIP.
-- That consent was truly free, informed and specific, or that whoever answers is the person who gave it.
-- That products are similar: it compares codes that a person assigned.
-- Who holds a number, beyond the data it was given.
-- That the number shown is answered when called back: only that somebody tested it on a date.
-- That the carrier and the networks behind it keep the number visible.
-- Calls that do not pass through it.
-- Silent and abandoned calls, recording and its notice, cooling-off periods.
-- Whether an AI voice agent is a system without human intervention.
-- Where a mobile phone is: the hours are those of the number's country.
+It judges what a message shows and what it was told. These it can't know, and it claims nothing of them:
+
+1. What is said in the call: who calls and why, the offered objection, prices, duration, age, whether a claim is true. It can only ask that the campaign attests its script.
+2. That a service or research call stays free of offers: the purpose comes from the configuration, not from SIP.
+3. That consent was truly free, informed and specific, or that whoever answers is the person who gave it: telephones are shared, and numbers get new holders.
+4. That products are similar: it compares codes that a person assigned.
+5. Whether a subscriber is a natural or a legal person, beyond the data it was given.
+6. That the number shown is answered when called back, or stands on a website, at the moment of the call: only that somebody tested it on a date.
+7. That the carrier and the networks behind it keep the number visible; some countries hide or block their own numbers when a call comes in from abroad.
+8. Calls that do not pass through it: mobile phones, other trunks, calls over the web. What it checks, it checks on its own path.
+9. Rates of silent and abandoned calls: an answer in SIP says that a line was answered, not that a person heard a person.
+10. Recording and its notice, cooling-off periods, written acceptance, whether a contract is valid.
+11. Whether an AI voice agent is a system without human intervention, or says that it is one.
+12. Where a mobile phone is: the hours are those of the called number's country.
+13. Whether a call is lawful. It says which rule of which strength was not met, on the data held; it never says that all is well with the law.
+14. A national opt-out register of the Netherlands: there is none since 1 July 2021. A register of another kind is asked when the configuration names one.
+15. What an emergency call is about. It lets one through before anything else is read or known, since hindering one would be worse than any sales call.
 `
 
 func dialectsDoc() string {
@@ -168,5 +178,43 @@ func TestEveryRuleIsDocumented(t *testing.T) {
 		if r.English == "" || r.Dutch == "" || r.Source == "" {
 			t.Errorf("%s lacks a sentence or its source", r.ID)
 		}
+		if want := strings.HasPrefix(r.ID, "nl."); want != (r.Jurisdiction == "NL") {
+			t.Errorf("%s has jurisdiction %q", r.ID, r.Jurisdiction)
+		}
+		if r.To != 0 && r.To <= r.From {
+			t.Errorf("%s ends on %s, before it begins on %s", r.ID, r.To, r.From)
+		}
+	}
+}
+
+// TestNothingIsCalledLawful: no text of the program or its documents says that
+// a call obeys the law. It says what was checked, on which rule and which data.
+func TestNothingIsCalledLawful(t *testing.T) {
+	claim := "compl" + "iant"
+	read := 0
+	err := filepath.WalkDir(filepath.Join("..", ".."), func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if e.IsDir() && strings.HasPrefix(e.Name(), ".git") {
+			return filepath.SkipDir
+		}
+		switch filepath.Ext(path) {
+		case ".go", ".md", ".txt", ".yaml", ".txtar":
+		default:
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		read++
+		if strings.Contains(strings.ToLower(string(text)), claim) {
+			t.Errorf("%s says %q: say what was checked instead", path, claim)
+		}
+		return nil
+	})
+	if err != nil || read < 50 {
+		t.Errorf("%d files read, %v", read, err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"time"
 
 	"dialgate/policy"
@@ -15,6 +16,7 @@ type explainCmd struct {
 	Campaign string   `help:"The campaign; default: told as for a live call." placeholder:"ID"`
 	Peer     string   `help:"The dialer; default: the only one." placeholder:"ID"`
 	Header   []string `help:"A further header line of the INVITE." placeholder:"'NAME: VALUE'" sep:"none"`
+	Raw      string   `help:"A file with a whole INVITE in place of --from and --to, its offer included." type:"existingfile" placeholder:"FILE"`
 	JSON     bool     `help:"As JSON."`
 	Rules    bool     `help:"List all rules instead."`
 }
@@ -37,8 +39,9 @@ func (c explainCmd) Run(s streams) error {
 		}
 		return listRules(s.out, w.books.Rules())
 	}
-	if c.From == "" || c.To == "" {
-		return usageError("explain needs --from and --to")
+	raw, err := c.invite()
+	if err != nil {
+		return err
 	}
 	at := time.Now()
 	if c.At != "" {
@@ -50,11 +53,7 @@ func (c explainCmd) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	h := hypothetical{from: c.From, to: c.To, headers: c.Header}
-	if err := h.check(); err != nil {
-		return usageError("%v", err)
-	}
-	a, err := w.attempt(h.invite(), peer, c.Campaign, at)
+	a, err := w.attempt(raw, peer, c.Campaign, at)
 	if err != nil {
 		return err
 	}
@@ -76,6 +75,28 @@ func (c explainCmd) Run(s streams) error {
 		return errFinding
 	}
 	return nil
+}
+
+// invite is the INVITE that is asked about.
+func (c *explainCmd) invite() ([]byte, error) {
+	if c.Raw != "" {
+		if c.From != "" || c.To != "" || len(c.Header) > 0 {
+			return nil, usageError("--raw is a whole message; leave --from, --to and --header out")
+		}
+		text, err := os.ReadFile(c.Raw)
+		if err != nil {
+			return nil, usageError("the INVITE can't be read: %v", err)
+		}
+		return lineEnds(text), nil
+	}
+	if c.From == "" || c.To == "" {
+		return nil, usageError("explain needs --from and --to, or --raw")
+	}
+	h := hypothetical{from: c.From, to: c.To, headers: c.Header}
+	if err := h.check(); err != nil {
+		return nil, usageError("%v", err)
+	}
+	return h.invite(), nil
 }
 
 // knownFacts looks a number up in the store of the configuration. Where there

@@ -18,12 +18,16 @@ type explanation struct {
 	Reason   string          `json:"reason"`
 	Means    string          `json:"means"`
 	Rule     string          `json:"rule,omitempty"`
+	Would    string          `json:"would,omitempty"` // of not-enforced: the reason of the refusal that is not made
+	By       string          `json:"by,omitempty"`    // and why it is not: shadow, off or permit
 	Basis    []string        `json:"basis,omitempty"`
 	At       string          `json:"at"`
 	From     string          `json:"from,omitempty"`
 	To       string          `json:"to,omitempty"`
 	Peer     string          `json:"peer,omitempty"`
 	Campaign string          `json:"campaign,omitempty"`
+	Mode     string          `json:"mode"`
+	Offers   []string        `json:"offers,omitempty"` // streams and their codecs
 	Book     string          `json:"book,omitempty"`
 	SIP      *sipAnswer      `json:"sip,omitempty"` // of a refusal
 	Findings []findingReport `json:"findings"`
@@ -63,17 +67,23 @@ type factReport struct {
 func explain(a *policy.Attempt, facts *policy.Facts, d *policy.Decision, answer *sipAnswer) explanation {
 	e := explanation{
 		Verdict: d.Verdict.String(), Reason: d.Reason.String(), Means: d.Reason.Text(), Rule: d.Rule(), Basis: d.Basis(),
-		At: a.At.Format(time.RFC3339), From: a.Caller.Shown.E164(), To: a.Called.Number.E164(), Book: d.Book, SIP: answer,
+		At: a.At.Format(time.RFC3339), From: a.Caller.Shown.E164(), To: a.Called.Number.E164(), Mode: a.Mode().String(), Book: d.Book, SIP: answer,
 		Findings: []findingReport{}, Facts: []factReport{},
 	}
 	if e.To == "" {
 		e.To = a.Called.Text
+	}
+	if w := d.Waived(); w.Reason != policy.NoReason {
+		e.Would, e.By = w.Reason.String(), w.By
 	}
 	if a.Peer != nil {
 		e.Peer = a.Peer.ID
 	}
 	if a.Campaign != nil {
 		e.Campaign = a.Campaign.ID
+	}
+	for _, m := range a.Media {
+		e.Offers = append(e.Offers, m.String())
 	}
 	for i := range d.Findings {
 		e.Findings = append(e.Findings, reportFinding(&d.Findings[i]))
@@ -106,12 +116,18 @@ func (e *explanation) text(w io.Writer) error {
 	p.line("  %s", e.Means)
 	p.line("")
 	p.line("call      %s -> %s at %s", orNone(e.From), orNone(e.To), e.At)
-	p.line("peer      %s, campaign %s", orNone(e.Peer), orNone(e.Campaign))
+	p.line("peer      %s, campaign %s, %s", orNone(e.Peer), orNone(e.Campaign), e.Mode)
+	if len(e.Offers) > 0 {
+		p.line("offers    %s", strings.Join(e.Offers, "; "))
+	}
 	if e.Book != "" {
 		p.line("book      %s", e.Book)
 	}
 	if e.Rule != "" {
 		p.line("decided   by %s", e.Rule)
+	}
+	if e.Would != "" {
+		p.line("otherwise refused with %s; the rule is in mode %s", e.Would, e.By)
 	}
 	if e.SIP != nil {
 		p.line("answer    %d %s", e.SIP.Code, e.SIP.Phrase)
@@ -177,15 +193,46 @@ func orNone(s string) string {
 // listRules prints every rule for explain --rules.
 func listRules(w io.Writer, rules []*policy.Bound) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(t, "RULE\tMODE\tIN FORCE\tSTRENGTH\tSOURCE")
+	fmt.Fprintln(t, "RULE\tMODE\tIN FORCE\tSTRENGTH\tJURISDICTION\tSOURCE")
 	for _, r := range rules {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.Mode, inForce(r.Rule), r.Strength, r.Source)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, modesOf(r), inForce(r.Rule), r.Strength, jurisdiction(r.Rule), r.Source)
 	}
 	return t.Flush()
 }
 
+// jurisdiction is whose numbers a rule is judged for.
+func jurisdiction(r *policy.Rule) string {
+	if r.Jurisdiction == "" {
+		return "any"
+	}
+	return r.Jurisdiction
+}
+
+// ground stands in place of the mode of a rule that refuses nothing.
+const ground = "ground"
+
+func isGround(r *policy.Bound) bool { return len(r.Reasons) > 0 && r.Reasons[0].Allows() }
+
+// modeOf is a rule's mode for a call that no other choice is about.
+func modeOf(r *policy.Bound) string {
+	if isGround(r) {
+		return ground
+	}
+	return r.Mode.String()
+}
+
+// modesOf is a rule's mode with the choices for campaigns, peers and shares.
+func modesOf(r *policy.Bound) string {
+	if isGround(r) {
+		return ground
+	}
+	return r.Modes()
+}
+
 func inForce(r *policy.Rule) string {
 	switch {
+	case r.From == policy.NotInForce:
+		return "not in force"
 	case r.From == 0 && r.To == 0:
 		return "always"
 	case r.To == 0:
@@ -198,17 +245,20 @@ func inForce(r *policy.Rule) string {
 
 // ruleReport is a rule in JSON.
 type ruleReport struct {
-	ID       string        `json:"id"`
-	Mode     string        `json:"mode"`
-	From     string        `json:"from,omitempty"`
-	To       string        `json:"to,omitempty"` // the first day it no longer applies
-	Strength string        `json:"strength"`
-	Source   string        `json:"source"`
-	English  string        `json:"english"`
-	Dutch    string        `json:"dutch"`
-	Needs    string        `json:"needs,omitempty"`
-	Reasons  []string      `json:"reasons,omitempty"`
-	Params   []paramReport `json:"params,omitempty"`
+	ID       string `json:"id"`
+	Mode     string `json:"mode"`
+	Modes    string `json:"modes,omitempty"` // in words, when the mode is not that of every call
+	From     string `json:"from,omitempty"`
+	To       string `json:"to,omitempty"` // the first day it no longer applies
+	Strength string `json:"strength"`
+	// Jurisdiction is the country whose numbers it is judged for, or any.
+	Jurisdiction string        `json:"jurisdiction"`
+	Source       string        `json:"source"`
+	English      string        `json:"english"`
+	Dutch        string        `json:"dutch"`
+	Needs        string        `json:"needs,omitempty"`
+	Reasons      []string      `json:"reasons,omitempty"`
+	Params       []paramReport `json:"params,omitempty"`
 }
 
 type paramReport struct {
@@ -221,8 +271,11 @@ type paramReport struct {
 func reportRules(rules []*policy.Bound) []ruleReport {
 	var out []ruleReport
 	for _, r := range rules {
-		report := ruleReport{ID: r.ID, Mode: r.Mode.String(), From: r.From.String(), To: r.To.String(), Strength: r.Strength.String(),
+		report := ruleReport{ID: r.ID, Mode: modeOf(r), Jurisdiction: jurisdiction(r.Rule), From: r.From.String(), To: r.To.String(), Strength: r.Strength.String(),
 			Source: r.Source, English: r.English, Dutch: r.Dutch, Needs: r.Needs}
+		if modes := modesOf(r); modes != report.Mode {
+			report.Modes = modes
+		}
 		for _, reason := range r.Reasons {
 			report.Reasons = append(report.Reasons, reason.String())
 		}

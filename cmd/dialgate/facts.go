@@ -67,12 +67,12 @@ const importBatch = 1000
 // Run imports a file. Bad rows go to the rejects file, the others go in.
 func (c factsImportCmd) Run(s streams, parent *factsCmd) error {
 	return withKeeper(parent.Config, func(k keeper) error {
-		in, size, err := c.open(s.in)
+		in, size, err := openInput(c.File, s.in)
 		if err != nil {
 			return usageError("the file can't be read: %v", err)
 		}
 		defer in.Close()
-		i := importer{keeper: k, dry: c.DryRun, rejects: rejects{path: c.rejectsPath()}, bar: bar(s.err, size)}
+		i := importer{keeper: k, dry: c.DryRun, rejects: rejects{path: c.rejectsPath()}, bar: bar(s.err, size, "importing")}
 		defer i.bar.Close()
 		intake := store.Intake{
 			Form:      policy.FactForm{Zone: calledZone(), Number: localNumber, Attested: true},
@@ -97,11 +97,13 @@ func (c factsImportCmd) Run(s streams, parent *factsCmd) error {
 	})
 }
 
-func (c factsImportCmd) open(stdin io.Reader) (io.ReadCloser, int64, error) {
-	if c.File == "-" {
+// openInput opens a file that a command reads; - is standard input, whose size
+// is not known.
+func openInput(name string, stdin io.Reader) (io.ReadCloser, int64, error) {
+	if name == "-" {
 		return io.NopCloser(stdin), -1, nil
 	}
-	f, err := os.Open(c.File)
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -130,13 +132,13 @@ func (c factsImportCmd) batchName() string {
 	return filepath.Base(c.File)
 }
 
-// bar shows how far an import is, on a terminal.
-func bar(w io.Writer, size int64) *progressbar.ProgressBar {
+// bar shows on a terminal how far a command is with its file.
+func bar(w io.Writer, size int64, doing string) *progressbar.ProgressBar {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return progressbar.DefaultBytesSilent(size)
 	}
-	return progressbar.DefaultBytes(size, "importing")
+	return progressbar.DefaultBytes(size, doing)
 }
 
 // An importer puts rows into a store in batches.

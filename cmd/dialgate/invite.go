@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 )
@@ -53,6 +54,11 @@ func (h *hypothetical) invite() []byte {
 	line("Content-Length: 0")
 	line("")
 	return []byte(b.String())
+}
+
+// lineEnds ends every line of a message that somebody wrote in an editor by CR LF.
+func lineEnds(text []byte) []byte {
+	return bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
 }
 
 // check refuses what would make another message of the INVITE than was meant.

@@ -29,7 +29,9 @@ type commands struct {
 	Demo    demoCmd    `cmd:"" help:"Play the whole product on loopback, with nothing to install."`
 	Check   checkCmd   `cmd:"" help:"Validate the configuration and run acceptance cases against it."`
 	Explain explainCmd `cmd:"" help:"Judge one hypothetical call and say which rules decided."`
+	Report  reportCmd  `cmd:"" help:"Add up what became of the calls, or judge them again under other rules."`
 	Facts   factsCmd   `cmd:"" help:"Import, add, list and export facts."`
+	Scrub   scrubCmd   `cmd:"" help:"Judge a list of numbers before it is called."`
 	Audit   auditCmd   `cmd:"" help:"Read the record of decisions."`
 	Config  configCmd  `cmd:"" help:"Check, print or reload the configuration."`
 	Version versionCmd `cmd:"" help:"Print version, Go version and commit."`

@@ -12,7 +12,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"dialgate": main})
+	testscript.Main(m, map[string]func(){"dialgate": main, "judge": judgeCalls})
 }
 
 // TestScripts runs whole commands, each script in a directory of its own.

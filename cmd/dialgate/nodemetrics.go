@@ -38,7 +38,8 @@ func newNodeMetrics(r prometheus.Registerer, s *store.Store, w *world) *nodeMetr
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_calls_total",
 			Help: "Calls judged, by peer, campaign, verdict and reason."}, []string{"peer", "campaign", "verdict", "reason"}),
 		shadow: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_not_enforced_total",
-			Help: "Findings that would have refused a call had their rule been enforced."}, []string{"rule", "mode"}),
+			Help: "Findings that would have refused a call that went on, by rule, its reason and why it did not: shadow, off, or permit where the system itself could not judge."},
+			[]string{"rule", "reason", "mode"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "dialgate_decision_seconds",
 			Help:    "Time to look up and decide, without the wait for the record.",
 			Buckets: []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 0.1}}),
@@ -102,10 +103,19 @@ func (m *nodeMetrics) observe(a *policy.Attempt, d *policy.Decision, took time.D
 		m.mu.Unlock()
 	}
 	c.Inc()
-	if d.Verdict == policy.Allowed && d.Reason == policy.ReasonNotEnforced {
-		for _, f := range d.NotEnforced() {
-			m.shadow.WithLabelValues(f.Rule.ID, f.Mode.String()).Inc()
-		}
+	if d.Reason == policy.ReasonNotEnforced {
+		m.notEnforced(d)
+	}
+}
+
+// notEnforced counts every finding that would have refused the call.
+func (m *nodeMetrics) notEnforced(d *policy.Decision) {
+	if w := d.Waived(); w.By == "permit" {
+		m.shadow.WithLabelValues("none", w.Reason.String(), w.By).Inc()
+		return
+	}
+	for _, f := range d.NotEnforced() {
+		m.shadow.WithLabelValues(f.Rule.ID, f.Reason.String(), f.Mode.String()).Inc()
 	}
 }
 

@@ -114,11 +114,14 @@ func (w *world) peer(id string) (*policy.PeerTerms, error) {
 	return nil, usageError("there is no peer %q; there are: %s", id, strings.Join(all, ", "))
 }
 
-// attempt reads an INVITE as if it came from a peer. campaign, unless empty,
+// attempt reads an INVITE as if it came from a peer, nil for a stranger. campaign, unless empty,
 // is the campaign whatever the message says.
 func (w *world) attempt(raw []byte, peer *policy.PeerTerms, campaign string, at time.Time) (*policy.Attempt, error) {
 	var v message.View
 	a := &policy.Attempt{At: at, Peer: peer}
+	if peer == nil {
+		return a, nil // a stranger's message is not read
+	}
 	if err := v.Parse(raw); err != nil {
 		a.Malformed = err.Error()
 		return a, nil

@@ -16,7 +16,9 @@ var basisRule = policy.Rule{
 		policy.ReasonRelationshipOtherAdvertiser,
 	},
 	Judge:      judgeBasis,
+	Turns:      basisTurns,
 	Conditions: conditions,
+	Grounds:    grounds,
 }
 
 func judgeBasis(c *policy.Call, b *policy.Bound) policy.Finding {
@@ -93,6 +95,9 @@ func publishedFor(c *policy.Call, codes []string) bool {
 			return false
 		}
 	}
+	if c.Purpose() == policy.Commercial && len(c.Campaign.Products) == 0 {
+		return false // a service campaign that attests nothing: what it offers is not known
+	}
 	return holds(c.Purpose().String())
 }
 
@@ -124,7 +129,7 @@ func (s *search) defect(f *policy.Fact, checks []check) (first int, waived bool)
 		if !cond.Applies(s.c.Date) || k.met(s.c, f, cond) {
 			continue
 		}
-		if cond.Mode == policy.Enforce {
+		if s.c.ModeOf(cond) == policy.Enforce {
 			return i, false
 		}
 		waived = true
@@ -186,8 +191,8 @@ func (s *search) relationships() policy.Finding {
 	charity := c.Campaign.Advertiser.Sector == policy.Charity
 	for i := len(c.Facts.All) - 1; i >= 0; i-- {
 		f := &c.Facts.All[i]
-		if f.Kind != policy.Relationship || f.At.After(c.At) {
-			continue
+		if f.Kind != policy.Relationship || f.At.After(c.At) || f.Started > c.Date {
+			continue // not yet begun
 		}
 		if f.Advertiser != c.Campaign.Advertiser.ID {
 			s.theirs = true

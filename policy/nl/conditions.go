@@ -27,22 +27,27 @@ const (
 	condTerm
 )
 
+// gdpr is the first day on which Regulation (EU) 2016/679 applied.
+const gdpr = policy.Date(20180525)
+
 // conditions can each be put in shadow or off; one that is then counts as met
 // and keeps its finding.
 var conditions = []policy.Rule{
 	condWithdrawn: {
-		ID: "nl.consent.withdrawn", From: start, Strength: policy.Statute, Source: "Regulation (EU) 2016/679 art. 7(3)",
+		ID: "nl.consent.withdrawn", From: gdpr, Strength: policy.Statute, Source: "Regulation (EU) 2016/679 art. 7(3)",
+		Needs:   "withdrawals with their time, as easily made as the consent",
 		English: "The consent was not withdrawn.", Dutch: "De toestemming is niet ingetrokken.",
 		Reasons: []policy.Reason{policy.ReasonConsentWithdrawn},
 	},
 	condExpired: {
-		ID: "nl.consent.expired", From: start, Strength: policy.Statute, Source: "Regulation (EU) 2016/679 art. 4(11): specific",
+		ID: "nl.consent.expired", From: gdpr, Strength: policy.Statute, Source: "Regulation (EU) 2016/679 art. 4(11): specific",
+		Needs:   "the end of the period that the request promised, if it promised one",
 		English: "The period that the consent was given for is not over.", Dutch: "De periode waarvoor toestemming is gegeven is niet voorbij.",
 		Reasons: []policy.Reason{policy.ReasonConsentExpired},
 	},
 	condPrior: {
 		ID: "nl.consent.prior", From: start, Strength: policy.Statute, Source: "Telecommunicatiewet art. 11.7(1)-(2)",
-		English: "The consent was given before the call.", Dutch: "De toestemming is voor de oproep gegeven.",
+		English: "The consent was given before the call.", Dutch: "De toestemming is vóór de oproep gegeven.",
 		Needs:   "the time at which consent was given",
 		Reasons: []policy.Reason{policy.ReasonConsentNotPrior},
 	},
@@ -54,22 +59,25 @@ var conditions = []policy.Rule{
 	},
 	condVerified: {
 		ID: "nl.consent.verified", From: policy.NewDate(2025, 7, 1), Strength: policy.Supervisor, Source: "ACM, March 2025: checks from 1 July 2025",
-		English: "The consent was verified before the call, by app, SMS, e-mail or phone.", Dutch: "De toestemming is voor de oproep geverifieerd, via app, sms, e-mail of telefoon.",
+		English: "The consent was verified before the call, by app, SMS, e-mail or phone.", Dutch: "De toestemming is vóór de oproep geverifieerd, via app, sms, e-mail of telefoon.",
 		Needs:   "time and channel of the verification",
 		Reasons: []policy.Reason{policy.ReasonConsentUnverified},
 	},
 	condFree: {
-		ID: "nl.consent.free", From: start, Strength: policy.Statute, Source: "Regulation (EU) 2016/679 art. 4(11), 7(4)",
+		ID: "nl.consent.free", From: gdpr, Strength: policy.Statute, Source: "Regulation (EU) 2016/679 art. 4(11), 7(4)",
 		English: "The consent was free and specific: no pre-ticked box, not bundled.", Dutch: "De toestemming is vrij en specifiek: geen vooraf aangevinkt vakje, niet gekoppeld.",
 		Needs:   "how the consent was given",
 		Reasons: []policy.Reason{policy.ReasonConsentInvalid},
 	},
 	condFirstCall: {
-		ID: "nl.consent.first-call", From: policy.NewDate(2024, 10, 15), Strength: policy.Code, Source: "Code Telemarketing (2024)",
+		ID: "nl.consent.first-call", From: policy.NewDate(2024, 10, 15), Strength: policy.Code, Source: "Code Telemarketing (2024; for members of DDMA since 1 March 2024)",
 		English: "The first call came within six months of the consent, or by the date that the request stated.",
 		Dutch:   "De eerste oproep kwam binnen zes maanden na de toestemming, of voor de datum die het verzoek noemde.",
 		Needs:   "the date stated in the request, the date of the first call",
 		Reasons: []policy.Reason{policy.ReasonConsentFirstCallLate},
+		Params: []policy.Param{
+			paramMonths: {Name: "months", Default: firstCallMonths, Doc: "months after the consent within which the first call comes"},
+		},
 	},
 	condChannel: {
 		ID: "nl.consent.channel", From: start, Strength: policy.Statute, Source: "Telecommunicatiewet art. 11.7(1)-(2)",
@@ -93,17 +101,20 @@ var conditions = []policy.Rule{
 		ID: "nl.relationship.live", From: start, Strength: policy.Statute, Source: "Telecommunicatiewet art. 11.7(1), (5)-(6); Directive 2002/58/EC art. 13(1)-(2)",
 		English: "A relationship allows calls by a person; calls without human intervention need consent, save a charity's to its donors.",
 		Dutch:   "Een relatie staat oproepen door een mens toe; automatische oproepen vergen toestemming, behalve van een goed doel aan zijn gevers.",
+		Needs:   "the campaign's mode",
 		Reasons: []policy.Reason{policy.ReasonRobocallNeedsConsent},
 	},
 	condAbolished: {
 		ID: "nl.relationship.abolished", From: abolition, Strength: policy.Statute, Source: "Telecommunicatiewet art. 11.7(4) in the text of 1 July 2026 (Stb. 2025, 12)",
 		English: "A customer relationship allows no live call, save of publishers and licensed lotteries.",
 		Dutch:   "Een klantrelatie staat geen oproep meer toe, behalve van uitgevers en vergunde loterijen.",
+		Needs:   "the advertiser's sector",
 		Reasons: []policy.Reason{policy.ReasonRelationshipAbolished},
 	},
 	condOwnPurpose: {
 		ID: "nl.relationship.own-purpose", From: start, Strength: policy.Statute, Source: "Telecommunicatiewet art. 11.7(5)",
 		English: "A charity calls its givers for its own ideal or charitable purpose only.", Dutch: "Een goed doel belt zijn gevers alleen voor het eigen ideële of charitatieve doel.",
+		Needs:   "the campaign's purpose",
 		Reasons: []policy.Reason{policy.ReasonPurposeNotOwn},
 	},
 	condPublisher: {
@@ -145,6 +156,7 @@ var conditions = []policy.Rule{
 	condObjected: {
 		ID: "nl.relationship.objected", From: start, Strength: policy.Statute, Source: "Telecommunicatiewet art. 11.7(4)-(6)",
 		English: "The person did not object when the number was collected.", Dutch: "De persoon heeft bij het verkrijgen van het nummer geen bezwaar gemaakt.",
+		Needs:   "objections at collection (objected)",
 		Reasons: []policy.Reason{policy.ReasonObjectedAtCollection},
 	},
 	condTerm: {

@@ -1,6 +1,7 @@
 package nl
 
 import (
+	"fmt"
 	"time"
 
 	"dialgate/policy"
@@ -29,7 +30,7 @@ var conductRules = []policy.Rule{
 		},
 	},
 	{
-		ID: "nl.holidays", From: start, Strength: policy.Code,
+		ID: "nl.holidays", From: code2012, Strength: policy.Code,
 		Source:  "Code Telemarketing (2012); the days: Algemene termijnenwet art. 3",
 		English: "No telemarketing on public holidays.",
 		Dutch:   "Geen telemarketing op feestdagen.",
@@ -41,7 +42,7 @@ var conductRules = []policy.Rule{
 		Judge: judgeHoliday,
 	},
 	{
-		ID: "nl.hours", From: start, Strength: policy.Code,
+		ID: "nl.hours", From: code2012, Strength: policy.Code,
 		Source:  "Code Telemarketing (2012)",
 		English: "Telemarketing on working days from 9:00 to 22:00, on Saturdays from 10:00 to 16:00, never on Sundays; until 18:30 on 4 May, 5 and 24 December.",
 		Dutch:   "Telemarketing op werkdagen van 9.00 tot 22.00 uur, op zaterdag van 10.00 tot 16.00 uur, nooit op zondag; op 4 mei, 5 en 24 december tot 18.30 uur.",
@@ -62,12 +63,15 @@ var conductRules = []policy.Rule{
 		Dutch:   "Een nummer wordt niet vaker gebeld dan de beheerder toestaat.",
 		Reasons: []policy.Reason{policy.ReasonAttemptsExceeded},
 		Params: []policy.Param{
-			paramAttempts: {Name: "max", Doc: "calls to a number by one advertiser within the window; 0: any number"},
+			paramAttempts: {Name: "max", Most: policy.CallsKept, Doc: fmt.Sprintf("telemarketing calls to a number by one advertiser within the window, at most %d; 0: any number", policy.CallsKept)},
 			paramWindow:   {Name: "days", Default: 30, Doc: "length of the window in days"},
 		},
 		Judge: judgeAttempts,
 	},
 }
+
+// code2012 is the first day of the Code's text in which the hours were read.
+const code2012 = policy.Date(20120701)
 
 const (
 	paramGoodFriday = iota
@@ -129,16 +133,20 @@ func hoursNote(c *policy.Call, from, to int) string {
 	return c.Note("it is %s on %s; calls are from %02d:%02d to %02d:%02d", c.Local.Format("15:04:05"), c.Local.Weekday(), from/100, from%100, to/100, to%100)
 }
 
-// judgeAttempts counts the calls that went out; a refused one reached nobody.
+// judgeAttempts counts the telemarketing calls that went out; a refused one
+// reached nobody. A further INVITE of an attempt that went out is no other one.
 func judgeAttempts(c *policy.Call, b *policy.Bound) policy.Finding {
 	most := b.Value(paramAttempts)
 	if most == 0 || c.Campaign == nil || !c.Telemarketing() {
 		return policy.Finding{}
 	}
-	since := c.At.AddDate(0, 0, -b.Value(paramWindow))
+	since := c.Local.AddDate(0, 0, -b.Value(paramWindow))
+	this, _ := c.Made()
 	n := 0
-	for _, call := range c.Facts.Calls {
-		if call.Allowed && call.Advertiser == c.Campaign.Advertiser.ID && call.At.After(since) && !call.At.After(c.At) {
+	for i := range c.Facts.Calls {
+		call := &c.Facts.Calls[i]
+		if call.Allowed && call.Advertiser == c.Campaign.Advertiser.ID && call.Telemarketing() &&
+			call.At.After(since) && !call.At.After(c.At) && !call.SameAttempt(&this) {
 			n++
 		}
 	}

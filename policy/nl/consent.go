@@ -2,6 +2,7 @@ package nl
 
 import (
 	"slices"
+	"time"
 
 	"dialgate/policy"
 )
@@ -57,7 +58,7 @@ var consentChecks = []check{
 		}},
 	{condFirstCall, policy.ReasonConsentFirstCallLate, firstCallInTime,
 		func(c *policy.Call, f *policy.Fact) string {
-			return c.Note("no call followed consent %s of %s within %d months, nor by a date stated in it", f.ID, day(c, f), firstCallMonths)
+			return c.Note("no call followed consent %s of %s in time, nor by a date stated in it", f.ID, day(c, f))
 		}},
 	{condChannel, policy.ReasonConsentOtherChannel,
 		func(c *policy.Call, f *policy.Fact, _ *policy.Bound) bool {
@@ -97,14 +98,12 @@ func withdrawal(c *policy.Call, consent *policy.Fact) *policy.Fact {
 // the request did not say by when (Code Telemarketing 2024).
 const firstCallMonths = 6
 
+const paramMonths = 0
+
 // firstCallInTime: the first call under the consent, this one or an earlier
 // one, came within six months of it or by the date that the request stated.
-func firstCallInTime(c *policy.Call, f *policy.Fact, _ *policy.Bound) bool {
-	zone := c.Local.Location()
-	last := policy.DateOf(f.At.In(zone)).AddMonths(firstCallMonths).End(zone)
-	if f.FirstCallBy.After(last) {
-		last = f.FirstCallBy
-	}
+func firstCallInTime(c *policy.Call, f *policy.Fact, cond *policy.Bound) bool {
+	last := lastFirstCall(c, f, cond)
 	if !c.At.After(last) {
 		return true
 	}
@@ -114,6 +113,21 @@ func firstCallInTime(c *policy.Call, f *policy.Fact, _ *policy.Bound) bool {
 		}
 	}
 	return false
+}
+
+// lastFirstCall is the last instant at which the first call may come. Where no
+// setting is at hand (cond is nil), the Code's own term counts.
+func lastFirstCall(c *policy.Call, f *policy.Fact, cond *policy.Bound) time.Time {
+	months := firstCallMonths
+	if cond != nil {
+		months = cond.Value(paramMonths)
+	}
+	zone := c.Local.Location()
+	last := policy.DateOf(f.At.In(zone)).AddMonths(months).End(zone)
+	if f.FirstCallBy.After(last) {
+		return f.FirstCallBy
+	}
+	return last
 }
 
 // coversProducts reports whether all that a commercial campaign offers is

@@ -16,6 +16,7 @@
 package nl
 
 import (
+	"slices"
 	"time"
 	_ "time/tzdata" // a bare container has no time zones; the law is in Amsterdam's
 
@@ -23,7 +24,7 @@ import (
 )
 
 // Version changes whenever a rule of the book does.
-const Version = "2026.11"
+const Version = "2026.11.1"
 
 // Book is the Dutch rule book.
 func Book() *policy.Book {
@@ -31,12 +32,20 @@ func Book() *policy.Book {
 	if err != nil {
 		panic(err) // embedded above
 	}
-	var rules []policy.Rule
-	for _, group := range [][]policy.Rule{willRules, {basisRule}, conductRules} {
-		rules = append(rules, group...)
-	}
+	rules := own(slices.Concat(willRules, []policy.Rule{basisRule}, conductRules, callerRules))
 	return &policy.Book{
 		Country: "NL", Code: "31", Version: Version, From: policy.NewDate(2021, 7, 1),
 		Zone: zone, Plan: Plan(), Rules: rules,
 	}
+}
+
+// own is rules with their conditions and grounds as this book's own.
+func own(rules []policy.Rule) []policy.Rule {
+	out := slices.Clone(rules)
+	for i := range out {
+		out[i].Jurisdiction = "NL"
+		out[i].Conditions = own(out[i].Conditions)
+		out[i].Grounds = own(out[i].Grounds)
+	}
+	return out
 }

@@ -57,8 +57,8 @@ func classify(n policy.Number) policy.Class {
 		return policy.Freephone
 	case (three == 900 || three == 906 || three == 909) && (length == 7 || length == 10):
 		return policy.Premium
-	case two == 67 && length == 5, head == 6760 && length == 9:
-		return policy.Machine
+	case two == 67 && length == 5:
+		return policy.Private
 	case two == 82 && length >= 7:
 		return policy.Private
 	}
@@ -72,9 +72,7 @@ func classifyNine(digits, head, two, three uint64) policy.Class {
 		return policy.Mobile
 	case 66:
 		return policy.Paging
-	case 67:
-		return policy.Machine
-	case 82:
+	case 67, 82:
 		return policy.Private
 	case 84, 87:
 		return policy.Personal
@@ -115,9 +113,7 @@ func short(digits string) policy.Class {
 	case n >= 4 && n <= 6 && digits[:2] == "14":
 		return policy.Protected // municipalities and other public contact centres
 	case n == 4 && (digits[:2] == "18" || digits[:2] == "12" || digits[:2] == "13"):
-		return policy.Operator
-	case (n == 4 || n == 5) && (digits[:2] == "10" || digits[:2] == "16"):
-		return policy.Operator
+		return policy.Operator // enquiries and operators; 10xxx and 16xx choose a carrier and are no number to call
 	}
 	return policy.Unassigned
 }

@@ -131,12 +131,17 @@ func withinTerm(c *policy.Call, f *policy.Fact, cond *policy.Bound) bool {
 	if end == 0 || c.Date <= end {
 		return true
 	}
+	last := anniversary(c, end, cond)
+	return c.Date < last || c.Date == last && cond.Is(paramAnniversary)
+}
+
+// anniversary is the day on which the term after the end of a relationship is over.
+func anniversary(c *policy.Call, end policy.Date, cond *policy.Bound) policy.Date {
 	years := c.Campaign.Advertiser.RelationshipYears
 	if years == 0 {
 		years = cond.Value(paramYears)
 	}
-	last := end.AddYears(years)
-	return c.Date < last || c.Date == last && cond.Is(paramAnniversary)
+	return end.AddYears(years)
 }
 
 const (
@@ -151,7 +156,7 @@ const abolition = policy.Date(20260701)
 // accepted are the kinds of relationship by which this call may be judged.
 func accepted(c *policy.Call) [2][]check {
 	sector := c.Campaign.Advertiser.Sector
-	if c.Date < abolition {
+	if grounds[groundCustomer].Applies(c.Date) {
 		if sector == policy.Charity {
 			return [2][]check{charityChecks, customerChecks}
 		}
@@ -173,7 +178,7 @@ func relationshipReason(c *policy.Call, f *policy.Fact, byCharityRule bool) poli
 	switch {
 	case byCharityRule:
 		return policy.ReasonRelationshipCharity
-	case c.Date < abolition:
+	case grounds[groundCustomer].Applies(c.Date):
 		return policy.ReasonRelationshipCustomer
 	case c.Campaign.Advertiser.Sector == policy.Publisher:
 		return policy.ReasonRelationshipPublisher

@@ -19,6 +19,7 @@ var willRules = []policy.Rule{
 		Source:  "Telecommunicatiewet art. 11.7(6)-(9) in the text until 30 June 2021",
 		English: "A number in the Bel-me-niet Register was not called; the register closed on 1 July 2021.",
 		Dutch:   "Een nummer in het Bel-me-niet Register werd niet gebeld; het register sloot op 1 juli 2021.",
+		Needs:   "the register's entries of that time",
 		Reasons: []policy.Reason{policy.ReasonListed},
 		Judge: func(c *policy.Call, _ *policy.Bound) policy.Finding {
 			return listed(c, "bel-me-niet")
@@ -62,7 +63,7 @@ func judgeObjection(c *policy.Call, _ *policy.Bound) policy.Finding {
 	if c.Telemarketing() {
 		o = c.Objection(policy.ScopeTelemarketing)
 	} else if o == nil && c.Purpose() == policy.Requested {
-		o = objectionAfterRequest(c)
+		o = c.ObjectionAfterRequest()
 	}
 	if o == nil {
 		return policy.Finding{}
@@ -73,22 +74,6 @@ func judgeObjection(c *policy.Call, _ *policy.Bound) policy.Finding {
 	}
 	return policy.Finding{Result: policy.Deny, Reason: policy.ReasonObjected, Rests: [2]*policy.Fact{o},
 		Note: c.Note("objection %s of %s binds", o.ID, day(c, o))}
-}
-
-// objectionAfterRequest is an objection made after the latest request of this
-// advertiser to be called back.
-func objectionAfterRequest(c *policy.Call) *policy.Fact {
-	o := c.Objection(policy.ScopeTelemarketing)
-	if o == nil {
-		return nil
-	}
-	for i := range c.Facts.All {
-		f := &c.Facts.All[i]
-		if f.Kind == policy.Callback && f.Advertiser == c.Campaign.Advertiser.ID && !f.At.After(c.At) && f.At.After(o.At) {
-			return nil
-		}
-	}
-	return o
 }
 
 // consentAfter is a consent that lifts an objection: given to this advertiser
