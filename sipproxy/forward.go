@@ -9,29 +9,42 @@ import (
 	"dialgate/sipproxy/transaction"
 )
 
-// forward sends an allowed INVITE to the carrier. The edits are the only ones
-// we make: Via, Record-Route, Max-Forwards, our own Route, X-Campaign, what a
-// peer prefers or, untrusted, asserts, and the host of a Request-URI that names us.
+// forward sends an allowed INVITE to the carrier.
 func (e *exchange) forward(v *message.View) {
-	p := e.p
-	to, l := p.carrier(e.config, e.listener)
+	to, l := e.p.carrier(e.config, e.listener)
 	if l == nil {
 		e.unreachable(500)
 		return
 	}
+	e.roomy(e.config, v, l, to, 2*weAdd, func(v *message.View, l *Listener) { e.forwardBy(v, l, to) })
+}
+
+// roomy lets a request leave by a listener, or, when it is large and its target
+// takes that, over TCP; over UDP all the same when no connection can be made
+// there (RFC 3261 section 18.1.1). more is what we add to it, in octets.
+func (e *exchange) roomy(c *inForce, v *message.View, l *Listener, to netip.AddrPort, more int, leave func(*message.View, *Listener)) {
+	t := e.p.roomy(c, l, to, len(v.Raw)+more)
+	if t != l {
+		e.smaller = func() {
+			if err := e.p.scratch.Parse(e.raw); err != nil {
+				panic("a message that was read once can't be read again: " + err.Error())
+			}
+			leave(&e.p.scratch, l)
+		}
+	}
+	leave(v, t)
+}
+
+// forwardBy sends an allowed INVITE by a listener. The edits are the only ones
+// we make: Via, Record-Route, Max-Forwards, our own Route, X-Campaign, what a
+// peer prefers or, untrusted, asserts, and the host of a Request-URI that names us.
+func (e *exchange) forwardBy(v *message.View, l *Listener, to netip.AddrPort) {
+	p := e.p
 	edits := message.Edits{Source: e.source, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v)}
 	edits.Remove[message.XCampaign] = true
 	edits.Remove[message.PPreferredIdentity] = true // a hint for the first proxy only (RFC 3325 section 9.2)
 	edits.Remove[message.PAssertedIdentity] = !e.peer.Terms.TrustIdentity
 	edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to)
-	if !e.smallOnly {
-		size := len(v.Raw) + len(edits.RecordRoute[0]) + len(edits.RecordRoute[1]) + weAdd
-		if t := p.roomy(e.config, l, to, size); t != l {
-			// A second Record-Route says so, if the call came another way.
-			l, e.enlarged = t, true
-			edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to)
-		}
-	}
 	edits.URI = p.retarget(v, l, to)
 	e.send(v, &edits, l, to)
 }
@@ -163,13 +176,15 @@ func (e *exchange) relay(v *message.View) {
 func (e *exchange) failed(why transaction.End) {
 	switch {
 	case e.server.Final():
-	case !e.isInvite():
-		e.server.Drop()
 	case e.cancelled:
 		e.respond(487, phrases[487], nil)
 		e.finish(487, policy.EndedByDialer)
-	case why == transaction.Unreachable && e.enlarged && !e.smallOnly:
-		e.overUDP()
+	case why == transaction.Unreachable && e.smaller != nil:
+		again := e.smaller
+		e.smaller = nil
+		again()
+	case !e.isInvite():
+		e.server.Drop()
 	case why == transaction.Unreachable:
 		e.unreachable(500) // as if a 503 had come (RFC 3261 section 16.9)
 	default:
@@ -178,16 +193,6 @@ func (e *exchange) failed(why transaction.End) {
 		}
 		e.unreachable(408)
 	}
-}
-
-// overUDP sends a large INVITE over UDP after all, when no connection could be
-// made to a carrier that was said to take one (RFC 3261 section 18.1.1).
-func (e *exchange) overUDP() {
-	e.smallOnly = true
-	if err := e.p.scratch.Parse(e.raw); err != nil {
-		panic("a message that was read once can't be read again: " + err.Error())
-	}
-	e.forward(&e.p.scratch)
 }
 
 // isInvite reports whether the exchange is about an INVITE; its method stands

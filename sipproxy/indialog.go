@@ -105,7 +105,7 @@ func (p *Proxy) nextHop(l *Listener, v *message.View, from leg, own int) (*Liste
 }
 
 // inDialog passes on a request of a call that was judged when it began.
-func (p *Proxy) inDialog(l *Listener, from netip.AddrPort, v *message.View, leg leg, own int) {
+func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, v *message.View, leg leg, own int) {
 	out, to := p.nextHop(l, v, leg, own)
 	if out == nil {
 		p.reply(l, from, v, 480, nil)
@@ -119,11 +119,12 @@ func (p *Proxy) inDialog(l *Listener, from netip.AddrPort, v *message.View, leg 
 		}
 		e.server = p.layer.NewServer(v, l.path(from, v))
 		e.server.User = e
-		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: own}
 		if v.IsMethod("INVITE") {
 			e.server.TryingAfter(func() []byte { return e.build(100, "Trying", nil) })
 		}
-		e.send(v, &edits, out, to)
+		e.roomy(c, v, out, to, weAdd, func(v *message.View, l *Listener) {
+			e.send(v, &message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: own}, l, to)
+		})
 	})
 	if full {
 		p.metrics.overloaded.Inc()

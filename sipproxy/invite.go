@@ -37,8 +37,7 @@ type exchange struct {
 	held    handOver
 	judged  bool
 
-	enlarged  bool // went over TCP for its size
-	smallOnly bool // and may not
+	smaller   func() // sends it over UDP after all, if it went over TCP for its size
 	cancelled bool
 	ended     bool
 	ruled     bool           // the ruling is there

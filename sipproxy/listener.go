@@ -129,8 +129,8 @@ func hostAddr(u *message.URI) (netip.AddrPort, bool) {
 // octets (RFC 3261 section 18.1.1, where the path's MTU is not known).
 const mostOverUDP = 1300
 
-// weAdd is more than our Via and Record-Route add to a request, in octets.
-const weAdd = 160
+// weAdd is more than our Via, or a Record-Route, adds to a request, in octets.
+const weAdd = 120
 
 // roomy is the listener by which a large request leaves instead: by TCP, when
 // its target is known to take that.

@@ -30,6 +30,7 @@ type Proxy struct {
 	using  sync.Mutex // one configuration at a time follows another
 
 	draining  atomic.Bool
+	warned    atomic.Int64    // in which second it was last said that messages can't be sent
 	open      map[uint64]bool // INVITEs without a final response, against merged requests
 	emergency bucket
 	scratch   message.View // for building responses, under the layer's lock
@@ -154,6 +155,9 @@ func (p *Proxy) handle(l *Listener, s *transport.Stream) {
 		Failed: func(d transport.Datagram, err error) {
 			p.sendFailed(transaction.Path{Conn: s, Remote: d.Remote, Reliable: true}, d.Payload, err)
 		},
+		Ended: func(remote netip.AddrPort, why transport.End, err error) {
+			p.o.Log.Debug("a connection ended", "remote", remote, "transport", s.Kind().String(), "cause", why.String(), "error", err)
+		},
 		Known: func(a netip.Addr) bool {
 			return p.config.Load().origin(&transport.Datagram{Remote: netip.AddrPortFrom(a, 0)}) != nil
 		},
@@ -240,7 +244,9 @@ func (p *Proxy) sendFailed(path transaction.Path, payload []byte, err error) {
 		return
 	}
 	p.metrics.sendErrors.Inc()
-	p.o.Log.Warn("a message could not be sent", "to", path.Remote, "transport", path.Conn.Kind(), "error", err)
+	if second := time.Now().Unix(); p.warned.Swap(second) != second { // a dead carrier makes one for every call
+		p.o.Log.Warn("messages can't be sent", "to", path.Remote, "transport", path.Conn.Kind().String(), "error", err)
+	}
 	if !path.Reliable {
 		return
 	}

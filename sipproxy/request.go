@@ -97,7 +97,7 @@ func (p *Proxy) request(c *inForce, l *Listener, who *source, from netip.AddrPor
 	}
 	if len(v.ToTag) > 0 {
 		if leg, routes, ok := p.dialog(v); ok {
-			p.inDialog(l, from, v, leg, routes)
+			p.inDialog(c, l, from, v, leg, routes)
 			return
 		}
 		if !v.IsMethod("INVITE") {

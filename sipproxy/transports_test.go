@@ -153,6 +153,7 @@ func (h *house) phoneAt(k transport.Kind, addr, tag string) *phone {
 		c.Handle(transport.Handler{
 			Receive: func(d *transport.Datagram) bool { take(d); return true },
 			Failed:  func(_ transport.Datagram, err error) { h.t.Errorf("%s: %v", tag, err) },
+			Ended:   func(netip.AddrPort, transport.End, error) {},
 			Known:   func(netip.Addr) bool { return true },
 		})
 		wg.Go(func() { _ = c.Serve() }) // ends with Close
@@ -474,11 +475,25 @@ func TestLargeRequestsGoOverTCP(t *testing.T) {
 				h.checkRecordRoute(v, h.at["udp4"], h.at["udp4"])
 				return
 			}
-			v, _ = tcp.expect("INVITE")
+			v, from = tcp.expect("INVITE")
 			h.checkRecordRoute(v, h.at["udp4"], h.at["tcp4"])
 			if string(v.Top.Transport) != "TCP" {
 				t.Errorf("Via says %s", v.Top.Transport)
 			}
+			// In the dialog as well, although the Contact asks for UDP.
+			contact := []byte("Contact: <sip:carrier@" + udp.conn.LocalAddr().String() + ";transport=udp>\r\n")
+			for i := range v.Headers {
+				if v.Headers[i].Kind == message.RecordRoute {
+					contact = append(contact, "Record-Route: "+string(v.Headers[i].Value)+"\r\n"...)
+				}
+			}
+			tcp.send(v.AppendResponse(nil, &message.Response{Status: 200, Phrase: "OK", ToTag: []byte("carrier"), Source: from, Extra: contact}), from)
+			ok, _ := dialer.expect("200")
+			dialer.send(dialer.inside(ok, "INFO", "small", 2), h.at["udp4"].Advertised)
+			udp.expect("INFO")
+			info := bytes.Replace(dialer.inside(ok, "INFO", "large", 3), []byte("Content-Length"), []byte(large+"Content-Length"), 1)
+			dialer.send(info, h.at["udp4"].Advertised)
+			tcp.expect("INFO")
 		})
 	}
 }

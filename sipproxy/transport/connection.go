@@ -316,7 +316,7 @@ func (c *conn) close(end End, err error) {
 	lost, raw := c.queue, c.raw
 	c.queue = nil
 	c.mu.Unlock()
-	c.s.leave(c, end)
+	c.s.leave(c, end, err)
 	if raw != nil {
 		_ = raw.Close() // whatever it says, it is closed
 	}

@@ -56,6 +56,8 @@ type Handler struct {
 	Receive func(d *Datagram) (keep bool)
 	// Failed is told of a message that was taken by WriteBatch and not sent.
 	Failed func(d Datagram, err error)
+	// Ended is told why a connection ended, or was not let in.
+	Ended func(remote netip.AddrPort, why End, err error)
 	// Known reports whether SIP is expected from an address; others share a
 	// quarter of the connections, so that they can't keep out who is known.
 	Known func(netip.Addr) bool
@@ -216,6 +218,7 @@ func (s *Stream) accept(nc net.Conn) {
 	}
 	s.mu.Unlock()
 	s.Counts.ends[end].Add(1)
+	s.handler.Ended(c.remote, end, errNoRoom)
 	_ = nc.Close() // nothing was said on it
 }
 
@@ -245,7 +248,7 @@ func (s *Stream) join(c *conn) {
 }
 
 // leave forgets a connection.
-func (s *Stream) leave(c *conn, end End) {
+func (s *Stream) leave(c *conn, end End, err error) {
 	s.mu.Lock()
 	if s.closed {
 		end = EndClosed
@@ -264,6 +267,7 @@ func (s *Stream) leave(c *conn, end End) {
 	}
 	s.mu.Unlock()
 	s.Counts.ends[end].Add(1)
+	s.handler.Ended(c.remote, end, err)
 }
 
 var (

@@ -60,6 +60,7 @@ func servePost(t testing.TB, addr string, o StreamOptions, p *post) *post {
 			return !p.refuse
 		},
 		Failed: func(_ Datagram, err error) { p.failed <- err },
+		Ended:  func(netip.AddrPort, End, error) {},
 		Known:  func(netip.Addr) bool { return !p.strange },
 	})
 	go func() { p.served <- s.Serve() }()
