@@ -91,7 +91,7 @@ func (c *conn) dial() {
 	defer c.s.wg.Done()
 	nc, rest, err := c.connect()
 	c.s.mu.Lock()
-	c.s.dialing--
+	c.s.dialing.n--
 	c.s.mu.Unlock()
 	if err != nil {
 		c.close(EndDial, fmt.Errorf("no connection: %w", err))
@@ -161,7 +161,11 @@ func (c *conn) write(ds []Datagram, packed []byte) error {
 		return errGone
 	}
 	if c.queued > 0 && c.queued+size > c.s.o.Limits.Queue {
+		unborn := c.nc == nil
 		c.mu.Unlock()
+		if unborn {
+			return errWaiting
+		}
 		c.close(EndSlowReader, errUnread)
 		return errUnread
 	}

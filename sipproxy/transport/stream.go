@@ -81,8 +81,12 @@ type Stream struct {
 	all     map[*conn]bool           // those being set up too
 	sources map[netip.Addr]int       // accepted connections
 	foreign int                      // accepted connections of unknown sources
-	dialing int
-	wg      sync.WaitGroup
+	dialing struct {
+		n    int
+		ctx  context.Context // ends with the stream
+		stop context.CancelFunc
+	}
+	wg sync.WaitGroup
 }
 
 // ListenStream opens a listener on an address of this host.
@@ -102,10 +106,12 @@ func ListenStream(ctx context.Context, addr netip.AddrPort, o StreamOptions) (*S
 		}
 		return nil, fmt.Errorf("can't listen on %s %s: %w", o.Kind, addr, err)
 	}
-	return &Stream{
+	s := &Stream{
 		o: o, listener: l, local: addrPort(l.Addr()),
 		conns: map[netip.AddrPort]*conn{}, all: map[*conn]bool{}, sources: map[netip.Addr]int{},
-	}, nil
+	}
+	s.dialing.ctx, s.dialing.stop = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // addrPort is the address of one end of a connection.
@@ -273,6 +279,7 @@ func (s *Stream) leave(c *conn, end End, err error) {
 var (
 	errUnhandled = errors.New("nobody has said who handles what comes over the stream")
 	errNoRoom    = errors.New("there are too many connections already")
+	errWaiting   = errors.New("too much is waiting for its connection to be set up")
 	errDials     = errors.New("too many connections are being set up already")
 )
 
@@ -337,12 +344,12 @@ func (s *Stream) reach(d *Datagram) (*conn, error) {
 		return nil, fmt.Errorf("the connection to %s is gone and none can be opened", to)
 	case len(s.all) >= s.o.Limits.Connections:
 		return nil, errNoRoom
-	case s.dialing >= s.o.Limits.Dials:
+	case s.dialing.n >= s.o.Limits.Dials:
 		return nil, errDials
 	}
 	c := &conn{s: s, remote: to, framer: s.framer(true)}
 	s.all[c], s.conns[to] = true, c
-	s.dialing++
+	s.dialing.n++
 	s.wg.Add(1)
 	go c.dial()
 	return c, nil
@@ -354,7 +361,7 @@ func (s *Stream) connect(to netip.AddrPort) (net.Conn, error) {
 	if a := s.local.Addr(); !a.IsUnspecified() {
 		d.LocalAddr = &net.TCPAddr{IP: a.AsSlice()}
 	}
-	return d.Dial("tcp", to.String())
+	return d.DialContext(s.dialing.ctx, "tcp", to.String())
 }
 
 // client makes a dialled connection what the transport wants.
@@ -394,6 +401,7 @@ func (s *Stream) Close() error {
 		all = append(all, c)
 	}
 	s.mu.Unlock()
+	s.dialing.stop()
 	var err error
 	if !again {
 		err = s.listener.Close()

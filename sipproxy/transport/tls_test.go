@@ -2,6 +2,7 @@ package transport
 
 import (
 	"crypto/tls"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -153,6 +154,40 @@ func TestASilentHandshakeEnds(t *testing.T) {
 			server.next()
 			server.ended(EndHandshake, 20)
 		})
+	}
+}
+
+// What waits for a connection that is slow to come is bounded, the attempt goes
+// on, and closing does not wait for it.
+func TestWhatWaitsForAConnectionIsBounded(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	o := newAuthority(t).options(TLS)
+	o.Limits.Queue = 10_000
+	client := serveStream(t, "127.0.0.1:0", o)
+	to, taken := addrPort(silent.Addr()), 0
+	for ; taken < 100; taken++ {
+		if _, err := client.WriteBatch([]Datagram{{Payload: options(taken, 500), Remote: to}}); err != nil {
+			break
+		}
+	}
+	if taken == 0 || taken > 20 || client.Open() != 1 {
+		t.Errorf("%d messages of 600 octets are waiting, %d connections", taken, client.Open())
+	}
+	began := time.Now()
+	client.Close()
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("closing took %s", took)
+	}
+	for range taken {
+		select {
+		case <-client.failed:
+		case <-time.After(5 * time.Second):
+			t.Fatal("not every message that waited is told to have failed")
+		}
 	}
 }
 
