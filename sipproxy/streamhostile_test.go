@@ -62,7 +62,7 @@ func TestHostileMessagesOverStreams(t *testing.T) {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, Timeout: 5 * time.Second}
 	n := 0
 	for name, raw := range hostile(t) {
-		c, err := d.Dial("tcp", h.at["tcp4"].Advertised.String())
+		c, err := d.Dial("tcp", h.at["tcp4"].Conn.LocalAddr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func TestHostileMessagesOverStreams(t *testing.T) {
 		}
 
 		wd := ws.Dialer{Protocols: []string{"sip"}, NetDial: d.DialContext}
-		w, _, _, err := wd.Dial(context.Background(), "ws://"+h.at["ws4"].Advertised.String())
+		w, _, _, err := wd.Dial(context.Background(), "ws://"+h.at["ws4"].Conn.LocalAddr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func TestHostileMessagesOverStreams(t *testing.T) {
 
 		n++
 		options := bytes.Replace(probe.invite(fmt.Sprintf("probe%d", n), ""), []byte("INVITE sip"), []byte("OPTIONS sip"), 1)
-		probe.send(bytes.Replace(options, []byte("1 INVITE"), []byte("1 OPTIONS"), 1), h.at["tcp4"].Advertised)
+		probe.send(bytes.Replace(options, []byte("1 INVITE"), []byte("1 OPTIONS"), 1), h.at["tcp4"].Conn.LocalAddr())
 		probe.expect("200")
 	}
 	if n < 20 {

@@ -88,8 +88,13 @@ func newHouse(t *testing.T, change func(h *house, o *Options)) *house {
 	}
 	for _, k := range transport.Kinds() {
 		for _, ip := range []string{"127.0.0.1", "[::1]"} {
-			conn := h.listen(k, ip+":0", "gate.example")
-			o.Listeners = append(o.Listeners, Listener{Conn: conn, Advertised: conn.LocalAddr()})
+			// Each is advertised by an address that is not its own, as behind a NAT;
+			// nobody could reach us by a mix-up of the two.
+			advertised := fmt.Sprintf("203.0.113.%d:5060", 1+k)
+			if ip == "[::1]" {
+				advertised = fmt.Sprintf("[2001:db8::%d]:5060", 1+k)
+			}
+			o.Listeners = append(o.Listeners, Listener{Conn: h.listen(k, ip+":0", "gate.example"), Advertised: netip.MustParseAddrPort(advertised)})
 		}
 	}
 	change(h, &o)
@@ -296,23 +301,23 @@ func (h *house) calls(dialer, carrier *phone, in, out *Listener) {
 	t.Helper()
 	acceptedBefore, dialledBefore := acceptedBy(in.Conn), dialledBy(out.Conn)
 	for _, hangsUp := range []string{"dialer", "carrier"} {
-		dialer.send(dialer.invite(hangsUp+dialer.conn.LocalAddr().String(), ""), in.Advertised)
+		dialer.send(dialer.invite(hangsUp+dialer.conn.LocalAddr().String(), ""), in.Conn.LocalAddr())
 		invite, from := carrier.expect("INVITE")
-		if got := string(invite.Top.Transport); got != out.kind().Via() {
-			t.Errorf("Via says %s", got)
+		if got, _ := invite.Top.SentBy(); string(invite.Top.Transport) != out.kind().Via() || got != out.Advertised.Addr() {
+			t.Errorf("Via says %s %s", invite.Top.Transport, invite.Top.Host)
 		}
 		h.checkRecordRoute(invite, in, out)
 		carrier.answer(invite, from, 180)
 		dialer.expect("180")
 		carrier.answer(invite, from, 200)
 		ok, _ := dialer.expect("200")
-		dialer.send(dialer.inside(ok, "ACK", "ack"+hangsUp, 1), in.Advertised)
+		dialer.send(dialer.inside(ok, "ACK", "ack"+hangsUp, 1), in.Conn.LocalAddr())
 		carrier.expect("ACK")
 		one, other, way, then := dialer, carrier, in, ok
 		if hangsUp == "carrier" {
 			one, other, way, then = carrier, dialer, out, invite
 		}
-		to := way.Advertised
+		to := way.Conn.LocalAddr()
 		if one == carrier {
 			to = from // over the connection that the INVITE came on
 		}
@@ -382,7 +387,7 @@ func TestAStreamGetsContentLength(t *testing.T) {
 	})
 	without := func(b []byte) []byte { return bytes.Replace(b, []byte("Content-Length: 0\r\n"), nil, 1) }
 	dialer := h.phone(transport.TCP, "127.0.0.2", "dialer")
-	dialer.send(dialer.invite("x", ""), h.at["tcp4"].Advertised)
+	dialer.send(dialer.invite("x", ""), h.at["tcp4"].Conn.LocalAddr())
 	invite, from := carrier.expect("INVITE")
 	ok := invite.AppendResponse(nil, &message.Response{Status: 200, Phrase: "OK", ToTag: []byte("carrier"), Source: from,
 		Extra: []byte("Contact: <" + carrier.contact() + ">\r\nRecord-Route: " + string(invite.Value(message.RecordRoute)) + "\r\n")})
@@ -408,13 +413,13 @@ func TestARefusalOverAStream(t *testing.T) {
 	dialer := h.phone(transport.TCP, "127.0.0.2", "dialer")
 	began := time.Now()
 	raw := dialer.invite("refused", "")
-	dialer.send(raw, h.at["tcp4"].Advertised)
+	dialer.send(raw, h.at["tcp4"].Conn.LocalAddr())
 	no, _ := dialer.expect("403")
 	var sent message.View
 	if err := sent.Parse(raw); err != nil {
 		t.Fatal(err)
 	}
-	dialer.send(sent.AppendACK(nil, no.Value(message.To)), h.at["tcp4"].Advertised)
+	dialer.send(sent.AppendACK(nil, no.Value(message.To)), h.at["tcp4"].Conn.LocalAddr())
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		servers, clients := h.proxy.layer.Count()
 		if servers+clients == 0 {
@@ -436,10 +441,37 @@ func TestADeadCarrierOverTCPIsKnownAtOnce(t *testing.T) {
 	})
 	dialer := h.phone(transport.UDP, "127.0.0.2", "dialer")
 	began := time.Now()
-	dialer.send(dialer.invite("gone", ""), h.at["udp4"].Advertised)
+	dialer.send(dialer.invite("gone", ""), h.at["udp4"].Conn.LocalAddr())
 	dialer.expect("480")
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("the answer took %s", took)
+	}
+}
+
+// A call from the carrier reaches a dialer that is dialled over TCP, and its
+// answer comes back; it is refused while nobody can be reached.
+func TestACallBackOverTCP(t *testing.T) {
+	for _, there := range []bool{true, false} {
+		t.Run(fmt.Sprint("dialer ", there), func(t *testing.T) {
+			var dialer, carrier *phone
+			h := newHouse(t, func(h *house, o *Options) {
+				dialer, carrier = h.phone(transport.TCP, "127.0.0.2", "dialer"), h.phone(transport.UDP, "127.0.0.3", "carrier")
+				o.Carriers = []Carrier{{ID: "carrier", Targets: []netip.AddrPort{carrier.conn.LocalAddr()}}}
+				o.Inbound = map[policy.Number]Target{policy.MustNumber("+31612345678"): {Addr: dialer.conn.LocalAddr(), Transport: transport.TCP}}
+				if !there {
+					dialer.conn.Close()
+				}
+			})
+			carrier.send(carrier.invite("back", ""), h.at["udp4"].Conn.LocalAddr())
+			if !there {
+				carrier.expect("480")
+				return
+			}
+			invite, from := dialer.expect("INVITE")
+			h.checkRecordRoute(invite, h.at["udp4"], h.at["tcp4"])
+			dialer.answer(invite, from, 486)
+			carrier.expect("486")
+		})
 	}
 }
 
@@ -464,12 +496,12 @@ func TestLargeRequestsGoOverTCP(t *testing.T) {
 				o.Carriers = []Carrier{{ID: "carrier", Targets: []netip.AddrPort{target}, LargeOverTCP: true}}
 			})
 			dialer := h.phone(transport.UDP, "127.0.0.2", "dialer")
-			dialer.send(dialer.invite("small", ""), h.at["udp4"].Advertised)
+			dialer.send(dialer.invite("small", ""), h.at["udp4"].Conn.LocalAddr())
 			v, from := udp.expect("INVITE")
 			udp.answer(v, from, 486)
 			dialer.expect("486")
 			udp.expect("ACK")
-			dialer.send(dialer.invite("large", large), h.at["udp4"].Advertised)
+			dialer.send(dialer.invite("large", large), h.at["udp4"].Conn.LocalAddr())
 			if !there {
 				v, _ := udp.expect("INVITE")
 				h.checkRecordRoute(v, h.at["udp4"], h.at["udp4"])
@@ -489,10 +521,10 @@ func TestLargeRequestsGoOverTCP(t *testing.T) {
 			}
 			tcp.send(v.AppendResponse(nil, &message.Response{Status: 200, Phrase: "OK", ToTag: []byte("carrier"), Source: from, Extra: contact}), from)
 			ok, _ := dialer.expect("200")
-			dialer.send(dialer.inside(ok, "INFO", "small", 2), h.at["udp4"].Advertised)
+			dialer.send(dialer.inside(ok, "INFO", "small", 2), h.at["udp4"].Conn.LocalAddr())
 			udp.expect("INFO")
 			info := bytes.Replace(dialer.inside(ok, "INFO", "large", 3), []byte("Content-Length"), []byte(large+"Content-Length"), 1)
-			dialer.send(info, h.at["udp4"].Advertised)
+			dialer.send(info, h.at["udp4"].Conn.LocalAddr())
 			tcp.expect("INFO")
 		})
 	}
@@ -509,7 +541,7 @@ func TestAPeerIsKnownByItsCertificate(t *testing.T) {
 			})
 			dialer := h.phone(transport.TLS, "127.0.0.7", "dialer")
 			l := h.at["tls4"]
-			dialer.send(dialer.invite("x", ""), l.Advertised)
+			dialer.send(dialer.invite("x", ""), l.Conn.LocalAddr())
 			if name == phoneNames {
 				dialer.expect("480")
 				return
@@ -534,7 +566,7 @@ func TestABrokenFrameIsAnswered(t *testing.T) {
 		o.Carriers = []Carrier{{ID: "none", Targets: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.9:9")}}}
 	})
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
-	c, err := d.Dial("tcp", h.at["tcp4"].Advertised.String())
+	c, err := d.Dial("tcp", h.at["tcp4"].Conn.LocalAddr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
