@@ -56,6 +56,7 @@ func (d *decoder) check(c *Config) {
 			warn(path, "a lottery without licence_article may not rely on a relationship")
 		}
 	}
+	c.checkTransports(at, warn)
 	if c.SIP.TimerC < 180*1e9 {
 		at("sip.timer_c", "is %s; RFC 3261 section 16.6 asks for more than 3 minutes", c.SIP.TimerC)
 	}
@@ -98,8 +99,8 @@ func (d *decoder) checkPeer(c *Config, i int, campaigns []string, at, warn func(
 	if p.NoRecordRoute && strings.HasPrefix(p.Dialect, "redirect-") {
 		warn(path+".no_record_route", "says nothing here: a redirected call does not come by")
 	}
-	if len(p.Sources) == 0 {
-		warn(path, "a peer without sources receives no calls")
+	if len(p.Sources)+len(p.TLSNames) == 0 {
+		warn(path, "a peer without sources or tls_names receives no calls")
 	}
 	for j, s := range p.Sources {
 		prefix, err := parsePrefix(s)

@@ -266,7 +266,7 @@ func option(t *testing.T, words []string) func(*Options) {
 			o.Listeners = append(o.Listeners, Listener{Conn: n.Network().Listen(gateAddr6), Advertised: gateAddr6})
 			o.Carriers[0].Targets = []netip.AddrPort{carrier6}
 		case "inbound":
-			o.Inbound = map[policy.Number]netip.AddrPort{policy.MustNumber("+31205550100"): dialerAddr}
+			o.Inbound = map[policy.Number]Target{policy.MustNumber("+31205550100"): {Addr: dialerAddr}}
 		case "other-dialer":
 			o.Peers[0].Sources = []netip.Prefix{netip.MustParsePrefix("192.0.2.99/32")}
 		case "other-carrier":

@@ -38,6 +38,7 @@ type exchange struct {
 	held    handOver
 	judged  bool
 
+	smaller   func() // sends it over UDP after all, if it went over TCP for its size
 	cancelled bool
 	ended     bool
 	ruled     bool           // the ruling is there

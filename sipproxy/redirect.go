@@ -52,6 +52,6 @@ func (e *exchange) contact(v *message.View) []byte {
 		}
 		b = append(b, u.User...)
 	}
-	b = to.AppendTo(append(b, '@'))
+	b = appendTransport(to.AppendTo(append(b, '@')), l)
 	return append(b, ";user=phone>\r\n"...)
 }
