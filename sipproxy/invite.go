@@ -33,10 +33,12 @@ type exchange struct {
 	ruling  policy.Ruling
 	began   time.Time
 	rang    time.Time
-	merge   uint64 // key in the table of open INVITEs
+	block   *policy.Block // who did not want the call, of its final response
+	merge   uint64        // key in the table of open INVITEs
 	held    handOver
 	judged  bool
 
+	smaller   func() // sends it over UDP after all, if it went over TCP for its size
 	cancelled bool
 	objected  bool // cancelled, since an objection was recorded
 	askAgain  bool // an objection was recorded while the ruling was on its way
@@ -83,7 +85,7 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 		p.reply(l, from, v, 482, nil) // the same request came by two ways, RFC 3261 section 8.2.2.2
 	case refused != policy.NoReason:
 		p.metrics.overloaded.Inc()
-		a := AnswerTo(who.peer.Dialect, refused)
+		a := who.peer.Answer(refused)
 		p.reply(l, from, v, a.Code, a.Headers(p.o.Name, ""))
 	case emergency:
 		// The call is on its way already; the record waits for nobody.
@@ -263,7 +265,7 @@ func (e *exchange) finish(code int, by policy.Party) {
 	if !e.judged {
 		return
 	}
-	o := policy.Outcome{At: time.Now(), Code: code, EndedBy: by}
+	o := policy.Outcome{At: time.Now(), Code: code, EndedBy: by, Block: e.block}
 	if !e.rang.IsZero() {
 		o.Ring = o.At.Sub(e.rang)
 	}
@@ -282,6 +284,9 @@ func (e *exchange) know() {
 }
 
 func (e *exchange) tell() {
+	if e.ruling.Repeat {
+		return // it is counted with the refusal that it repeats
+	}
 	e.outcome.ID = e.ruling.ID
 	e.config.Outcome(e.outcome)
 }

@@ -312,8 +312,12 @@ func (s *Store) erase(n policy.Number, ground string) (e Erased, err error) {
 		case kindDecision:
 			e.Calls++
 		case kindCarried: // copies of the facts
+		case kindOutcome:
+			if len(r.Payload) == 0 {
+				return nil // it says nothing of the number
+			}
 		default:
-			return nil // an outcome says nothing of the number
+			return nil
 		}
 		places = append(places, r.Place)
 		return nil

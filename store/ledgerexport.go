@@ -118,6 +118,8 @@ func kindName(k ledger.Kind) string {
 		return "decision"
 	case kindOutcome:
 		return "outcome"
+	case kindRepeats:
+		return "repeats"
 	case kindCarried:
 		return "carried over"
 	case ledger.KindErasure:

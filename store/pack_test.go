@@ -21,7 +21,11 @@ func judged(t testing.TB, s *Store, verdict policy.Verdict, to policy.Number, i 
 	t.Helper()
 	done := make(chan error, 2)
 	s.Append(record(verdict, to, i), func(err error) { done <- err })
-	s.AppendOutcome(&policy.Outcome{ID: policy.RulingID{15: byte(i)}, At: noon.Add(time.Duration(i)*time.Second + time.Second), Code: 200, Ring: time.Second, EndedBy: policy.EndedByCallee}, func(err error) { done <- err })
+	outcome := policy.Outcome{ID: policy.RulingID{15: byte(i)}, At: noon.Add(time.Duration(i)*time.Second + time.Second), Code: 200, Ring: time.Second, EndedBy: policy.EndedByCallee}
+	if verdict == policy.Allowed {
+		outcome.Block = &policy.Block{Called: to}
+	}
+	s.AppendOutcome(&outcome, func(err error) { done <- err })
 	for range 2 {
 		if err := <-done; err != nil {
 			t.Fatal(err)

@@ -15,6 +15,8 @@ const (
 	kindFact     ledger.Kind = 1
 	kindDecision ledger.Kind = 2
 	kindOutcome  ledger.Kind = 3
+	kindRepeats  ledger.Kind = 4
+	kindCarried  ledger.Kind = 5 // see retention
 )
 
 // A fact's payload is its JSON, with recorded_at. Its public part names the
@@ -211,7 +213,13 @@ func outcomeRecord(o *policy.Outcome) ledger.Record {
 	b = append(b, `,"ring_ms":`...)
 	b = strconv.AppendInt(b, o.Ring.Milliseconds(), 10)
 	b = appendField(b, "ended_by", o.EndedBy.String())
-	return ledger.Record{Time: o.At, Kind: kindOutcome, Public: append(b, '}')}
+	var payload []byte
+	if o.Block != nil {
+		b = appendField(b, "blocked", o.Block.Kind.String())
+		b = appendField(b, "card", o.Block.Card.String())
+		payload = appendBlock(nil, o.Block)
+	}
+	return ledger.Record{Time: o.At, Kind: kindOutcome, Public: append(b, '}'), Payload: payload}
 }
 
 // A Decision is a decision as read back from the ledger.

@@ -18,9 +18,8 @@ import (
 // what is known of numbers is carried over first, in records of their own, so
 // that the projection can still be made anew from the ledger.
 //
-// kindCarried holds all that was known of one number: its 8 octets, then its
-// value as the projection has it.
-const kindCarried ledger.Kind = 4
+// Such a record, of kindCarried, holds all that was known of one number: its 8
+// octets, then its value as the projection has it.
 
 // retentionGround stands in the ledger's record of a removal.
 const retentionGround = "older than the configured retention"

@@ -16,6 +16,8 @@ type auditCmd struct {
 	Verify     auditVerifyCmd     `cmd:"" help:"Check a ledger, an export or a proof pack, anywhere."`
 	Key        auditKeyCmd        `cmd:"" help:"Print the node's public key."`
 	Checkpoint auditCheckpointCmd `cmd:"" help:"Print the signed checkpoint of all records, to be kept elsewhere."`
+	Repeats    auditRepeatsCmd    `cmd:"" help:"List how often refused calls were tried again, where they are only counted."`
+	Blocked    auditBlockedCmd    `cmd:"" help:"List allowed calls that were blocked as unwanted behind the carrier."`
 }
 
 type auditListCmd struct {
