@@ -13,7 +13,7 @@ import (
 
 // How long what was deleted takes to be gone from Badger's files: vanishBound
 // is given for it to leave the memory table; the compaction after it writes
-// the database once (seen: about 10 s for 10 million numbers).
+// the database once (seen: 1.6 s in all with 140 MB, on a quiet disk).
 const vanishBound = 30 * time.Second
 
 // vanish makes what was deleted up to a version gone from the files on disk. Badger
