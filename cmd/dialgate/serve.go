@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,7 @@ func (serveCmd) Help() string {
 
 // Run serves until a signal comes or a listener fails.
 func (c serveCmd) Run(s streams) error {
+	spareProcessors()
 	w, err := loadAccepted(c.Config)
 	if err != nil {
 		return err
@@ -79,4 +81,15 @@ func orEnded(err error) error {
 		return errEnded
 	}
 	return err
+}
+
+// spareProcessors gives the runtime two processors more than it would take, one
+// for each goroutine that waits in system calls: the reader and the ledger's
+// committer. With none to spare the runtime's monitor takes theirs away again
+// and again, which costs a refused call more than its judgement
+// (docs/performance.md). GOMAXPROCS in the environment is left as it is.
+func spareProcessors() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
+	}
 }
