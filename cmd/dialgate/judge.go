@@ -80,7 +80,37 @@ func (j *judge) judge(file string, c *trace.Call) (*judgement, error) {
 	a := j.world.read(c.View, c.Malformed, peer)
 	var d policy.Decision
 	j.gate.Judge(a, func(r policy.Ruling) { d = r.Decision })
-	out := &judgement{File: file, Packet: c.Packet, At: j.now.In(j.zone).Format(timeOfCall), CallID: a.CallID,
+	out := j.judgement(file, c.Packet, a, &d)
+	if d.Reason == policy.ReasonFactsUnavailable && j.known.err != nil {
+		return nil, fmt.Errorf("the facts can't be read: %w", j.known.err)
+	}
+	return out, nil
+}
+
+// again judges a call that a node has recorded. A *trace.Problem says why it can't.
+func (j *judge) again(dir string, d *store.Decision, known lookup) (*judgement, error) {
+	past := *d
+	if !j.at.IsZero() {
+		past.At = j.at
+	}
+	decision, err := j.world.rejudge(&past, known, 0)
+	var unjudgeable *errUnjudgeable
+	if errors.As(err, &unjudgeable) {
+		return nil, &trace.Problem{Packet: int(d.Seq), Cause: "holds a call that can't be judged again: " + unjudgeable.why, Call: true}
+	}
+	if err != nil {
+		return nil, err
+	}
+	a, err := j.world.attemptOf(&past)
+	if err != nil {
+		return nil, err
+	}
+	return j.judgement(dir, int(d.Seq), a, &decision), nil
+}
+
+// judgement is a judged call as it is printed.
+func (j *judge) judgement(file string, packet int, a *policy.Attempt, d *policy.Decision) *judgement {
+	out := &judgement{File: file, Packet: packet, At: a.At.In(j.zone).Format(timeOfCall), CallID: a.CallID,
 		From: a.Caller.Shown.E164(), To: a.Called.Number.E164(), Verdict: d.Verdict.String(), Reason: d.Reason.String(), Rule: d.Rule(),
 		caller: a.Caller.Shown.String(), called: a.Called.Number.String(), why: d.Reason.Text()}
 	if a.Malformed != "" {
@@ -95,10 +125,7 @@ func (j *judge) judge(file string, c *trace.Call) (*judgement, error) {
 	if a.Campaign != nil {
 		out.Campaign = a.Campaign.ID
 	}
-	if d.Reason == policy.ReasonFactsUnavailable && j.known.err != nil {
-		return nil, fmt.Errorf("the facts can't be read: %w", j.known.err)
-	}
-	return out, nil
+	return out
 }
 
 var errCarrier = errors.New("holds a call that comes from a carrier; such calls go to a dialer and are not judged")
@@ -161,7 +188,7 @@ func replayFacts(w *world, file string) (look lookup, done func(), err error) {
 		look, err = factsOf(file)
 		return look, func() {}, err
 	case !store.Exists(w.cfg.Store.Path):
-		return func(n policy.Number) (policy.Facts, error) { return policy.Facts{Number: n}, nil }, func() {}, nil
+		return noFacts, func() {}, nil
 	}
 	k, err := openKeeper(w.cfg.Store.Path, storeOptions(w.cfg))
 	if err != nil {
@@ -169,6 +196,9 @@ func replayFacts(w *world, file string) (look lookup, done func(), err error) {
 	}
 	return k.History, func() { _ = k.Close() }, nil // nothing was written
 }
+
+// noFacts knows nothing of any number.
+func noFacts(n policy.Number) (policy.Facts, error) { return policy.Facts{Number: n}, nil }
 
 // factsOf reads a file of facts.
 func factsOf(name string) (lookup, error) {

@@ -30,7 +30,8 @@ type replayCmd struct {
 	Golden    string   `help:"A file with what must come out." placeholder:"FILE"`
 	Rewrite   bool     `help:"Write what came out into the golden file."`
 	Format    string   `help:"${enum}" enum:"text,json,junit" default:"text"`
-	Trace     []string `arg:"" help:"Captures (pcap, pcapng), HEP dumps, message logs and texts, also in gzip; a folder means all in it, - standard input, hep:ADDRESS:PORT HEP over UDP until interrupted. A time without a zone is Dutch time."`
+	Ledger    string   `help:"The store of a node, running or not: the calls that it has recorded are judged again." placeholder:"DIR"`
+	Trace     []string `arg:"" optional:"" help:"Captures (pcap, pcapng), HEP dumps, message logs and texts, also in gzip; a folder means all in it, - standard input, hep:ADDRESS:PORT HEP over UDP until interrupted. A time without a zone is Dutch time."`
 }
 
 // Help is printed by --help.
@@ -45,6 +46,12 @@ func (c replayCmd) Run(s streams) error {
 	if c.Rewrite && c.Golden == "" {
 		return usageError("--rewrite needs --golden FILE")
 	}
+	switch {
+	case c.Ledger == "" && len(c.Trace) == 0:
+		return usageError("nothing to replay: name a trace, or a node's store with --ledger DIR")
+	case c.Ledger != "" && (c.Peer != "" || c.Legs):
+		return usageError("--peer and --legs are about traces; a ledger tells who called, once")
+	}
 	first, second, done, err := c.judges()
 	if err != nil {
 		return err
@@ -57,7 +64,14 @@ func (c replayCmd) Run(s streams) error {
 	}
 	w := bufio.NewWriterSize(out, 64<<10)
 	r := replay{first: first, second: second, selector: trace.Selector{Legs: c.Legs}, stdin: s.in, report: newReport(c.Format, w, second != nil), flush: w.Flush}
-	if err := errors.Join(r.run(c.Trace), w.Flush()); err != nil {
+	err = nil
+	if c.Ledger != "" {
+		err = r.ledger(c.Ledger, c.Facts)
+	}
+	if err == nil {
+		err = r.run(c.Trace)
+	}
+	if err := errors.Join(err, w.Flush()); err != nil {
 		return err
 	}
 	if c.Golden != "" {
@@ -85,7 +99,10 @@ func (c replayCmd) judges() (first, second *judge, done func(), err error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	lookup, done, err := replayFacts(w, c.Facts)
+	lookup, done, err := noFacts, func() {}, error(nil)
+	if len(c.Trace) > 0 {
+		lookup, done, err = replayFacts(w, c.Facts)
+	}
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -231,9 +248,44 @@ func (r *replay) unreadable(name string, p *trace.Problem) {
 	r.report.problem(name, p)
 }
 
-// call judges one call, by both judges in a comparison.
+// ledger judges the calls that a node has recorded again, on the facts of a
+// file, or on what its store knew when each call was made. Its packets are the
+// ledger's records.
+func (r *replay) ledger(dir, facts string) error {
+	r.report.begin(dir)
+	k, err := r.first.world.keeperOf(dir)
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	known := k.History
+	if facts != "" {
+		if known, err = factsOf(facts); err != nil {
+			return err
+		}
+	}
+	for d, err := range k.Decisions(1) {
+		if err == nil {
+			err = r.judged(func(j *judge) (*judgement, error) { return j.again(dir, &d, known) })
+		}
+		var p *trace.Problem
+		if errors.As(err, &p) {
+			r.unreadable(dir, p)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// call judges one call of a trace.
 func (r *replay) call(name string, c *trace.Call) error {
-	got, err := r.first.judge(name, c)
+	return r.judged(func(j *judge) (*judgement, error) { return j.judge(name, c) })
+}
+
+// judged has one call judged, by both judges in a comparison.
+func (r *replay) judged(by func(*judge) (*judgement, error)) error {
+	got, err := by(r.first)
 	if err != nil {
 		return err
 	}
@@ -241,7 +293,7 @@ func (r *replay) call(name string, c *trace.Call) error {
 		r.report.call(got)
 		return nil
 	}
-	other, err := r.second.judge(name, c)
+	other, err := by(r.second)
 	if err != nil {
 		return err
 	}

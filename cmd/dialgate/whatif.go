@@ -68,11 +68,16 @@ func (w *world) eachDecision(within span, use func(keeper, *store.Decision) erro
 
 // keeper reaches the configuration's store, which must be there: a command
 // that only reads makes none.
-func (w *world) keeper() (keeper, error) {
-	if dir := w.cfg.Store.Path; !store.Exists(dir) {
+func (w *world) keeper() (keeper, error) { return w.keeperOf(w.cfg.Store.Path) }
+
+// keeperOf reaches the store in a directory.
+func (w *world) keeperOf(dir string) (keeper, error) {
+	if !store.Exists(dir) {
 		return nil, fmt.Errorf("there is no store in %s; is it the store.path of the node's configuration?", dir)
 	}
-	return openKeeper(w.cfg.Store.Path, storeOptions(w.cfg))
+	cfg := *w.cfg
+	cfg.Store.Path = dir
+	return openKeeper(dir, storeOptions(&cfg))
 }
 
 // condition tells the conditions of the basis from rules.
