@@ -65,19 +65,32 @@ type Peer struct {
 	Limits        Limits   `key:"limits" doc:"Bounds on this peer's calls."`
 }
 
-// Limits bound a peer's calls.
+// Limits bound the calls of a peer, or those to a carrier.
 type Limits struct {
-	CallsPerSecond int `key:"calls_per_second" min:"0" doc:"New calls a second; 0: no bound."`
+	CallsPerSecond int `key:"calls_per_second" min:"0" doc:"New calls a second, a burst of as many allowed; 0: no bound."`
 	CallsInSetup   int `key:"calls_in_setup" min:"0" doc:"Calls without a final response; 0: no bound."`
 }
 
 // Carrier is where allowed calls go.
 type Carrier struct {
 	ID       string   `key:"id" required:"" doc:"Name in metrics and logs."`
-	Targets  []string `key:"targets" kind:"addrport" required:"" doc:"IP addresses and ports; the first that a listener can reach is used."`
+	Targets  []string `key:"targets" kind:"addrport" required:"" doc:"IP addresses and ports, tried in this order."`
 	Sources  []string `key:"sources" kind:"prefix" doc:"Further addresses the carrier sends from."`
 	Priority int      `key:"priority" doc:"The lowest goes first."`
-	Weight   int      `key:"weight" default:"1" min:"0" doc:"Share among carriers of one priority."`
+	Weight   int      `key:"weight" default:"1" min:"1" doc:"Share among carriers of one priority."`
+
+	AnswerWithin time.Duration `key:"answer_within" default:"2s" doc:"How long a target may be silent before the next one is tried. The last one is given 32s (timer B)."`
+	FailoverOn   []int         `key:"failover_on" min:"300" max:"599" doc:"Status codes, beside 503, on which the next target is tried."`
+	Limits       Limits        `key:"limits" doc:"Bounds on the calls sent to it; over them another carrier is taken."`
+	Probing      Probing       `key:"probing" doc:"OPTIONS to its targets; one that is down takes no calls while another does. Off until every is set: some carriers take unannounced OPTIONS for a scan."`
+}
+
+// Probing is how a carrier's targets are watched.
+type Probing struct {
+	Every   time.Duration `key:"every" doc:"From one OPTIONS to the next; 0: none are sent."`
+	Timeout time.Duration `key:"timeout" default:"2s" doc:"How long an answer may take; any but 503 will do."`
+	Down    int           `key:"down" default:"3" min:"1" doc:"Failures in a row, of probes or calls, that take a target down."`
+	Up      int           `key:"up" default:"2" min:"1" doc:"Answers in a row that bring it up again."`
 }
 
 // Inbound tells where calls from a carrier go.
@@ -148,6 +161,7 @@ type SIP struct {
 	AnswerStrangers bool          `key:"answer_strangers" doc:"Requests from unknown sources get 403 instead of silence."`
 	MaxTransactions int           `key:"max_transactions" restart:"" default:"100000" min:"100" doc:"Bound on transactions in memory."`
 	TimerC          time.Duration `key:"timer_c" restart:"" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
+	FailoverWithin  time.Duration `key:"failover_within" default:"20s" doc:"How long after its INVITE a call may still go on to another target."`
 	Drain           time.Duration `key:"drain" default:"30s" doc:"How long a stop waits for call set-ups to end."`
 	TokenKey        string        `key:"token_key" restart:"" secret:"" doc:"Key of the tokens in Record-Route, shared by the nodes of a pair; at least 16 characters. Default: a key made at first start and kept in the store's directory."`
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"time"
 
 	"dialgate/policy"
 )
@@ -27,6 +28,9 @@ type Config struct {
 	AnswerStrangers bool
 	// EmergencyRate bounds emergency calls a second, a burst of as many allowed.
 	EmergencyRate int
+	// FailoverWithin is how long after its INVITE a call may still go on to
+	// another target; 0: 20 seconds.
+	FailoverWithin time.Duration
 }
 
 // A Peer is a dialer.
@@ -40,16 +44,6 @@ type Peer struct {
 	CallsInSetup int
 }
 
-// A Carrier is where allowed calls go.
-type Carrier struct {
-	ID      string
-	Targets []netip.AddrPort
-	// Sources are further addresses that the carrier sends from.
-	Sources  []netip.Prefix
-	Weight   int
-	Priority int // the lowest goes first
-}
-
 // inForce is a configuration as messages are worked off by it. Each message
 // takes the one in force when it arrives, once, and a call keeps that of its
 // INVITE: none is read by one configuration and judged or answered by another.
@@ -58,6 +52,10 @@ type inForce struct {
 	sources []source // dialers before carriers, the longest prefix first
 	targets map[netip.AddrPort]*source
 	peers   map[string]*peer
+
+	carriers []*carrier // as Carriers
+	reach    map[targetKey]*target
+	hops     int // targets in all
 }
 
 // A source is who may send from an address.
@@ -89,7 +87,8 @@ func (p *Proxy) Use(c Config) error {
 	if err != nil {
 		return err
 	}
-	p.config.Store(next)
+	before := p.config.Swap(next)
+	p.watch(next, before)
 	return nil
 }
 
@@ -100,6 +99,9 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	}
 	if c.EmergencyRate == 0 {
 		c.EmergencyRate = defaultEmergencyRate
+	}
+	if c.FailoverWithin == 0 {
+		c.FailoverWithin = defaultFailoverWithin
 	}
 	if c.Outcome == nil {
 		c.Outcome = func(policy.Outcome) {}
@@ -116,6 +118,7 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 			f.sources = append(f.sources, source{prefix: prefix, peer: of})
 		}
 	}
+	f.carry(before, time.Now())
 	for i := range f.Carriers {
 		k := &f.Carriers[i]
 		for _, t := range k.Targets {

@@ -2,14 +2,17 @@ package sipproxy
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,7 +87,10 @@ type stage struct {
 	proxy   *Proxy
 	dialer  *agent
 	carrier *agent
-	other   *agent // an unknown source
+	more    map[string]*agent // further carriers
+	other   *agent            // an unknown source
+	unsent  map[netip.AddrPort]bool
+	metrics *prometheus.Registry
 
 	verdict  string        // what the judge says: allow or a deny reason
 	after    time.Duration // how long the record takes
@@ -100,18 +106,26 @@ var (
 	dialerAddr  = netip.MustParseAddrPort("192.0.2.10:5060")
 	carrierAddr = netip.MustParseAddrPort("198.51.100.5:5060")
 	carrier6    = netip.MustParseAddrPort("[2001:db8::5]:5060")
+	secondAddr  = netip.MustParseAddrPort("198.51.100.6:5060")
+	thirdAddr   = netip.MustParseAddrPort("198.51.100.7:5060")
 	otherAddr   = netip.MustParseAddrPort("203.0.113.66:5060")
 )
 
 // newStage builds the proxy; options may change before it starts.
 func newStage(t *testing.T, change func(*Options)) *stage {
-	s := &stage{t: t, net: simnet.New(), verdict: "allow", lose: map[string]int{}}
+	s := &stage{t: t, net: simnet.New(), verdict: "allow", lose: map[string]int{}, more: map[string]*agent{}, unsent: map[netip.AddrPort]bool{}, metrics: prometheus.NewRegistry()}
 	s.ladder = simnet.NewLadder()
 	s.ladder.Column("dialer", dialerAddr, otherAddr)
 	s.ladder.Column("dialgate", gateAddr, gateAddr6)
 	s.ladder.Column("carrier", carrierAddr, carrier6)
 	s.net.Tap = s.ladder.Add
 	s.net.Drop = s.drop
+	s.net.Refuse = func(p simnet.Packet) error {
+		if s.unsent[p.To] {
+			return errors.New("the network is unreachable")
+		}
+		return nil
+	}
 	o := Options{
 		Listeners: []Listener{{Conn: s.net.Listen(gateAddr), Advertised: gateAddr}},
 		Config: Config{
@@ -119,7 +133,8 @@ func newStage(t *testing.T, change func(*Options)) *stage {
 			Carriers: []Carrier{{ID: "carrier", Targets: []netip.AddrPort{carrierAddr}}},
 			Reader:   flowReader(t), Judge: s.judge, Outcome: func(o policy.Outcome) { s.outcomes = append(s.outcomes, o) },
 		},
-		Key: bytes.Repeat([]byte("k"), 32), Name: "gate", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+		Key: bytes.Repeat([]byte("k"), 32), Name: "gate", Log: slog.New(turns{slog.DiscardHandler, s.ladder}), Metrics: s.metrics,
+		Random: rand.New(rand.NewPCG(4, 0)).IntN,
 	}
 	if change != nil {
 		change(&o)
@@ -132,12 +147,22 @@ func newStage(t *testing.T, change func(*Options)) *stage {
 	s.dialer = newAgent(s, "dialer", dialerAddr)
 	s.carrier = newAgent(s, "carrier", o.Carriers[0].Targets[0])
 	s.other = newAgent(s, "stranger", otherAddr)
+	for _, c := range o.Carriers {
+		for i, a := range c.Targets {
+			if name := flowCarriers[a]; name != "" && s.more[name] == nil && (c.ID != "carrier" || i > 0) {
+				s.ladder.Column(name, a)
+				s.more[name] = newAgent(s, name, a)
+			}
+		}
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.proxy.Serve() }()
 	t.Cleanup(func() {
 		s.proxy.Close()
-		for _, a := range []*agent{s.dialer, s.carrier, s.other} {
-			a.conn.Close()
+		for _, a := range []*agent{s.dialer, s.carrier, s.other, s.more["second"], s.more["third"]} {
+			if a != nil {
+				a.conn.Close()
+			}
 		}
 		if err := <-ended; err != nil {
 			t.Error(err)
@@ -194,8 +219,8 @@ func (s *stage) drop(p simnet.Packet) bool {
 	return false
 }
 
-// play runs a script and returns its ladder.
-func play(t *testing.T, script string) string {
+// perform carries out a script on a stage of its own.
+func perform(t *testing.T, script string) *stage {
 	var s *stage
 	var change []func(*Options)
 	for _, line := range strings.Split(script, "\n") {
@@ -218,7 +243,14 @@ func play(t *testing.T, script string) string {
 		s.do(words, line)
 		synctest.Wait()
 	}
-	// What the script did not wait for must not go on for ever.
+	return s
+}
+
+// play runs a script and returns its ladder.
+func play(t *testing.T, script string) string {
+	s := perform(t, script)
+	// What the script did not wait for must not go on for ever. Probing does.
+	s.stopProbing()
 	time.Sleep(5 * time.Minute)
 	synctest.Wait()
 	if servers, clients := s.proxy.layer.Count(); servers+clients > 0 {
@@ -232,6 +264,9 @@ func play(t *testing.T, script string) string {
 	fmt.Fprintf(&b, "%9s  judged %d", "", s.judged)
 	for _, o := range s.outcomes {
 		fmt.Fprintf(&b, ", ended %d by %s", o.Code, o.EndedBy)
+		if o.Tried > 1 || o.Carrier != "" && o.Carrier != "carrier" {
+			fmt.Fprintf(&b, " at %s, %d tried", o.Carrier, o.Tried)
+		}
 	}
 	return b.String() + "\n"
 }
@@ -254,6 +289,8 @@ func option(t *testing.T, words []string) func(*Options) {
 			o.Carriers[0].Targets = []netip.AddrPort{carrier6}
 		case "inbound":
 			o.Inbound = map[policy.Number]netip.AddrPort{policy.MustNumber("+31205550100"): dialerAddr}
+		case "first", "second", "third":
+			carrierOption(t, words, o)
 		case "other-dialer":
 			o.Peers[0].Sources = []netip.Prefix{netip.MustParsePrefix("192.0.2.99/32")}
 		case "other-carrier":
@@ -273,6 +310,14 @@ func (s *stage) do(words []string, line string) {
 		s.carrier.act(words[1:])
 	case "stranger":
 		s.other.act(words[1:])
+	case "second", "third":
+		s.more[words[0]].act(words[1:])
+	case "unreachable": // unreachable CARRIER: sending to it fails
+		for a, name := range flowCarriers {
+			if name == words[1] {
+				s.unsent[a] = true
+			}
+		}
 	case "judge": // judge allow|REASON [after DURATION]
 		s.verdict, s.after = words[1], 0
 		if len(words) > 3 {
@@ -290,7 +335,7 @@ func (s *stage) do(words []string, line string) {
 		o := Options{Config: s.config}
 		o.Peers, o.Carriers = slices.Clone(o.Peers), slices.Clone(o.Carriers)
 		for _, w := range words[1:] {
-			option(s.t, []string{w})(&o)
+			option(s.t, strings.Split(w, ","))(&o)
 		}
 		if err := s.proxy.Use(o.Config); err != nil {
 			s.t.Fatal(err)
@@ -320,10 +365,12 @@ type agent struct {
 	conn *simnet.Conn
 
 	branch   int
-	invite   []byte // the last INVITE sent or received
-	request  []byte // the last request sent
-	final    []byte // the last final response to an INVITE received
-	received []byte // the last request received
+	invite   []byte      // the last INVITE sent or received
+	request  []byte      // the last request sent
+	final    []byte      // the last final response to an INVITE received
+	received []byte      // the last request received
+	pong     atomic.Bool // answers OPTIONS by itself
+	busy     atomic.Bool // answers INVITEs by itself, with 486
 }
 
 func newAgent(s *stage, name string, at netip.AddrPort) *agent {
@@ -353,6 +400,12 @@ func (a *agent) take(b []byte) {
 		a.received = b
 		if v.IsMethod("INVITE") {
 			a.invite = b
+		}
+		if v.IsMethod("OPTIONS") && a.pong.Load() {
+			a.respond(200, map[string]string{"of": "request"})
+		}
+		if v.IsMethod("INVITE") && a.busy.Load() {
+			a.respond(486, nil)
 		}
 		return
 	}
@@ -399,6 +452,10 @@ func (a *agent) act(words []string) {
 	switch words[0] {
 	case "resend":
 		a.send(a.request)
+	case "pong", "mute": // whether it answers OPTIONS
+		a.pong.Store(words[0] == "pong")
+	case "busy":
+		a.busy.Store(true)
 	case "INVITE", "OPTIONS", "REGISTER", "MESSAGE":
 		a.begin(words[0], args)
 	case "overhear": // know all that the dialer was answered
@@ -459,6 +516,9 @@ func (a *agent) respond(code int, args map[string]string) {
 		if v.Headers[i].Kind == message.RecordRoute {
 			extra = append(append(append(extra, "Record-Route: "...), v.Headers[i].Value...), "\r\n"...)
 		}
+	}
+	if h := args["header"]; h != "" {
+		extra = append(append(extra, h...), "\r\n"...)
 	}
 	text := map[int]string{100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 486: "Busy Here", 487: "Request Terminated", 503: "Service Unavailable"}[code]
 	a.send(v.AppendResponse(nil, &message.Response{Status: code, Phrase: text, ToTag: []byte(a.name), Source: a.gate(), Extra: extra}))

@@ -9,16 +9,23 @@ import (
 	"dialgate/sipproxy/transaction"
 )
 
-// forward sends an allowed INVITE to the carrier. The edits are the only ones
+// forward sends an allowed INVITE to a carrier.
+func (e *exchange) forward(v *message.View) {
+	switch {
+	case e.tryNext(v):
+	case e.crowded:
+		e.p.metrics.overloaded.Inc()
+		e.refuse(policy.ReasonOverloaded)
+	default:
+		e.unreachable(500)
+	}
+}
+
+// forwardBy sends an allowed INVITE by a listener. The edits are the only ones
 // we make: Via, Record-Route, Max-Forwards, our own Route, X-Campaign, what a
 // peer prefers or, untrusted, asserts, and the host of a Request-URI that names us.
-func (e *exchange) forward(v *message.View) {
+func (e *exchange) forwardBy(v *message.View, l *Listener, to netip.AddrPort) {
 	p := e.p
-	to, l := p.carrier(e.config, e.listener)
-	if l == nil {
-		e.unreachable(500)
-		return
-	}
 	edits := message.Edits{Source: e.source, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v)}
 	edits.Remove[message.XCampaign] = true
 	edits.Remove[message.PPreferredIdentity] = true // a hint for the first proxy only (RFC 3325 section 9.2)
@@ -26,19 +33,6 @@ func (e *exchange) forward(v *message.View) {
 	edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to)
 	edits.URI = p.retarget(v, to)
 	e.send(v, &edits, l, to)
-}
-
-// carrier is where the next call goes: the first target of the carrier with
-// the lowest priority that we have a listener for.
-func (p *Proxy) carrier(c *inForce, from *Listener) (netip.AddrPort, *Listener) {
-	for i := range c.Carriers {
-		for _, t := range c.Carriers[i].Targets {
-			if l := p.listenerFor(from, t.Addr()); l != nil {
-				return t, l
-			}
-		}
-	}
-	return netip.AddrPort{}, nil
 }
 
 // hops is Max-Forwards for the next hop, 70 when there was none (RFC 3261
@@ -90,20 +84,26 @@ func (e *exchange) send(v *message.View, edits *message.Edits, l *Listener, to n
 	out := v.AppendForward(make([]byte, 0, len(v.Raw)+512), edits)
 	p.metrics.request(v.Method, sent)
 	e.client = p.layer.NewClient(id, string(v.Method), transaction.Path{Conn: l.Conn, Remote: to}, out)
-	e.client.Response = e.relay
-	e.client.Failed = e.failed
+	e.client.Response, e.client.Failed = e.relay, e.failed
+	if t := e.current(); t != nil {
+		t.client = e.client
+		e.client.Response, e.client.Failed = t.response, t.failed
+	}
 }
 
 // via makes our Via value with a new branch.
 func (p *Proxy) via(b []byte, v *message.View, l *Listener) ([]byte, uint64) {
+	return p.viaFor(b, l, p.loopHash(v))
+}
+
+func (p *Proxy) viaFor(b []byte, l *Listener, loop uint32) ([]byte, uint64) {
 	b = append(b, "SIP/2.0/UDP "...)
 	b = l.Advertised.AppendTo(b)
 	b = append(b, ";branch="...)
-	return p.layer.NextBranch(b, p.loopHash(v))
+	return p.layer.NextBranch(b, loop)
 }
 
-// relay passes a response back (RFC 3261 section 16.7): with a single target
-// the best response is the one there is.
+// relay passes a response back (RFC 3261 section 16.7).
 func (e *exchange) relay(v *message.View) {
 	invite := string(v.CSeqMethod) == "INVITE"
 	switch {
@@ -121,14 +121,19 @@ func (e *exchange) relay(v *message.View) {
 		e.p.metrics.dropped(dropStray) // it would have nowhere to go
 		return
 	}
-	e.p.metrics.response(v.Status, sent)
-	e.server.Respond(v.Status, v.AppendForward(make([]byte, 0, len(v.Raw)), &message.Edits{PopVia: true}))
-	if v.Status >= 200 {
+	e.pass(v.Status, v.AppendForward(make([]byte, 0, len(v.Raw)), &message.Edits{PopVia: true}))
+}
+
+// pass sends a response of the next hop.
+func (e *exchange) pass(status int, response []byte) {
+	e.p.metrics.response(status, sent)
+	e.server.Respond(status, response)
+	if status >= 200 {
 		by := policy.EndedByCallee
-		if e.cancelled && v.Status == 487 {
+		if e.cancelled && status == 487 {
 			by = policy.EndedByDialer
 		}
-		e.finish(v.Status, by)
+		e.finish(status, by)
 	}
 }
 

@@ -29,6 +29,8 @@ type Options struct {
 	// MaxTransactions bounds the server transactions.
 	MaxTransactions int
 	Timers          transaction.Timers
+	// Random gives a number of [0, n) for the choice among carriers; nil: any.
+	Random func(n int) int
 
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
@@ -44,6 +46,8 @@ const (
 	defaultTransactions  = 100_000
 	defaultEmergencyRate = 10
 	minKey               = 16
+
+	defaultFailoverWithin = 20 * time.Second
 )
 
 // bucket is a token bucket. Its zero value is full.

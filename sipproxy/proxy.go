@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"runtime/debug"
@@ -53,19 +54,22 @@ func New(o Options) (*Proxy, error) {
 	if o.Timers == (transaction.Timers{}) {
 		o.Timers = transaction.DefaultTimers()
 	}
+	if o.Random == nil {
+		o.Random = rand.IntN
+	}
 	p := &Proxy{
 		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]bool{},
 		closed: make(chan struct{}), seed: maphash.MakeSeed(), resume: resumer{wake: make(chan struct{}, 1)},
 	}
-	if err := p.Use(o.Config); err != nil {
-		return nil, err
-	}
-	p.o.Config = Config{} // from here on, only the one in force counts
 	p.layer = transaction.New(o.Timers, o.MaxTransactions, p.sendFailed)
 	for _, l := range o.Listeners {
 		p.ours[l.Advertised], p.ours[l.Conn.LocalAddr()] = true, true
 	}
 	p.metrics = newMetrics(o.Metrics, p)
+	if err := p.Use(o.Config); err != nil {
+		return nil, err
+	}
+	p.o.Config = Config{} // from here on, only the one in force counts
 	return p, nil
 }
 
@@ -224,12 +228,18 @@ func (p *Proxy) listenerFor(l *Listener, to netip.Addr) *Listener {
 	return nil
 }
 
-func (p *Proxy) sendFailed(path transaction.Path, err error) {
+// sendFailed is told of a message that the network did not take. A call goes on
+// to its next target then; other requests are sent again by their transactions.
+func (p *Proxy) sendFailed(path transaction.Path, payload []byte, err error) {
 	if errors.Is(err, net.ErrClosed) {
 		return
 	}
 	p.metrics.sendErrors.Inc()
 	p.o.Log.Warn("a message could not be sent; it is sent again if its transaction says so", "to", path.Remote, "error", err)
+	var v message.View
+	if v.Parse(payload) == nil && v.IsMethod("INVITE") {
+		p.locked(func() { p.layer.Undelivered(&v) })
+	}
 }
 
 // Draining reports whether the proxy takes no new calls any more.

@@ -152,7 +152,9 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config) {
 			CallsPerSecond: p.Limits.CallsPerSecond, CallsInSetup: p.Limits.CallsInSetup})
 	}
 	for _, c := range cfg.Carriers {
-		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight}
+		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight, AnswerWithin: c.AnswerWithin, FailoverOn: c.FailoverOn,
+			CallsPerSecond: c.Limits.CallsPerSecond, CallsInSetup: c.Limits.CallsInSetup,
+			Probing: sipproxy.Probing{Every: c.Probing.Every, Timeout: c.Probing.Timeout, Down: c.Probing.Down, Up: c.Probing.Up}}
 		for _, t := range c.Targets {
 			carrier.Targets = append(carrier.Targets, addrPort(t))
 		}
@@ -171,6 +173,7 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config) {
 	}
 	g := n.newGate(w)
 	o.Reader, o.Judge, o.Outcome = w.reader, g.Judge, g.Outcome
+	o.FailoverWithin = cfg.SIP.FailoverWithin
 	o.AnswerStrangers, o.EmergencyRate = cfg.SIP.AnswerStrangers, cfg.Emergency.CallsPerSecond
 	return o
 }

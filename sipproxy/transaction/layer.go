@@ -34,7 +34,7 @@ type Layer struct {
 	spare  []outgoing
 	wake   chan struct{} // tells the sleeping clock that a timer was set
 	asleep bool
-	failed func(Path, error)
+	failed func(Path, []byte, error)
 }
 
 type outgoing struct {
@@ -44,7 +44,7 @@ type outgoing struct {
 
 // New makes a Layer of at most this many transactions. failed is told, without
 // the lock, of each datagram that the network did not take.
-func New(t Timers, most int, failed func(Path, error)) *Layer {
+func New(t Timers, most int, failed func(Path, []byte, error)) *Layer {
 	return &Layer{
 		timers: t, wheel: newWheel(time.Now()), most: most, failed: failed,
 		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, wake: make(chan struct{}, 1),
@@ -89,7 +89,7 @@ func (l *Layer) flush(out []outgoing) {
 			k, err := conn.WriteBatch(batch[done:n])
 			done += k
 			if err != nil {
-				l.failed(out[i+done].path, err)
+				l.failed(out[i+done].path, out[i+done].payload, err)
 				done++ // what the network refused once is not tried again here: timers do that
 			}
 		}
@@ -140,5 +140,18 @@ func (l *Layer) Count() (servers, clients int) {
 	defer l.mu.Unlock()
 	return len(l.servers), len(l.clients)
 }
+
+// A Timer is one of the layer's user: its function runs under the lock, at most
+// once each time it is set.
+type Timer struct{ timer }
+
+// Set has a timer fire no earlier than d from now, whether or not it was set.
+func (l *Layer) Set(t *Timer, d time.Duration, fire func()) {
+	t.fire = fire
+	l.set(&t.timer, d)
+}
+
+// Stop keeps a timer from firing.
+func (l *Layer) Stop(t *Timer) { l.wheel.stop(&t.timer) }
 
 func (l *Layer) set(t *timer, d time.Duration) { l.wheel.set(t, time.Now(), d) }
