@@ -74,7 +74,7 @@ type Limits struct {
 // Carrier is where allowed calls go.
 type Carrier struct {
 	ID       string   `key:"id" required:"" doc:"Name in metrics and logs."`
-	Targets  []string `key:"targets" kind:"addrport" required:"" doc:"IP addresses and ports, tried in this order."`
+	Targets  []string `key:"targets" kind:"target" required:"" doc:"IP addresses with ports, tried in this order, and then names: of sip.example the SRV records (_sip._udp), of sip.example:5060 the addresses. A name that can not be looked up keeps its last addresses."`
 	Sources  []string `key:"sources" kind:"prefix" doc:"Further addresses the carrier sends from."`
 	Priority int      `key:"priority" doc:"The lowest goes first."`
 	Weight   int      `key:"weight" default:"1" min:"1" doc:"Share among carriers of one priority."`
@@ -162,6 +162,7 @@ type SIP struct {
 	MaxTransactions int           `key:"max_transactions" restart:"" default:"100000" min:"100" doc:"Bound on transactions in memory."`
 	TimerC          time.Duration `key:"timer_c" restart:"" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
 	FailoverWithin  time.Duration `key:"failover_within" default:"20s" doc:"How long after its INVITE a call may still go on to another target."`
+	DNSRefresh      time.Duration `key:"dns_refresh" default:"30s" doc:"How long the addresses of a carrier's name are used before DNS is asked again."`
 	Drain           time.Duration `key:"drain" default:"30s" doc:"How long a stop waits for call set-ups to end."`
 	TokenKey        string        `key:"token_key" restart:"" secret:"" doc:"Key of the tokens in Record-Route, shared by the nodes of a pair; at least 16 characters. Default: a key made at first start and kept in the store's directory."`
 }

@@ -1,6 +1,7 @@
 package sipproxy
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -14,6 +15,7 @@ import (
 type Carrier struct {
 	ID      string
 	Targets []netip.AddrPort // tried in this order
+	Names   []Name           // and then what DNS knows under these
 	// Sources are further addresses that the carrier sends from.
 	Sources  []netip.Prefix
 	Weight   int // share among the carriers of one priority
@@ -29,6 +31,8 @@ type Carrier struct {
 	// CallsInSetup bounds calls without a final response; 0: no bound.
 	CallsInSetup int
 	Probing      Probing
+
+	targets []ranked // Targets, and what is known of Names
 }
 
 // A carrier is a Carrier with what its limits count and what is known of its
@@ -36,7 +40,13 @@ type Carrier struct {
 type carrier struct {
 	Carrier
 	*counts
-	to []*target
+	to []place
+}
+
+// A place is a target with its place among those of its carrier.
+type place struct {
+	*target
+	priority, weight int
 }
 
 // A target is one address of a carrier. Its fields are used under the layer's lock.
@@ -65,16 +75,17 @@ func (f *inForce) carry(before *inForce, now time.Time) {
 				k.counts = before.carriers[j].counts
 			}
 		}
-		for _, a := range k.Targets {
-			key := targetKey{k.ID, a}
+		for _, r := range k.targets {
+			key := targetKey{k.ID, r.addr}
 			if before != nil {
 				f.reach[key] = before.reach[key]
 			}
 			if f.reach[key] == nil {
-				f.reach[key] = &target{carrier: k.ID, addr: a, health: health{since: now, why: "in the configuration"}}
+				f.reach[key] = &target{carrier: k.ID, addr: r.addr, health: health{since: now, why: "in the configuration"}}
 			}
-			k.to = append(k.to, f.reach[key])
+			k.to = append(k.to, place{f.reach[key], r.priority, r.weight})
 		}
+		slices.SortStableFunc(k.to, func(a, b place) int { return cmp.Compare(a.priority, b.priority) })
 		f.carriers = append(f.carriers, k)
 		f.hops += len(k.to)
 	}
@@ -94,6 +105,7 @@ type hop struct {
 	carrier *carrier
 	target  *target
 	by      *Listener
+	weight  int
 }
 
 // next chooses the next target of a call: further targets of the carrier that
@@ -144,15 +156,25 @@ func (e *exchange) choose(now time.Time) (hop, bool) {
 	return hop{}, false
 }
 
-// hopTo is the carrier's first target that takes calls, can be reached, and
-// was not tried.
+// hopTo is a target of the carrier that takes calls, can be reached, and was
+// not tried: of the lowest priority, one by its weight.
 func (e *exchange) hopTo(k *carrier) (hop, bool) {
-	for _, t := range k.to {
-		if t.state != targetUp && !e.anyState || e.tried(t) {
-			continue
+	var some [8]hop
+	for i := 0; i < len(k.to); {
+		same, priority := some[:0], k.to[i].priority
+		for ; i < len(k.to) && k.to[i].priority == priority; i++ {
+			t := &k.to[i]
+			if t.state != targetUp && !e.anyState || e.tried(t.target) {
+				continue
+			}
+			if l := e.p.listenerFor(e.listener, t.addr.Addr()); l != nil {
+				same = append(same, hop{k, t.target, l, t.weight})
+			}
 		}
-		if l := e.p.listenerFor(e.listener, t.addr.Addr()); l != nil {
-			return hop{k, t, l}, true
+		if len(same) > 0 {
+			h := same[e.p.weigh(same)]
+			h.weight = k.Weight // from here on it stands for its carrier
+			return h, true
 		}
 	}
 	return hop{}, false
@@ -170,7 +192,7 @@ func (e *exchange) leaveCarrier() {
 	e.at = nil
 }
 
-// weigh picks one of several in proportion to their carriers' weights; one of
+// weigh picks one of several in proportion to their weights; one of
 // weight 0 only when there is no other.
 func (p *Proxy) weigh(some []hop) int {
 	if len(some) == 1 {
@@ -178,14 +200,14 @@ func (p *Proxy) weigh(some []hop) int {
 	}
 	sum := 0
 	for i := range some {
-		sum += some[i].carrier.Weight
+		sum += some[i].weight
 	}
 	if sum == 0 {
 		return 0
 	}
 	n := p.o.Random(sum)
 	for i := range some {
-		if n -= some[i].carrier.Weight; n < 0 {
+		if n -= some[i].weight; n < 0 {
 			return i
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // TestWeights chooses often: each carrier gets its share.
 func TestWeights(t *testing.T) {
 	p := &Proxy{o: Options{Random: rand.New(rand.NewPCG(1, 1)).IntN}}
-	some := []hop{{carrier: &carrier{Carrier: Carrier{Weight: 6}}}, {carrier: &carrier{}}, {carrier: &carrier{Carrier: Carrier{Weight: 3}}}, {carrier: &carrier{Carrier: Carrier{Weight: 1}}}}
+	some := []hop{{weight: 6}, {}, {weight: 3}, {weight: 1}}
 	const calls = 100_000
 	var got [4]int
 	for range calls {
@@ -23,11 +23,11 @@ func TestWeights(t *testing.T) {
 	}
 	for i, want := range []int{60, 0, 30, 10} {
 		if share := 100 * got[i] / calls; share < want-1 || share > want+1 {
-			t.Errorf("carrier %d got %d %% of the calls, want %d", i, share, want)
+			t.Errorf("choice %d got %d %% of the calls, want %d", i, share, want)
 		}
 	}
-	if n := p.weigh([]hop{{carrier: &carrier{}}, {carrier: &carrier{}}}); n != 0 {
-		t.Errorf("of two carriers without weight the %d. was taken", n+1)
+	if n := p.weigh(make([]hop, 2)); n != 0 {
+		t.Errorf("of two without weight the %d. was taken", n+1)
 	}
 }
 

@@ -31,6 +31,8 @@ type Config struct {
 	// FailoverWithin is how long after its INVITE a call may still go on to
 	// another target; 0: 20 seconds.
 	FailoverWithin time.Duration
+	// DNSRefresh is how long what DNS says is used before it is asked again; 0: 30 seconds.
+	DNSRefresh time.Duration
 }
 
 // A Peer is a dialer.
@@ -83,6 +85,19 @@ type counts struct {
 func (p *Proxy) Use(c Config) error {
 	p.using.Lock()
 	defer p.using.Unlock()
+	var unknown []Name
+	for _, n := range namesOf(&c) {
+		if p.names.known[n] == nil {
+			unknown = append(unknown, n)
+		}
+	}
+	p.ask(firstLookup, unknown)
+	return p.use(c)
+}
+
+// use puts a configuration in force with what is known of its names.
+func (p *Proxy) use(c Config) error {
+	p.expand(&c)
 	next, err := newInForce(c, p.config.Load())
 	if err != nil {
 		return err
@@ -103,6 +118,9 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	if c.FailoverWithin == 0 {
 		c.FailoverWithin = defaultFailoverWithin
 	}
+	if c.DNSRefresh == 0 {
+		c.DNSRefresh = defaultDNSRefresh
+	}
 	if c.Outcome == nil {
 		c.Outcome = func(policy.Outcome) {}
 	}
@@ -121,9 +139,9 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	f.carry(before, time.Now())
 	for i := range f.Carriers {
 		k := &f.Carriers[i]
-		for _, t := range k.Targets {
-			f.sources = append(f.sources, source{prefix: netip.PrefixFrom(t.Addr(), t.Addr().BitLen()), carrier: k})
-			f.targets[t] = &source{carrier: k}
+		for _, t := range k.targets {
+			f.sources = append(f.sources, source{prefix: netip.PrefixFrom(t.addr.Addr(), t.addr.Addr().BitLen()), carrier: k})
+			f.targets[t.addr] = &source{carrier: k}
 		}
 		for _, prefix := range k.Sources {
 			f.sources = append(f.sources, source{prefix: prefix, carrier: k})

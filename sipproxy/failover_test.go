@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +20,7 @@ import (
 // is forbidden, and nothing is left behind.
 func TestAnyFailover(t *testing.T) {
 	events := []string{"wait 100ms", "wait 1s", "wait 3s", "wait 25s", "dialer CANCEL"}
-	for _, who := range []string{"carrier", "second", "third"} {
+	for _, who := range []string{"first", "second", "third"} {
 		for _, what := range []string{"100", "180", "183", "200", "404", "486", "500", "503", "503 header=Retry-After:_5", "603", "487"} {
 			events = append(events, who+" "+what)
 		}
@@ -39,8 +40,10 @@ func anyFailover(t *testing.T, script []string, probing string) string {
 	s := perform(t, "with first failover=500"+probing+"\nwith second priority=1 weight=1"+probing+"\nwith third priority=1 weight=2\nnote it begins")
 	var finals, asked []string // as they came, each once
 	closed, wrong := "", ""    // why nobody new may be asked
-	s.net.Tap = func(p simnet.Packet) {
-		s.ladder.Add(p)
+	var mu sync.Mutex
+	watch := func(p simnet.Packet) {
+		mu.Lock()
+		defer mu.Unlock()
 		var v message.View
 		if v.Parse(p.Payload) != nil {
 			return
@@ -68,17 +71,20 @@ func anyFailover(t *testing.T, script []string, probing string) string {
 			closed = "ringing"
 		}
 	}
+	s.watch.Store(&watch)
 	s.do([]string{"dialer", "INVITE"}, "")
 	synctest.Wait()
-	agents := map[string]*agent{"carrier": s.carrier, "second": s.more["second"], "third": s.more["third"]}
 	ended := map[string]bool{}
 	for _, line := range script {
 		words := strings.Fields(line)
-		if a := agents[words[0]]; a != nil {
-			if a.invite == nil || ended[words[0]] {
+		if who := words[0]; who == "first" || who == "second" || who == "third" {
+			mu.Lock()
+			waits := slices.Contains(asked, who) && !ended[who]
+			mu.Unlock()
+			if !waits {
 				continue // it was not asked, or has said what it had to
 			}
-			ended[words[0]] = words[1] >= "200"
+			ended[who] = words[1] >= "200"
 		}
 		s.do(words, line)
 		synctest.Wait()
@@ -86,6 +92,8 @@ func anyFailover(t *testing.T, script []string, probing string) string {
 	time.Sleep(5 * time.Minute)
 	synctest.Wait()
 	s.stopProbing()
+	mu.Lock()
+	defer mu.Unlock()
 	servers, clients := s.proxy.layer.Count()
 	switch {
 	case wrong != "":

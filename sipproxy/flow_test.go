@@ -91,6 +91,8 @@ type stage struct {
 	other   *agent            // an unknown source
 	unsent  map[netip.AddrPort]bool
 	metrics *prometheus.Registry
+	watch   atomic.Pointer[func(simnet.Packet)] // sees every packet; nil: nobody does
+	dns     *flowDNS
 
 	verdict  string        // what the judge says: allow or a deny reason
 	after    time.Duration // how long the record takes
@@ -118,7 +120,12 @@ func newStage(t *testing.T, change func(*Options)) *stage {
 	s.ladder.Column("dialer", dialerAddr, otherAddr)
 	s.ladder.Column("dialgate", gateAddr, gateAddr6)
 	s.ladder.Column("carrier", carrierAddr, carrier6)
-	s.net.Tap = s.ladder.Add
+	s.net.Tap = func(p simnet.Packet) {
+		s.ladder.Add(p)
+		if f := s.watch.Load(); f != nil {
+			(*f)(p)
+		}
+	}
 	s.net.Drop = s.drop
 	s.net.Refuse = func(p simnet.Packet) error {
 		if s.unsent[p.To] {
@@ -145,7 +152,18 @@ func newStage(t *testing.T, change func(*Options)) *stage {
 		t.Fatal(err)
 	}
 	s.dialer = newAgent(s, "dialer", dialerAddr)
-	s.carrier = newAgent(s, "carrier", o.Carriers[0].Targets[0])
+	first := carrierAddr
+	if len(o.Carriers[0].Targets) > 0 {
+		first = o.Carriers[0].Targets[0]
+	}
+	s.carrier = newAgent(s, "carrier", first)
+	if dns, ok := o.Resolver.(*flowDNS); ok {
+		s.dns = dns
+		for _, name := range []string{"second", "third"} {
+			s.ladder.Column(name, dns.hosts[name+"."])
+			s.more[name] = newAgent(s, name, dns.hosts[name+"."])
+		}
+	}
 	s.other = newAgent(s, "stranger", otherAddr)
 	for _, c := range o.Carriers {
 		for i, a := range c.Targets {
@@ -291,6 +309,8 @@ func option(t *testing.T, words []string) func(*Options) {
 			o.Inbound = map[policy.Number]netip.AddrPort{policy.MustNumber("+31205550100"): dialerAddr}
 		case "first", "second", "third":
 			carrierOption(t, words, o)
+		case "named":
+			namedOption(t, words, o)
 		case "other-dialer":
 			o.Peers[0].Sources = []netip.Prefix{netip.MustParsePrefix("192.0.2.99/32")}
 		case "other-carrier":
@@ -306,12 +326,15 @@ func (s *stage) do(words []string, line string) {
 	switch words[0] {
 	case "dialer":
 		s.dialer.act(words[1:])
-	case "carrier":
+	case "carrier", "first":
 		s.carrier.act(words[1:])
 	case "stranger":
 		s.other.act(words[1:])
 	case "second", "third":
 		s.more[words[0]].act(words[1:])
+	case "dns":
+		s.dns.say(s.t, words[1:])
+		s.ladder.Note(line)
 	case "unreachable": // unreachable CARRIER: sending to it fails
 		for a, name := range flowCarriers {
 			if name == words[1] {

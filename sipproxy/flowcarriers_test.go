@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -117,4 +119,67 @@ func (h turns) Handle(_ context.Context, r slog.Record) error {
 	})
 	h.ladder.Note(fmt.Sprintf("%s %s is %s: %s", said["carrier"], said["target"], said["state"], said["why"]))
 	return nil
+}
+
+// flowDNS is a DNS of one name whose SRV records a script sets.
+type flowDNS struct {
+	hosts map[string]netip.AddrPort
+	mu    sync.Mutex
+	said  []*net.SRV
+	gone  bool
+}
+
+// namedOption is a line "with named [HOST:PRIORITY:WEIGHT…]": the first carrier
+// is given by a name, which has these SRV records at first.
+func namedOption(t *testing.T, words []string, o *Options) {
+	dns := &flowDNS{hosts: map[string]netip.AddrPort{"second.": secondAddr, "third.": thirdAddr}}
+	dns.say(t, words[1:])
+	o.Resolver = dns
+	o.Carriers[0].Targets, o.Carriers[0].Names = nil, []Name{{Host: "sip.carrier.example"}}
+	o.Carriers[0].AnswerWithin = 2 * time.Second
+}
+
+// say sets the records, or with "gone" has nobody answer.
+func (d *flowDNS) say(t *testing.T, records []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.gone, d.said = slices.Equal(records, []string{"gone"}), nil
+	if d.gone {
+		return
+	}
+	for _, r := range records {
+		f := strings.Split(r, ":")
+		priority, err := strconv.Atoi(f[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		weight, err := strconv.Atoi(f[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.said = append(d.said, &net.SRV{Target: f[0] + ".", Port: 5060, Priority: uint16(priority), Weight: uint16(weight)})
+	}
+}
+
+// LookupSRV is part of Resolver.
+func (d *flowDNS) LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error) {
+	d.mu.Lock()
+	gone, said := d.gone, d.said
+	d.mu.Unlock()
+	switch {
+	case gone:
+		<-ctx.Done()
+		return "", nil, ctx.Err()
+	case len(said) == 0 || service+proto+name != "sipudpsip.carrier.example.":
+		return "", nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	}
+	return "", said, nil
+}
+
+// LookupNetIP is part of Resolver.
+func (d *flowDNS) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	if a, ok := d.hosts[host]; ok {
+		return []netip.Addr{a.Addr()}, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 }

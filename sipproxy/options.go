@@ -31,6 +31,8 @@ type Options struct {
 	Timers          transaction.Timers
 	// Random gives a number of [0, n) for the choice among carriers; nil: any.
 	Random func(n int) int
+	// Resolver finds the addresses of carriers given by name; nil: the host's.
+	Resolver Resolver
 
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
@@ -48,6 +50,7 @@ const (
 	minKey               = 16
 
 	defaultFailoverWithin = 20 * time.Second
+	defaultDNSRefresh     = 30 * time.Second
 )
 
 // bucket is a token bucket. Its zero value is full.

@@ -19,7 +19,8 @@ func (p *Proxy) watch(now, before *inForce) {
 	p.locked(func() {
 		first := time.Duration(0)
 		for _, k := range now.carriers {
-			for _, t := range k.to {
+			for i := range k.to {
+				t := k.to[i].target
 				if t.probing != k.Probing {
 					t.probing = k.Probing
 					p.endProbe(t)

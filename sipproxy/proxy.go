@@ -29,6 +29,7 @@ type Proxy struct {
 
 	config atomic.Pointer[inForce]
 	using  sync.Mutex // one configuration at a time follows another
+	names  names
 
 	draining  atomic.Bool
 	open      map[uint64]bool // INVITEs without a final response, against merged requests
@@ -57,9 +58,12 @@ func New(o Options) (*Proxy, error) {
 	if o.Random == nil {
 		o.Random = rand.IntN
 	}
+	if o.Resolver == nil {
+		o.Resolver = net.DefaultResolver
+	}
 	p := &Proxy{
 		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]bool{},
-		closed: make(chan struct{}), seed: maphash.MakeSeed(), resume: resumer{wake: make(chan struct{}, 1)},
+		closed: make(chan struct{}), seed: maphash.MakeSeed(), names: names{known: map[Name][]ranked{}, failed: map[Name]bool{}}, resume: resumer{wake: make(chan struct{}, 1)},
 	}
 	p.layer = transaction.New(o.Timers, o.MaxTransactions, p.sendFailed)
 	for _, l := range o.Listeners {
@@ -78,6 +82,7 @@ func New(o Options) (*Proxy, error) {
 func (p *Proxy) Serve() error {
 	p.wg.Go(func() { p.layer.Run(p.closed) })
 	p.wg.Go(p.runResumed)
+	p.wg.Go(p.runNames)
 	failed := make(chan error, len(p.o.Listeners))
 	for i := range p.o.Listeners {
 		p.wg.Go(func() { failed <- p.read(&p.o.Listeners[i]) })

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"dialgate/configs"
 	"dialgate/gate"
 	"dialgate/policy"
 	"dialgate/sipproxy"
@@ -156,6 +157,10 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config) {
 			CallsPerSecond: c.Limits.CallsPerSecond, CallsInSetup: c.Limits.CallsInSetup,
 			Probing: sipproxy.Probing{Every: c.Probing.Every, Timeout: c.Probing.Timeout, Down: c.Probing.Down, Up: c.Probing.Up}}
 		for _, t := range c.Targets {
+			if host, port, ok := configs.HostPort(t); ok {
+				carrier.Names = append(carrier.Names, sipproxy.Name{Host: host, Port: port})
+				continue
+			}
 			carrier.Targets = append(carrier.Targets, addrPort(t))
 		}
 		for _, s := range c.Sources {
@@ -173,7 +178,7 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config) {
 	}
 	g := n.newGate(w)
 	o.Reader, o.Judge, o.Outcome = w.reader, g.Judge, g.Outcome
-	o.FailoverWithin = cfg.SIP.FailoverWithin
+	o.FailoverWithin, o.DNSRefresh = cfg.SIP.FailoverWithin, cfg.SIP.DNSRefresh
 	o.AnswerStrangers, o.EmergencyRate = cfg.SIP.AnswerStrangers, cfg.Emergency.CallsPerSecond
 	return o
 }
