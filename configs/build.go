@@ -17,6 +17,7 @@ type Domain struct {
 type PeerDomain struct {
 	Terms   *policy.PeerTerms
 	Sources []netip.Prefix
+	Names   []string // in certificates
 	Limits  Limits
 }
 
@@ -100,7 +101,7 @@ func (c *Config) peer(i int, campaigns []*policy.Campaign, plans *policy.Plans) 
 			}
 		}
 	}
-	out := PeerDomain{Terms: t, Limits: p.Limits}
+	out := PeerDomain{Terms: t, Names: p.TLSNames, Limits: p.Limits}
 	for _, s := range p.Sources {
 		prefix, err := parsePrefix(s)
 		if err == nil {

@@ -60,6 +60,7 @@ func (d *decoder) check(c *Config) {
 			warn(path, "a lottery without licence_article may not rely on a relationship")
 		}
 	}
+	c.checkTransports(at, warn)
 	if c.SIP.TimerC < 180*1e9 {
 		at("sip.timer_c", "is %s; RFC 3261 section 16.6 asks for more than 3 minutes", c.SIP.TimerC)
 	}
@@ -95,8 +96,8 @@ func (d *decoder) checkPeer(c *Config, i int, campaigns []string, at, warn func(
 			at(fmt.Sprintf("%s.names[%d]", path, j), "the peer may name %q but not call for it", id)
 		}
 	}
-	if len(p.Sources) == 0 {
-		warn(path, "a peer without sources receives no calls")
+	if len(p.Sources)+len(p.TLSNames) == 0 {
+		warn(path, "a peer without sources or tls_names receives no calls")
 	}
 	for j, s := range p.Sources {
 		prefix, err := parsePrefix(s)

@@ -34,11 +34,11 @@ type Config struct {
 
 // Listen is where SIP is received.
 type Listen struct {
-	UDP []Listener   `key:"udp" doc:"UDP sockets."`
-	TCP *Unavailable `key:"tcp" doc:"Not in this version."`
-	TLS *Unavailable `key:"tls" doc:"Not in this version."`
-	WS  *Unavailable `key:"ws" doc:"Not in this version."`
-	WSS *Unavailable `key:"wss" doc:"Not in this version."`
+	UDP []Listener    `key:"udp" doc:"UDP sockets."`
+	TCP []Listener    `key:"tcp" doc:"TCP sockets."`
+	TLS []TLSListener `key:"tls" doc:"TLS sockets."`
+	WS  []WSListener  `key:"ws" doc:"WebSocket without TLS."`
+	WSS []WSSListener `key:"wss" doc:"WebSocket over TLS."`
 }
 
 // Listener is one socket.
@@ -47,10 +47,39 @@ type Listener struct {
 	Advertised string `key:"advertised" kind:"addrport" doc:"Address by which others reach the socket; default: address."`
 }
 
+// TLSListener is one socket with a certificate.
+type TLSListener struct {
+	Address       string `key:"address" kind:"addrport" required:"" doc:"IP address and port of this host."`
+	Advertised    string `key:"advertised" kind:"addrport" doc:"Address by which others reach the socket; default: address."`
+	Certificate   string `key:"certificate" required:"" doc:"PEM file of the certificate with its chain; read again when it changes."`
+	Key           string `key:"key" required:"" doc:"PEM file of its key."`
+	ClientCA      string `key:"client_ca" doc:"PEM file of the authorities whose client certificates count, for tls_names of peers."`
+	RequireClient bool   `key:"require_client" doc:"Who shows no such certificate is not let in."`
+}
+
+// WSListener is one socket for WebSocket.
+type WSListener struct {
+	Address    string   `key:"address" kind:"addrport" required:"" doc:"IP address and port of this host."`
+	Advertised string   `key:"advertised" kind:"addrport" doc:"Address by which others reach the socket; default: address."`
+	Origins    []string `key:"origins" doc:"Web pages, such as https://phone.example, from which a browser may connect; \"*\" means any. Programs that are no browser need none."`
+}
+
+// WSSListener is one socket for WebSocket over TLS.
+type WSSListener struct {
+	Address       string   `key:"address" kind:"addrport" required:"" doc:"IP address and port of this host."`
+	Advertised    string   `key:"advertised" kind:"addrport" doc:"Address by which others reach the socket; default: address."`
+	Origins       []string `key:"origins" doc:"As for ws."`
+	Certificate   string   `key:"certificate" required:"" doc:"As for tls."`
+	Key           string   `key:"key" required:"" doc:"As for tls."`
+	ClientCA      string   `key:"client_ca" doc:"As for tls."`
+	RequireClient bool     `key:"require_client" doc:"As for tls."`
+}
+
 // Peer is a dialer.
 type Peer struct {
 	ID            string   `key:"id" required:"" doc:"Name in records, metrics and logs."`
 	Sources       []string `key:"sources" kind:"prefix" doc:"Addresses the dialer sends from: CIDR or single addresses."`
+	TLSNames      []string `key:"tls_names" doc:"Names in the certificate it shows on a listener with client_ca, by which it is known from any address."`
 	Campaigns     []string `key:"campaigns" doc:"Campaigns it may call for; \"*\" means every one."`
 	Names         []string `key:"names" doc:"Campaigns it may name by the header field X-Campaign; \"*\" means every one that needs a ground for calling."`
 	Dialect       string   `key:"dialect" oneof:"safe,strict" default:"safe" doc:"How refusals are said: safe survives real dialers, strict is what the RFCs say."`
@@ -74,7 +103,7 @@ type Limits struct {
 // Carrier is where allowed calls go.
 type Carrier struct {
 	ID       string   `key:"id" required:"" doc:"Name in metrics and logs."`
-	Targets  []string `key:"targets" kind:"target" required:"" doc:"IP addresses with ports, tried in this order, and then names: of sip.example the SRV records (_sip._udp), of sip.example:5060 the addresses. A name that can not be looked up keeps its last addresses."`
+	Targets  []string `key:"targets" kind:"target" required:"" doc:"IP addresses with ports, tried in this order, and then names: of sip.example the SRV records (such as _sip._udp), of sip.example:5060 the addresses. A name that can not be looked up keeps its last addresses."`
 	Sources  []string `key:"sources" kind:"prefix" doc:"Further addresses the carrier sends from."`
 	Priority int      `key:"priority" doc:"The lowest goes first."`
 	Weight   int      `key:"weight" default:"1" min:"1" doc:"Share among carriers of one priority."`
@@ -83,6 +112,10 @@ type Carrier struct {
 	FailoverOn   []int         `key:"failover_on" min:"300" max:"599" doc:"Status codes, beside 503, on which the next target is tried."`
 	Limits       Limits        `key:"limits" doc:"Bounds on the calls sent to it; over them another carrier is taken."`
 	Probing      Probing       `key:"probing" doc:"OPTIONS to its targets; one that is down takes no calls while another does. Off until every is set: some carriers take unannounced OPTIONS for a scan."`
+
+	Transport    string     `key:"transport" oneof:"udp,tcp,tls,ws,wss" default:"udp" doc:"How it is reached; there must be a listener of that kind."`
+	LargeOverTCP bool       `key:"large_over_tcp" doc:"Requests of more than 1300 octets go to a carrier on UDP over TCP, by the same targets."`
+	TLS          CarrierTLS `key:"tls" doc:"How a carrier on tls or wss is met."`
 }
 
 // Probing is how a carrier's targets are watched.
@@ -93,10 +126,21 @@ type Probing struct {
 	Up      int           `key:"up" default:"2" min:"1" doc:"Answers in a row that bring it up again."`
 }
 
+// CarrierTLS is how we meet a carrier over TLS.
+type CarrierTLS struct {
+	Verify      string `key:"verify" oneof:"full,pinned,none" default:"full" doc:"full: an authority vouches for its certificate, which bears its name. pinned: one of the authorities in ca vouches for it, whatever its name. none: it is not checked."`
+	CA          string `key:"ca" doc:"PEM file of the authorities that count; default: those of the system."`
+	Name        string `key:"name" doc:"Its name in the certificate; default: the name under targets, else its address."`
+	Certificate string `key:"certificate" doc:"PEM file of the certificate shown to it when it asks."`
+	Key         string `key:"key" doc:"PEM file of its key."`
+}
+
 // Inbound tells where calls from a carrier go.
 type Inbound struct {
 	Number string `key:"number" kind:"number" required:"" doc:"The number called."`
 	Target string `key:"target" kind:"addrport" required:"" doc:"Address of the dialer that answers it."`
+
+	Transport string `key:"transport" oneof:"udp,tcp,tls" default:"udp" doc:"How it is reached; there must be a listener of that kind."`
 }
 
 // Advertiser is a legal entity.
@@ -158,13 +202,18 @@ type Ledger struct {
 
 // SIP holds limits and timers.
 type SIP struct {
-	AnswerStrangers bool          `key:"answer_strangers" doc:"Requests from unknown sources get 403 instead of silence."`
-	MaxTransactions int           `key:"max_transactions" restart:"" default:"100000" min:"100" doc:"Bound on transactions in memory."`
-	TimerC          time.Duration `key:"timer_c" restart:"" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
-	FailoverWithin  time.Duration `key:"failover_within" default:"20s" doc:"How long after its INVITE a call may still go on to another target."`
-	DNSRefresh      time.Duration `key:"dns_refresh" default:"30s" doc:"How long the addresses of a carrier's name are used before DNS is asked again."`
-	Drain           time.Duration `key:"drain" default:"30s" doc:"How long a stop waits for call set-ups to end."`
-	TokenKey        string        `key:"token_key" restart:"" secret:"" doc:"Key of the tokens in Record-Route, shared by the nodes of a pair; at least 16 characters. Default: a key made at first start and kept in the store's directory."`
+	AnswerStrangers      bool          `key:"answer_strangers" doc:"Requests from unknown sources get 403 instead of silence."`
+	MaxTransactions      int           `key:"max_transactions" restart:"" default:"100000" min:"100" doc:"Bound on transactions in memory."`
+	TimerC               time.Duration `key:"timer_c" restart:"" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
+	FailoverWithin       time.Duration `key:"failover_within" default:"20s" doc:"How long after its INVITE a call may still go on to another target."`
+	DNSRefresh           time.Duration `key:"dns_refresh" default:"30s" doc:"How long the addresses of a carrier's name are used before DNS is asked again."`
+	Drain                time.Duration `key:"drain" default:"30s" doc:"How long a stop waits for call set-ups to end."`
+	Connections          int           `key:"connections" restart:"" default:"10000" min:"4" doc:"Connections of one listener in all; unknown sources get at most a quarter of them."`
+	ConnectionsPerSource int           `key:"connections_per_source" restart:"" default:"1000" min:"1" doc:"Connections of one listener from one address (IPv6: one /64)."`
+	HandshakeTimeout     time.Duration `key:"handshake_timeout" restart:"" default:"5s" doc:"How long TLS and the WebSocket upgrade may take."`
+	MessageTimeout       time.Duration `key:"message_timeout" restart:"" default:"10s" doc:"How long one message may take to arrive on a connection."`
+	IdleTimeout          time.Duration `key:"idle_timeout" restart:"" default:"10m" doc:"A connection on which nothing came for so long, not even a keep-alive, is closed."`
+	TokenKey             string        `key:"token_key" restart:"" secret:"" doc:"Key of the tokens in Record-Route, shared by the nodes of a pair; at least 16 characters. Default: a key made at first start and kept in the store's directory."`
 }
 
 // API is about HTTP.

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"dialgate/sipproxy/transaction"
+	"dialgate/sipproxy/transport"
 )
 
 // A Carrier is where allowed calls go.
@@ -16,6 +17,12 @@ type Carrier struct {
 	ID      string
 	Targets []netip.AddrPort // tried in this order
 	Names   []Name           // and then what DNS knows under these
+	// Transport is how it is reached.
+	Transport transport.Kind
+	// TLS is how its certificate is checked, where the transport has one.
+	TLS *transport.ServerCheck
+	// LargeOverTCP: requests near the MTU go over TCP, by the same targets.
+	LargeOverTCP bool
 	// Sources are further addresses that the carrier sends from.
 	Sources  []netip.Prefix
 	Weight   int // share among the carriers of one priority
@@ -54,7 +61,8 @@ type target struct {
 	carrier string // its id
 	addr    netip.AddrPort
 	health
-	probing Probing // of the configuration in force
+	by      transport.Kind // this and probing are those of the configuration in force
+	probing Probing
 	timer   transaction.Timer
 	probe   *transaction.Client // on its way; nil: none
 }
@@ -167,7 +175,7 @@ func (e *exchange) hopTo(k *carrier) (hop, bool) {
 			if t.state != targetUp && !e.anyState || e.tried(t.target) {
 				continue
 			}
-			if l := e.p.listenerFor(e.listener, t.addr.Addr()); l != nil {
+			if l := e.p.listenerFor(e.listener, k.Transport, t.addr.Addr()); l != nil {
 				same = append(same, hop{k, t.target, l, t.weight})
 			}
 		}

@@ -3,11 +3,14 @@ package sipproxy
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"dialgate/policy"
+	"dialgate/sipproxy/transport"
 )
 
 // A Config is everything that a configuration decides about calls. [Proxy.Use]
@@ -16,7 +19,7 @@ type Config struct {
 	Peers    []Peer
 	Carriers []Carrier
 	// Inbound names the peer that a call from a carrier to a number goes to.
-	Inbound map[policy.Number]netip.AddrPort
+	Inbound map[policy.Number]Target
 
 	// Reader reads attempts, Judge decides them by rules of the same
 	// configuration, and Outcome is told how their set-up ended.
@@ -39,6 +42,8 @@ type Config struct {
 type Peer struct {
 	Terms   *policy.PeerTerms
 	Sources []netip.Prefix
+	// Names are those in certificates by which it is known, whatever its address.
+	Names   []string
 	Dialect Dialect
 	// CallsPerSecond bounds new calls, a burst of as many allowed; 0: no bound.
 	CallsPerSecond int
@@ -46,12 +51,19 @@ type Peer struct {
 	CallsInSetup int
 }
 
+// A Target is where calls from a carrier go.
+type Target struct {
+	Addr      netip.AddrPort
+	Transport transport.Kind
+}
+
 // inForce is a configuration as messages are worked off by it. Each message
 // takes the one in force when it arrives, once, and a call keeps that of its
 // INVITE: none is read by one configuration and judged or answered by another.
 type inForce struct {
 	Config
-	sources []source // dialers before carriers, the longest prefix first
+	sources []source           // dialers before carriers, the longest prefix first
+	names   map[string]*source // by the certificate
 	targets map[netip.AddrPort]*source
 	peers   map[string]*peer
 
@@ -102,9 +114,27 @@ func (p *Proxy) use(c Config) error {
 	if err != nil {
 		return err
 	}
+	for i := range next.Carriers {
+		if err := p.reachable(&next.Carriers[i]); err != nil {
+			return err
+		}
+	}
 	before := p.config.Swap(next)
 	p.watch(next, before)
 	return nil
+}
+
+// reachable tells why a carrier could never be called.
+func (p *Proxy) reachable(c *Carrier) error {
+	if len(c.targets) == 0 && len(c.Names) > 0 {
+		return nil // nothing is known of its name yet
+	}
+	for _, t := range c.targets {
+		if p.listenerFor(&p.o.Listeners[0], c.Transport, t.addr.Addr()) != nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("carrier %s can't be reached: no listener of this node is for %s in the address family of its targets; add one under listen.%s, which takes a restart", c.ID, c.Transport, c.Transport)
 }
 
 // newInForce prepares a configuration that follows another, nil for the first.
@@ -124,7 +154,7 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	if c.Outcome == nil {
 		c.Outcome = func(policy.Outcome) {}
 	}
-	f := &inForce{Config: c, targets: map[netip.AddrPort]*source{}, peers: map[string]*peer{}}
+	f := &inForce{Config: c, names: map[string]*source{}, targets: map[netip.AddrPort]*source{}, peers: map[string]*peer{}}
 	f.Carriers = slices.SortedStableFunc(slices.Values(c.Carriers), func(a, b Carrier) int { return cmp.Compare(a.Priority, b.Priority) })
 	for i := range c.Peers {
 		of := &peer{Peer: c.Peers[i], counts: &counts{}}
@@ -134,6 +164,9 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 		f.peers[of.Terms.ID] = of
 		for _, prefix := range of.Sources {
 			f.sources = append(f.sources, source{prefix: prefix, peer: of})
+		}
+		for _, name := range of.Names {
+			f.names[strings.ToLower(name)] = &source{peer: of}
 		}
 	}
 	f.carry(before, time.Now())
@@ -153,6 +186,16 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	return f, nil
 }
 
+// ServerCheck tells how a TLS server at an address is met by the configuration
+// in force. One that is no carrier, such as a Contact within a call, must have
+// a certificate for its address, of an authority of the system.
+func (p *Proxy) ServerCheck(a netip.AddrPort) *transport.ServerCheck {
+	if s := p.config.Load().targets[a]; s != nil && s.carrier.TLS != nil {
+		return s.carrier.TLS
+	}
+	return &transport.ServerCheck{}
+}
+
 func rank(s source) int {
 	if s.peer != nil {
 		return 0
@@ -160,16 +203,22 @@ func rank(s source) int {
 	return 1
 }
 
-// origin is who sends from an address, nil for strangers. A carrier's own
-// address and port is the carrier, also on a host that dialers send from;
-// otherwise a dialer's network goes before a carrier's address, so that a
-// dialer beside its carrier is judged.
-func (f *inForce) origin(a netip.AddrPort) *source {
-	if s := f.targets[a]; s != nil {
+// origin is who has sent a message, nil for strangers. A name that a
+// certificate proves goes before an address. A carrier's own address and port
+// is the carrier, also on a host that dialers send from; otherwise a dialer's
+// network goes before a carrier's address, so that a dialer beside its carrier
+// is judged.
+func (f *inForce) origin(d *transport.Datagram) *source {
+	for _, name := range d.Names {
+		if s := f.names[name]; s != nil {
+			return s
+		}
+	}
+	if s := f.targets[d.Remote]; s != nil {
 		return s
 	}
 	for i := range f.sources {
-		if f.sources[i].prefix.Contains(a.Addr()) {
+		if f.sources[i].prefix.Contains(d.Remote.Addr()) {
 			return &f.sources[i]
 		}
 	}

@@ -52,7 +52,8 @@ func (e *exchange) tryNext(v *message.View) bool {
 	}
 	t := &try{e: e, target: h.target}
 	e.tries, e.by = append(e.tries, t), t
-	e.forwardBy(v, h.by, h.target.addr)
+	e.smaller = nil
+	e.roomy(e.config, v, h.by, h.target.addr, 2*weAdd, func(v *message.View, l *Listener) { e.forwardBy(v, l, h.target.addr) })
 	if e.config.hops > len(e.tries) && h.carrier.AnswerWithin > 0 {
 		e.p.layer.Set(&t.quiet, h.carrier.AnswerWithin, t.silent)
 	}
@@ -159,6 +160,11 @@ func (t *try) failed(why transaction.End) {
 			e.failed(why)
 		}
 		return
+	case why == transaction.Unreachable && e.smaller != nil:
+		again := e.smaller // the same target
+		e.smaller = nil
+		again()
+		return
 	case why == transaction.Unreachable:
 		e.p.mark(t.target, "an INVITE could not be sent")
 		e.consider(best{status: 503, by: t}) // RFC 3261 section 16.9
@@ -205,7 +211,7 @@ func retryAfter(v *message.View) (time.Duration, bool) {
 func (t *try) keep(v *message.View) {
 	b := best{status: v.Status, by: t}
 	if v.Status != 503 && v.ViaCount() >= 2 {
-		b.bytes = v.AppendForward(make([]byte, 0, len(v.Raw)), &message.Edits{PopVia: true})
+		b.bytes = v.AppendForward(make([]byte, 0, len(v.Raw)), &message.Edits{PopVia: true, Add: t.e.listener.length(v)})
 	}
 	t.e.consider(b)
 }

@@ -306,7 +306,7 @@ func option(t *testing.T, words []string) func(*Options) {
 			o.Listeners = append(o.Listeners, Listener{Conn: n.Network().Listen(gateAddr6), Advertised: gateAddr6})
 			o.Carriers[0].Targets = []netip.AddrPort{carrier6}
 		case "inbound":
-			o.Inbound = map[policy.Number]netip.AddrPort{policy.MustNumber("+31205550100"): dialerAddr}
+			o.Inbound = map[policy.Number]Target{policy.MustNumber("+31205550100"): {Addr: dialerAddr}}
 		case "first", "second", "third":
 			carrierOption(t, words, o)
 		case "named":

@@ -7,6 +7,7 @@ import (
 
 	"dialgate/policy"
 	"dialgate/sipproxy/message"
+	"dialgate/sipproxy/transport"
 )
 
 // dialog reports whether a request carries a valid token of ours in one of the
@@ -61,36 +62,51 @@ func (p *Proxy) ownRoutes(v *message.View) int {
 	return own
 }
 
-// nextHop is where a request in a dialog goes: to its next Route, else to its
-// Request-URI. A name instead of an address, which would ask for DNS, gives
-// way to the address that the other side had when the call began.
-func (p *Proxy) nextHop(v *message.View, from leg, own int) netip.AddrPort {
-	fallback := from.dialer
+// nextHop is where a request in a dialog goes, and by which listener, nil when
+// there is none: to its next Route, else to its Request-URI. A name instead of
+// an address, which would ask for DNS, gives way to the address that the other
+// side had when the call began. The last Route value of ours says by which
+// listener that side is met (RFC 5658).
+func (p *Proxy) nextHop(l *Listener, v *message.View, from leg, own int) (*Listener, netip.AddrPort) {
+	before := from.dialer // where the other side was
 	if from.fromDialer {
-		fallback = from.carrier
+		before = from.carrier
 	}
 	target, n := v.URI, 0
 	v.Routes(func(a message.Address) bool {
 		if n++; n <= own {
+			if u, ok := message.ParseURI(a.URI); ok {
+				l = p.ownListener(l, &u)
+			}
 			return true
 		}
 		target = a.URI
 		return false
 	})
 	u, ok := message.ParseURI(target)
-	if !ok {
-		return fallback
+	to, isAddr := hostAddr(&u)
+	if isAddr = isAddr && ok && !p.ours[to]; !isAddr {
+		to = before
 	}
-	if a, ok := hostAddr(&u); ok && !p.ours[a] {
-		return a
+	k, named := transportOf(&u, l.kind())
+	if !named && to == before {
+		k = l.kind() // as before
 	}
-	return fallback
+	// Who has connected to us is met over that connection: often, as behind a
+	// NAT or in a browser, there is no other way (RFC 5923, RFC 7118).
+	s, stream := l.Conn.(*transport.Stream)
+	if stream && to.Addr() == before.Addr() && (!named || k == l.kind()) && s.Accepted(before) {
+		return l, before
+	}
+	if !isAddr {
+		k = l.kind() // whatever it says about a name
+	}
+	return p.listenerFor(l, k, to.Addr()), to
 }
 
 // inDialog passes on a request of a call that was judged when it began.
-func (p *Proxy) inDialog(l *Listener, from netip.AddrPort, v *message.View, leg leg, own int) {
-	to := p.nextHop(v, leg, own)
-	out := p.listenerFor(l, to.Addr())
+func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, v *message.View, leg leg, own int) {
+	out, to := p.nextHop(l, v, leg, own)
 	if out == nil {
 		p.reply(l, from, v, 480, nil)
 		return
@@ -103,11 +119,12 @@ func (p *Proxy) inDialog(l *Listener, from netip.AddrPort, v *message.View, leg 
 		}
 		e.server = p.layer.NewServer(v, l.path(from, v))
 		e.server.User = e
-		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: own}
 		if v.IsMethod("INVITE") {
 			e.server.TryingAfter(func() []byte { return e.build(100, "Trying", nil) })
 		}
-		e.send(v, &edits, out, to)
+		e.roomy(c, v, out, to, weAdd, func(v *message.View, l *Listener) {
+			e.send(v, &message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: own}, l, to)
+		})
 	})
 	if full {
 		p.metrics.overloaded.Inc()
@@ -119,8 +136,7 @@ func (p *Proxy) inDialog(l *Listener, from netip.AddrPort, v *message.View, leg 
 // passACK passes on the ACK for a 2xx: a request of its own, with no
 // transaction (RFC 3261 section 16.11).
 func (p *Proxy) passACK(l *Listener, v *message.View, from leg, own int) {
-	to := p.nextHop(v, from, own)
-	out := p.listenerFor(l, to.Addr())
+	out, to := p.nextHop(l, v, from, own)
 	if out == nil {
 		p.metrics.dropped(dropStrayACK)
 		return
@@ -128,8 +144,8 @@ func (p *Proxy) passACK(l *Listener, v *message.View, from leg, own int) {
 	p.locked(func() {
 		var buf [96]byte
 		via, _ := p.via(buf[:0], v, out)
-		edits := message.Edits{Via: via, MaxForwards: hops(v), DropRoutes: own}
-		p.metrics.request(v.Method, sent)
+		edits := message.Edits{Via: via, MaxForwards: hops(v), DropRoutes: own, Add: out.length(v)}
+		p.metrics.request(v.Method, sent, out.kind())
 		p.layer.Send(path(out, to), v.AppendForward(make([]byte, 0, len(v.Raw)+256), &edits))
 	})
 }

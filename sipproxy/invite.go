@@ -46,6 +46,7 @@ type exchange struct {
 	crowded  bool // a limit has kept it from a carrier
 	closed   bool // nobody else is asked: a 2xx or 6xx has come
 
+	smaller   func() // sends it over UDP after all, if it went over TCP for its size
 	cancelled bool
 	ended     bool
 	ruled     bool           // the ruling is there

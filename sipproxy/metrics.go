@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"dialgate/sipproxy/transport"
 )
 
 // direction is a metric label.
@@ -34,7 +36,7 @@ var methods = [...]string{"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER
 
 // metrics are counters found once, so that counting is one atomic addition.
 type metrics struct {
-	requests  [2][len(methods)]prometheus.Counter
+	requests  [2][len(methods)][]prometheus.Counter // by transport
 	responses [2][700]prometheus.Counter
 
 	drops      [len(drops)]prometheus.Counter
@@ -60,7 +62,11 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 		Help: "SIP messages that went no further, by cause."}, []string{"cause"})
 	for d, name := range directions {
 		for i, method := range methods {
-			m.requests[d][i] = messages.WithLabelValues(method, name, "udp")
+			m.requests[d][i] = make([]prometheus.Counter, len(transport.Kinds()))
+			for l := range p.o.Listeners {
+				k := p.o.Listeners[l].kind()
+				m.requests[d][i][k] = messages.WithLabelValues(method, name, k.String())
+			}
 		}
 	}
 	for code := 100; code < 700; code++ {
@@ -88,7 +94,7 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	m.transitions = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_carrier_transitions_total",
 		Help: "Changes of a target's state, by carrier and the new state."}, []string{"carrier", "state"})
 	r.MustRegister(m.failovers, m.passedOver, m.transitions, newCarrierMetrics(p))
-	r.MustRegister(messages, codes, received, dropped,
+	r.MustRegister(messages, codes, received, dropped, newConnections(p.o.Listeners),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_transactions", Help: "SIP transactions in memory, both sides."}, func() float64 {
 			servers, clients := p.layer.Count()
 			return float64(servers + clients)
@@ -101,7 +107,7 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	return m
 }
 
-func (m *metrics) request(method []byte, d direction) {
+func (m *metrics) request(method []byte, d direction, k transport.Kind) {
 	i := len(methods) - 1
 	for k := range methods[:i] {
 		if string(method) == methods[k] {
@@ -109,7 +115,7 @@ func (m *metrics) request(method []byte, d direction) {
 			break
 		}
 	}
-	m.requests[d][i].Inc()
+	m.requests[d][i][k].Inc()
 }
 
 func (m *metrics) response(status int, d direction) { m.responses[d][status].Inc() }

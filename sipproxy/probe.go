@@ -21,8 +21,8 @@ func (p *Proxy) watch(now, before *inForce) {
 		for _, k := range now.carriers {
 			for i := range k.to {
 				t := k.to[i].target
-				if t.probing != k.Probing {
-					t.probing = k.Probing
+				if t.probing != k.Probing || t.by != k.Transport {
+					t.probing, t.by = k.Probing, k.Transport
 					p.endProbe(t)
 					p.attend(t, first)
 					first += betweenProbes
@@ -82,7 +82,7 @@ func (p *Proxy) tend(t *target) {
 
 // sendProbe asks the target whether it is there (RFC 3261 section 11).
 func (p *Proxy) sendProbe(t *target) bool {
-	l := p.listenerFor(&p.o.Listeners[0], t.addr.Addr())
+	l := p.listenerFor(&p.o.Listeners[0], t.by, t.addr.Addr())
 	if l == nil {
 		return false
 	}
@@ -90,13 +90,13 @@ func (p *Proxy) sendProbe(t *target) bool {
 	via, id := p.viaFor(buf[:0], l, 0)
 	tag := strconv.FormatUint(id, 36)
 	b := append(make([]byte, 0, 512), "OPTIONS sip:"...)
-	b = append(t.addr.AppendTo(b), " SIP/2.0\r\nVia: "...)
+	b = append(appendTransport(t.addr.AppendTo(b), l), " SIP/2.0\r\nVia: "...)
 	b = append(append(b, via...), "\r\nMax-Forwards: 70\r\nFrom: <sip:"...)
 	b = append(append(append(l.Advertised.AppendTo(b), ">;tag="...), tag...), "\r\nTo: <sip:"...)
 	b = append(t.addr.AppendTo(b), ">\r\nCall-ID: probe-"...)
 	b = append(append(append(b, tag...), '@'), p.o.Name...)
 	b = append(b, "\r\nCSeq: 1 OPTIONS\r\nAccept: application/sdp\r\nContent-Length: 0\r\n\r\n"...)
-	p.metrics.request([]byte("OPTIONS"), sent)
+	p.metrics.request([]byte("OPTIONS"), sent, l.kind())
 	sentAt := time.Now()
 	probe := p.layer.NewClient(id, "OPTIONS", path(l, t.addr), b)
 	probe.Response = func(v *message.View) {

@@ -20,7 +20,7 @@ func (p *Proxy) refusePanic(c *inForce, l *Listener, d *transport.Datagram, v *m
 	if !v.IsMethod("INVITE") || !v.CanAnswer() {
 		return
 	}
-	who := c.origin(d.Remote)
+	who := c.origin(d)
 	if who == nil {
 		return
 	}

@@ -20,23 +20,10 @@ const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, REFER, NO
 func (p *Proxy) malformed(c *inForce, l *Listener, d *transport.Datagram, v *message.View, err error) {
 	p.metrics.dropped(dropMalformed)
 	var bad *message.ParseError
-	if !errors.As(err, &bad) || bad.Status == 0 || c.origin(d.Remote) == nil || !v.CanAnswer() {
+	if !errors.As(err, &bad) || bad.Status == 0 || c.origin(d) == nil || !v.CanAnswer() {
 		return
 	}
 	p.reply(l, d.Remote, v, bad.Status, nil)
-}
-
-// path is where responses to a request go (RFC 3261 section 18.2.2, RFC 3581).
-func (l *Listener) path(from netip.AddrPort, v *message.View) transaction.Path {
-	to := from
-	if v.Top.RPort == nil {
-		port := v.Top.Port
-		if port == 0 {
-			port = 5060
-		}
-		to = netip.AddrPortFrom(from.Addr(), port)
-	}
-	return transaction.Path{Conn: l.Conn, Remote: to}
 }
 
 // reply answers a request without keeping a transaction.
@@ -73,16 +60,18 @@ func (p *Proxy) hashWith(n uint32, parts ...[]byte) uint64 {
 	return h.Sum64()
 }
 
-// request works off a request in the order of RFC 3261 section 16.3.
-func (p *Proxy) request(c *inForce, l *Listener, from netip.AddrPort, v *message.View) {
-	who := c.origin(from)
-	if who == nil && !p.ofACall(from, v) {
-		p.metrics.dropped(dropStranger)
-		if c.AnswerStrangers && !v.IsMethod("ACK") {
-			p.reply(l, from, v, 403, nil)
-		}
-		return
+// stranger drops a request from who is nobody's, or refuses it.
+func (p *Proxy) stranger(c *inForce, l *Listener, from netip.AddrPort, v *message.View) {
+	p.metrics.dropped(dropStranger)
+	if c.AnswerStrangers && !v.IsMethod("ACK") {
+		p.reply(l, from, v, 403, nil)
 	}
+}
+
+// request works off a request in the order of RFC 3261 section 16.3.
+// who is nil for a stranger to the configuration in force whose call one before
+// it let through.
+func (p *Proxy) request(c *inForce, l *Listener, who *source, from netip.AddrPort, v *message.View) {
 	switch {
 	case v.IsMethod("ACK"):
 		p.ack(l, v)
@@ -108,7 +97,7 @@ func (p *Proxy) request(c *inForce, l *Listener, from netip.AddrPort, v *message
 	}
 	if len(v.ToTag) > 0 {
 		if leg, routes, ok := p.dialog(v); ok {
-			p.inDialog(l, from, v, leg, routes)
+			p.inDialog(c, l, from, v, leg, routes)
 			return
 		}
 		if !v.IsMethod("INVITE") {
@@ -139,7 +128,7 @@ func (p *Proxy) invalid(v *message.View) (status int, extra []byte) {
 	case !ok:
 		return 400, nil
 	case u.Scheme == message.OtherScheme || u.Scheme == message.SIPS:
-		return 416, nil // sips asks for TLS on every hop, which no listener offers
+		return 416, nil // sips asks for TLS on every hop, which we can promise for our own only
 	case u.Headers != nil:
 		return 400, nil // header fields hidden in a Request-URI, RFC 4475 section 3.1.2.11
 	case v.MaxForwards == 0 && !v.IsMethod("OPTIONS"):

@@ -9,14 +9,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"dialgate/sipproxy/transport"
 )
 
 // A Name is a carrier's target that DNS knows the addresses of (RFC 3263).
 // With a port its addresses are asked for, without one its SRV records first.
 // Which transport it takes is configured, so NAPTR is not asked (section 4.1).
 type Name struct {
-	Host string
-	Port uint16 // 0: by SRV, else 5060
+	Host      string
+	Port      uint16 // 0: by SRV, else that of the transport
+	Transport transport.Kind
 }
 
 func (n Name) String() string {
@@ -53,17 +56,27 @@ type names struct {
 	failed map[Name]bool
 }
 
+// services are what SRV records are asked for (RFC 3263 section 4.1); there are
+// none for WebSocket.
+var services = map[transport.Kind]struct{ name, proto string }{
+	transport.UDP: {"sip", "udp"}, transport.TCP: {"sip", "tcp"}, transport.TLS: {"sips", "tcp"},
+}
+
 // lookup asks for a name.
 func (p *Proxy) lookup(ctx context.Context, n Name) ([]ranked, error) {
 	if n.Port == 0 {
-		_, records, err := p.o.Resolver.LookupSRV(ctx, "sip", "udp", rooted(n.Host))
+		var records []*net.SRV
+		var err error
+		if s := services[n.Transport]; s.name != "" {
+			_, records, err = p.o.Resolver.LookupSRV(ctx, s.name, s.proto, rooted(n.Host))
+		}
 		switch {
 		case len(records) > 0:
 			return p.lookupRecords(ctx, records)
 		case err != nil && !isNone(err):
 			return nil, err
 		}
-		n.Port = 5060 // no such record: the addresses of the name itself (RFC 3263 section 4.2)
+		n.Port = n.Transport.DefaultPort() // no such record: the addresses of the name itself (RFC 3263 section 4.2)
 	}
 	return p.lookupHost(ctx, n.Host, ranked{weight: 1}, n.Port)
 }
@@ -205,8 +218,9 @@ func (p *Proxy) runNames() {
 		now := p.config.Load()
 		changed, failed := p.ask(lookupTimeout, namesOf(&now.Config))
 		if changed {
-			// It was in force already, so it can't be refused.
-			_ = p.use(now.Config)
+			if err := p.use(now.Config); err != nil {
+				p.o.Log.Error("the addresses that DNS gives now can't be used", "error", err)
+			}
 		}
 		p.using.Unlock()
 		next := p.refresh()

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"dialgate/sipproxy/transport"
 )
 
 // A dnsServer answers on loopback from a table: "TYPE name." → data.
@@ -108,6 +110,7 @@ func TestLookup(t *testing.T) {
 	}}
 	p := &Proxy{o: Options{Resolver: resolver}, closed: make(chan struct{})}
 	d.set(typeSRV, "_sip._udp.trunk.example.", srv(10, 60, 5070, "a.trunk.example."), srv(10, 40, 5060, "b.trunk.example."), srv(20, 0, 5060, "gone.trunk.example."))
+	d.set(typeSRV, "_sips._tcp.trunk.example.", srv(1, 1, 5071, "plain.example."))
 	d.set(typeA, "a.trunk.example.", []byte{198, 51, 100, 1})
 	d.set(typeA, "b.trunk.example.", []byte{198, 51, 100, 2}, []byte{198, 51, 100, 3})
 	v6 := netip.MustParseAddr("2001:db8::9")
@@ -119,11 +122,14 @@ func TestLookup(t *testing.T) {
 		want []ranked
 		fail bool
 	}{
-		{Name{"trunk.example", 0}, []ranked{{at("198.51.100.1:5070"), 10, 60}, {at("198.51.100.2:5060"), 10, 40}, {at("198.51.100.3:5060"), 10, 40}}, false},
-		{Name{"plain.example", 0}, []ranked{{at("198.51.100.7:5060"), 0, 1}}, false},
-		{Name{"plain.example.", 5080}, []ranked{{at("198.51.100.7:5080"), 0, 1}}, false},
-		{Name{"six.example", 5061}, []ranked{{at("[2001:db8::9]:5061"), 0, 1}}, false},
-		{Name{"nothing.example", 0}, nil, true},
+		{Name{Host: "trunk.example", Port: 0}, []ranked{{at("198.51.100.1:5070"), 10, 60}, {at("198.51.100.2:5060"), 10, 40}, {at("198.51.100.3:5060"), 10, 40}}, false},
+		{Name{Host: "plain.example", Port: 0}, []ranked{{at("198.51.100.7:5060"), 0, 1}}, false},
+		{Name{Host: "plain.example.", Port: 5080}, []ranked{{at("198.51.100.7:5080"), 0, 1}}, false},
+		{Name{Host: "six.example", Port: 5061}, []ranked{{at("[2001:db8::9]:5061"), 0, 1}}, false},
+		{Name{Host: "nothing.example"}, nil, true},
+		{Name{Host: "trunk.example", Transport: transport.TLS}, []ranked{{at("198.51.100.7:5071"), 1, 1}}, false},
+		{Name{Host: "plain.example", Transport: transport.TLS}, []ranked{{at("198.51.100.7:5061"), 0, 1}}, false},
+		{Name{Host: "trunk.example", Transport: transport.TCP}, nil, true}, // no such record, and no address either
 	} {
 		ctx, stop := context.WithTimeout(t.Context(), lookupTimeout)
 		got, err := p.lookup(ctx, c.name)
@@ -136,7 +142,7 @@ func TestLookup(t *testing.T) {
 	d.mu.Lock()
 	d.broken = true
 	d.mu.Unlock()
-	for _, n := range []Name{{"trunk.example", 0}, {"plain.example", 0}, {"plain.example", 5060}} {
+	for _, n := range []Name{{Host: "trunk.example"}, {Host: "plain.example"}, {Host: "plain.example", Port: 5060}} {
 		ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
 		got, err := p.lookup(ctx, n)
 		stop()

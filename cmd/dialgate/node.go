@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,6 @@ import (
 	"dialgate/policy"
 	"dialgate/sipproxy"
 	"dialgate/sipproxy/transaction"
-	"dialgate/sipproxy/transport"
 	"dialgate/store"
 )
 
@@ -99,25 +99,12 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 // proxyOptions opens the sockets and gathers what the proxy takes.
 func (n *node) proxyOptions(log *slog.Logger) (o sipproxy.Options, err error) {
 	cfg := n.world.cfg
-	for _, l := range cfg.Listen.UDP {
-		conn, err := transport.ListenUDP(context.Background(), addrPort(l.Address), transport.Options{})
-		if err != nil {
-			return o, err
-		}
-		n.closers = append(n.closers, func() error {
-			if err := conn.Close(); !errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			return nil // the proxy has closed it
-		})
-		advertised := conn.LocalAddr()
-		if l.Advertised != "" {
-			advertised = addrPort(l.Advertised)
-		}
-		o.Listeners = append(o.Listeners, sipproxy.Listener{Conn: conn, Advertised: advertised})
-		n.sip = append(n.sip, conn.LocalAddr())
+	if o.Listeners, err = n.listen(log); err != nil {
+		return o, err
 	}
-	o.Config = n.proxyConfig(n.world)
+	if o.Config, err = n.proxyConfig(n.world); err != nil {
+		return o, err
+	}
 	if o.Key, err = tokenKey(cfg.SIP.TokenKey, cfg.Store.Path); err != nil {
 		return o, err
 	}
@@ -145,20 +132,27 @@ func (n *node) newGate(w *world) *gate.Gate {
 
 // proxyConfig is what the proxy takes of a world: who calls and who carries,
 // with the reader and the gate that belong to it.
-func (n *node) proxyConfig(w *world) (o sipproxy.Config) {
+func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 	cfg := w.cfg
 	for _, p := range w.domain.Peers {
 		dialect, _ := sipproxy.ParseDialect(p.Terms.Dialect)
-		o.Peers = append(o.Peers, sipproxy.Peer{Terms: p.Terms, Sources: p.Sources, Dialect: dialect,
+		o.Peers = append(o.Peers, sipproxy.Peer{Terms: p.Terms, Sources: p.Sources, Names: p.Names, Dialect: dialect,
 			CallsPerSecond: p.Limits.CallsPerSecond, CallsInSetup: p.Limits.CallsInSetup})
 	}
 	for _, c := range cfg.Carriers {
-		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight, AnswerWithin: c.AnswerWithin, FailoverOn: c.FailoverOn,
+		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight, Transport: kind(c.Transport), LargeOverTCP: c.LargeOverTCP,
+			AnswerWithin: c.AnswerWithin, FailoverOn: c.FailoverOn,
 			CallsPerSecond: c.Limits.CallsPerSecond, CallsInSetup: c.Limits.CallsInSetup,
 			Probing: sipproxy.Probing{Every: c.Probing.Every, Timeout: c.Probing.Timeout, Down: c.Probing.Down, Up: c.Probing.Up}}
+		if carrier.TLS, err = carrierTLS(&c, n.o.log); err != nil {
+			return o, err
+		}
 		for _, t := range c.Targets {
 			if host, port, ok := configs.HostPort(t); ok {
-				carrier.Names = append(carrier.Names, sipproxy.Name{Host: host, Port: port})
+				carrier.Names = append(carrier.Names, sipproxy.Name{Host: host, Port: port, Transport: carrier.Transport})
+				if carrier.TLS != nil && carrier.TLS.Name == "" {
+					carrier.TLS.Name = strings.TrimSuffix(host, ".") // what its certificate must bear (RFC 5922 section 7)
+				}
 				continue
 			}
 			carrier.Targets = append(carrier.Targets, addrPort(t))
@@ -172,15 +166,15 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config) {
 		}
 		o.Carriers = append(o.Carriers, carrier)
 	}
-	o.Inbound = map[policy.Number]netip.AddrPort{}
+	o.Inbound = map[policy.Number]sipproxy.Target{}
 	for _, in := range cfg.Inbound {
-		o.Inbound[policy.MustNumber(in.Number)] = addrPort(in.Target)
+		o.Inbound[policy.MustNumber(in.Number)] = sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
 	}
 	g := n.newGate(w)
 	o.Reader, o.Judge, o.Outcome = w.reader, g.Judge, g.Outcome
 	o.FailoverWithin, o.DNSRefresh = cfg.SIP.FailoverWithin, cfg.SIP.DNSRefresh
 	o.AnswerStrangers, o.EmergencyRate = cfg.SIP.AnswerStrangers, cfg.Emergency.CallsPerSecond
-	return o
+	return o, nil
 }
 
 // tokenKey is the configured key, or one made at the first start and kept, so

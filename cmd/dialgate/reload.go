@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"dialgate/sipproxy"
 )
 
 // A reloaded says what came of a reload.
@@ -37,7 +39,11 @@ func (n *node) reload() (reloaded, error) {
 	began, before := time.Now(), n.current.Load()
 	w, err := n.reread()
 	if err == nil {
-		if err = n.proxy.Use(n.proxyConfig(w)); err != nil {
+		var c sipproxy.Config
+		if c, err = n.proxyConfig(w); err == nil {
+			err = n.proxy.Use(c)
+		}
+		if err != nil {
 			err = usageError("%v", err)
 		}
 	}

@@ -44,9 +44,6 @@ func (c serveCmd) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range n.sip {
-		log.Info("listening for SIP", "udp", a.String())
-	}
 	log.Info("ready", "http", n.http.String(), "config", w.cfg.ID(), "store", w.cfg.Store.Path, "ledger", w.cfg.Ledger.Mode)
 
 	for running := true; running; {

@@ -94,6 +94,7 @@ func newUDP(conn *net.UDPConn) (PacketConn, error) {
 }
 
 func (u *udp) LocalAddr() netip.AddrPort { return u.local }
+func (u *udp) Kind() Kind                { return UDP }
 
 // Close wakes the reader and waits for it before it gives the socket back.
 func (u *udp) Close() error {

@@ -22,6 +22,7 @@ func newUDP(conn *net.UDPConn) (PacketConn, error) {
 }
 
 func (u *udp) LocalAddr() netip.AddrPort { return u.local }
+func (u *udp) Kind() Kind                { return UDP }
 func (u *udp) Close() error              { return u.conn.Close() }
 
 // ReadBatch reads one datagram.
