@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// deadFirst gives the node two carriers: at the first one's port is no socket.
+// deadFirst gives the node two carriers, and a TCP listener: at the first
+// carrier's port is no socket.
 func (n *node) deadFirst(settings string) {
 	n.t.Helper()
 	text, err := os.ReadFile(n.config)
@@ -21,10 +22,13 @@ func (n *node) deadFirst(settings string) {
 	before := fmt.Sprintf("carriers: [{id: carrier, targets: [\"127.0.0.1:%d\"]}]", n.carrier)
 	after := fmt.Sprintf("carriers: [{id: dead, priority: 1, targets: [\"127.0.0.1:%d\"], %s}, {id: carrier, priority: 2, targets: [\"127.0.0.1:%d\"]}]",
 		freePort(n.t), settings, n.carrier)
-	if !strings.Contains(string(text), before) {
-		n.t.Fatalf("the configuration has no %s", before)
+	udp := fmt.Sprintf("listen: {udp: [{address: \"127.0.0.1:%d\"}]", n.sip)
+	both := fmt.Sprintf("%s, tcp: [{address: \"127.0.0.1:%d\"}]", udp, n.sip)
+	changed := strings.NewReplacer(before, after, udp, both).Replace(string(text))
+	if !strings.Contains(changed, after) || !strings.Contains(changed, both) {
+		n.t.Fatalf("the configuration has no %s or no %s", before, udp)
 	}
-	if err := os.WriteFile(n.config, []byte(strings.Replace(string(text), before, after, 1)), 0o600); err != nil {
+	if err := os.WriteFile(n.config, []byte(changed), 0o600); err != nil {
 		n.t.Fatal(err)
 	}
 }
@@ -68,6 +72,23 @@ func TestDeadFirstCarrier(t *testing.T) {
 		t.Errorf("%v calls went on, want %d", got, count)
 	}
 	t.Logf("%d calls, each %s on average with answer_within 1s", count, took)
+}
+
+// TestDeadFirstCarrierOverTCP has nobody at the first carrier's port, which TCP
+// says at once: no call waits.
+func TestDeadFirstCarrierOverTCP(t *testing.T) {
+	n := newNode(t)
+	n.deadFirst("transport: tcp")
+	n.start()
+	count := scale(200)
+	took := n.allAnswered(count, 50)
+	if took > 500*time.Millisecond {
+		t.Errorf("a call took %s on average", took)
+	}
+	if got := n.metrics("dialgate_failovers_total", `carrier="dead"`, `cause="transport"`); got != float64(count) {
+		t.Errorf("%v calls went on, want %d", got, count)
+	}
+	t.Logf("%d calls, each %s on average", count, took)
 }
 
 // TestDeadFirstCarrierProbed has the first carrier probed: once it is known to
