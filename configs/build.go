@@ -89,7 +89,7 @@ func (c *Config) peer(i int, campaigns []*policy.Campaign, plans *policy.Plans) 
 	t := &policy.PeerTerms{
 		ID: p.ID, Campaigns: p.Campaigns, AllCampaigns: slices.Contains(p.Campaigns, "*"), Names: p.Names,
 		DisplayFrom: display, TrustIdentity: p.TrustIdentity, NoScreening: p.NoScreening, MayForward: p.MayForward, MayRoute: p.MayRoute,
-		StrictSDP: p.SDP == "strict", Dialect: p.Dialect, Plan: plans.ByCountry(p.Country), StripPrefixes: slices.Clone(p.StripPrefixes),
+		StrictSDP: p.SDP == "strict", Dialect: p.Dialect, Go: p.Agreed.Go, Stop: p.Agreed.Stop, LeavesPath: p.NoRecordRoute, Plan: plans.ByCountry(p.Country), StripPrefixes: slices.Clone(p.StripPrefixes),
 	}
 	slices.SortFunc(t.StripPrefixes, func(a, b string) int { return len(b) - len(a) })
 	if slices.Contains(p.Names, "*") {

@@ -19,6 +19,7 @@ type Config struct {
 	Cases       []string       `key:"cases" doc:"Files of acceptance cases, relative to this file, that must come out as expected before this configuration is put in force."`
 	Store       Store          `key:"store" restart:"" doc:"Where facts and decisions are kept."`
 	Ledger      Ledger         `key:"ledger" restart:"" doc:"How decisions are recorded."`
+	Redial      Redial         `key:"redial" restart:"" doc:"What is noticed of calls that are made again after a refusal."`
 	SIP         SIP            `key:"sip" doc:"Limits and timers of the proxy."`
 	API         API            `key:"api" restart:"" doc:"HTTP endpoints."`
 	Log         Log            `key:"log" doc:"The log."`
@@ -82,7 +83,10 @@ type Peer struct {
 	TLSNames      []string `key:"tls_names" doc:"Names in the certificate it shows on a listener with client_ca, by which it is known from any address."`
 	Campaigns     []string `key:"campaigns" doc:"Campaigns it may call for; \"*\" means every one."`
 	Names         []string `key:"names" doc:"Campaigns it may name by the header field X-Campaign; \"*\" means every one that needs a ground for calling."`
-	Dialect       string   `key:"dialect" oneof:"safe,strict" default:"safe" doc:"How refusals are said: safe survives real dialers, strict is what the RFCs say."`
+	Dialect       string   `key:"dialect" oneof:"safe,strict,vicidial-pjsip,vicidial-chansip,freeswitch,asterisk,redirect-302,redirect-teleblock,redirect-clearip" default:"safe" doc:"How refusals are said, and whether allowed calls go on or back to the switch: docs/dialects.md."`
+	Agreed        Agreed   `key:"agreed" doc:"Codes agreed with a switch that only asks (redirect-teleblock, redirect-clearip)."`
+	Unwanted      string   `key:"unwanted" oneof:"note,objection" default:"note" doc:"What a 607 of the called person is: note lists it (dialgate audit blocked), objection records an objection against the campaign's advertiser."`
+	NoRecordRoute bool     `key:"no_record_route" doc:"We leave the path when the call is set up: what follows goes between dialer and carrier directly, who must reach each other."`
 	DisplayFrom   string   `key:"display_from" oneof:"from,pai,rpid" default:"from" doc:"The header whose number the called person sees on this trunk."`
 	TrustIdentity bool     `key:"trust_identity" doc:"P-Asserted-Identity and its like count, and are passed on."`
 	NoScreening   bool     `key:"no_screening" doc:"The carrier does not compare the shown number with the trunk's (CLIP no screening)."`
@@ -98,6 +102,12 @@ type Peer struct {
 type Limits struct {
 	CallsPerSecond int `key:"calls_per_second" min:"0" doc:"New calls a second, a burst of as many allowed; 0: no bound."`
 	CallsInSetup   int `key:"calls_in_setup" min:"0" doc:"Calls without a final response; 0: no bound."`
+}
+
+// Agreed are codes that stand for a verdict.
+type Agreed struct {
+	Go   int `key:"go" min:"0" max:"699" doc:"Make the call; 0: 499 for redirect-teleblock, 503 for redirect-clearip."`
+	Stop int `key:"stop" min:"0" max:"699" doc:"Do not; 0: 403 for redirect-teleblock, 603 for redirect-clearip."`
 }
 
 // Carrier is where allowed calls go.
@@ -198,6 +208,12 @@ type Ledger struct {
 	Mode        string        `key:"mode" oneof:"durable,memory" default:"durable" doc:"durable: a call goes on when its record is on disk. memory: it does not wait."`
 	SegmentSize Size          `key:"segment_size" default:"64MiB" doc:"Size of the ledger's files."`
 	Linger      time.Duration `key:"linger" default:"2ms" doc:"How long a record may wait for others under load."`
+}
+
+// Redial is about calls that are made again after a refusal.
+type Redial struct {
+	Window   time.Duration `key:"window" default:"10m" doc:"How long after a refusal another call to the number counts as one."`
+	Collapse bool          `key:"collapse" doc:"A refusal for the same reason, of the same caller number to the same number, within the window has no record of its own: it is counted with the first. docs/operations.md says what a crash can lose."`
 }
 
 // SIP holds limits and timers.

@@ -118,6 +118,7 @@ func (id RulingID) String() string {
 // A Ruling is a decision with its id, as the proxy carries it out.
 type Ruling struct {
 	ID       RulingID
+	Repeat   bool // one more of the refusal that ID has the record of; it has none of its own
 	Decision Decision
 }
 
@@ -142,6 +143,7 @@ type Outcome struct {
 	EndedBy Party
 	Carrier string // the carrier that it was sent to, of several the one whose answer counted; "": none
 	Tried   int    // how many addresses of carriers were tried
+	Block   *Block // nil: nobody blocked it
 }
 
 // A Party is who ended the set-up of a call.

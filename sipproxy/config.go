@@ -45,6 +45,12 @@ type Peer struct {
 	// Names are those in certificates by which it is known, whatever its address.
 	Names   []string
 	Dialect Dialect
+	// Go and Stop are the codes agreed with a switch that only asks; 0: those
+	// of the dialect.
+	Go, Stop int
+	// LeavesPath: no Record-Route, so that what follows the set-up of a call
+	// does not come by here.
+	LeavesPath bool
 	// CallsPerSecond bounds new calls, a burst of as many allowed; 0: no bound.
 	CallsPerSecond int
 	// CallsInSetup bounds calls without a final response; 0: no bound.

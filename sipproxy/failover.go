@@ -129,6 +129,7 @@ func (t *try) response(v *message.View) {
 		t.end()
 		e.closed = true
 		t.keep(v)
+		e.noteBlock(v)
 		if waits {
 			e.cancelOthers(t)
 			return

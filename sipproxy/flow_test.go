@@ -285,6 +285,9 @@ func play(t *testing.T, script string) string {
 		if o.Tried > 1 || o.Carrier != "" && o.Carrier != "carrier" {
 			fmt.Fprintf(&b, " at %s, %d tried", o.Carrier, o.Tried)
 		}
+		if o.Block != nil {
+			fmt.Fprintf(&b, ", blocked: %s, contact %s %+v", o.Block.Kind, o.Block.Card, o.Block.Contact)
+		}
 	}
 	return b.String() + "\n"
 }
@@ -295,6 +298,16 @@ func option(t *testing.T, words []string) func(*Options) {
 		switch words[0] {
 		case "strict":
 			o.Peers[0].Dialect = Strict
+		case "dialect":
+			d, ok := ParseDialect(words[1])
+			if !ok {
+				t.Fatalf("%q is no dialect", words[1])
+			}
+			o.Peers[0].Dialect = d
+		case "agreed":
+			fmt.Sscan(strings.Join(words[1:], " "), &o.Peers[0].Go, &o.Peers[0].Stop)
+		case "leaves-path":
+			o.Peers[0].LeavesPath = true
 		case "strangers-answered":
 			o.AnswerStrangers = true
 		case "limit":
@@ -445,8 +458,10 @@ func (a *agent) view(b []byte, what string) *message.View {
 	return &v
 }
 
-func (a *agent) send(b []byte) {
-	if _, err := a.conn.WriteBatch([]transport.Datagram{{Payload: b, Remote: a.gate()}}); err != nil {
+func (a *agent) send(b []byte) { a.sendTo(b, a.gate()) }
+
+func (a *agent) sendTo(b []byte, to netip.AddrPort) {
+	if _, err := a.conn.WriteBatch([]transport.Datagram{{Payload: b, Remote: to}}); err != nil {
 		a.s.t.Fatal(err)
 	}
 }
@@ -487,7 +502,7 @@ func (a *agent) act(words []string) {
 		v := a.view(a.invite, "INVITE to bounce")
 		a.send(v.AppendForward(nil, &message.Edits{Source: a.gate(), Via: []byte("SIP/2.0/UDP " + a.conn.LocalAddr().String() + ";branch=z9hG4bK-bounced"), MaxForwards: v.MaxForwards - 1}))
 	case "ACK":
-		a.ack()
+		a.ack(args)
 	case "CANCEL":
 		a.request = nil
 		v := a.view(a.invite, "INVITE to cancel")
@@ -535,27 +550,32 @@ func (a *agent) respond(code int, args map[string]string) {
 	}
 	v := a.view(of, "request to answer")
 	extra := []byte(fmt.Sprintf("Contact: <sip:%s@%s>\r\n", a.name, a.conn.LocalAddr()))
+	if h := args["header"]; h != "" {
+		extra = append(extra, h+"\r\n"...)
+	}
 	for i := range v.Headers {
 		if v.Headers[i].Kind == message.RecordRoute {
 			extra = append(append(append(extra, "Record-Route: "...), v.Headers[i].Value...), "\r\n"...)
 		}
 	}
-	if h := args["header"]; h != "" {
-		extra = append(append(extra, h...), "\r\n"...)
+	text := map[int]string{100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 486: "Busy Here", 487: "Request Terminated", 503: "Service Unavailable",
+		603: "Decline", 607: "Unwanted", 608: "Rejected"}[code]
+	to := a.gate()
+	if args["to"] == "carrier" {
+		to = carrierAddr
 	}
-	text := map[int]string{100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 486: "Busy Here", 487: "Request Terminated", 503: "Service Unavailable"}[code]
-	a.send(v.AppendResponse(nil, &message.Response{Status: code, Phrase: text, ToTag: []byte(a.name), Source: a.gate(), Extra: extra}))
+	a.sendTo(v.AppendResponse(nil, &message.Response{Status: code, Phrase: text, ToTag: []byte(a.name), Source: to, Extra: extra}), to)
 }
 
 // ack acknowledges the last final response: hop by hop, or, for a 2xx, along the route.
-func (a *agent) ack() {
+func (a *agent) ack(args map[string]string) {
 	res := a.view(a.final, "final response")
 	if res.Status >= 300 {
 		sent := a.view(a.invite, "INVITE")
 		a.send(sent.AppendACK(nil, res.Value(message.To)))
 		return
 	}
-	a.inDialog("ACK", nil)
+	a.inDialog("ACK", args)
 }
 
 // inDialog sends a request along the route set of the call.
@@ -593,6 +613,10 @@ func (a *agent) inDialog(method string, args map[string]string) {
 	a.request = []byte(strings.Replace(b.String(), "REINVITE", "INVITE", 1))
 	if method == "REINVITE" {
 		a.invite = a.request
+	}
+	if len(routes) == 0 && a.s.config.Peers[0].LeavesPath && args["to"] != "dialgate" { // nobody stayed in the path
+		a.sendTo(a.request, netip.MustParseAddrPort(target[strings.Index(target, "@")+1:]))
+		return
 	}
 	a.send(a.request)
 }

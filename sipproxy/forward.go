@@ -12,6 +12,8 @@ import (
 // forward sends an allowed INVITE to a carrier.
 func (e *exchange) forward(v *message.View) {
 	switch {
+	case e.peer.Dialect.Redirects():
+		e.redirect(v)
 	case e.tryNext(v):
 	case e.crowded:
 		e.p.metrics.overloaded.Inc()
@@ -46,7 +48,9 @@ func (e *exchange) forwardBy(v *message.View, l *Listener, to netip.AddrPort) {
 	edits.Remove[message.XCampaign] = true
 	edits.Remove[message.PPreferredIdentity] = true // a hint for the first proxy only (RFC 3325 section 9.2)
 	edits.Remove[message.PAssertedIdentity] = !e.peer.Terms.TrustIdentity
-	edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to)
+	if !e.peer.LeavesPath {
+		edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to)
+	}
 	edits.URI = p.retarget(v, l, to)
 	e.send(v, &edits, l, to)
 }
@@ -154,6 +158,9 @@ func (e *exchange) relay(v *message.View) {
 	if v.ViaCount() < 2 {
 		e.p.metrics.dropped(dropStray) // it would have nowhere to go
 		return
+	}
+	if v.Status >= 200 {
+		e.noteBlock(v)
 	}
 	e.pass(v.Status, v.AppendForward(make([]byte, 0, len(v.Raw)), &message.Edits{PopVia: true, Add: e.listener.length(v)}))
 }

@@ -33,7 +33,8 @@ type exchange struct {
 	ruling  policy.Ruling
 	began   time.Time
 	rang    time.Time
-	merge   uint64 // key in the table of open INVITEs
+	block   *policy.Block // who did not want the call, of its final response
+	merge   uint64        // key in the table of open INVITEs
 	held    handOver
 	judged  bool
 
@@ -91,7 +92,7 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 		p.reply(l, from, v, 482, nil) // the same request came by two ways, RFC 3261 section 8.2.2.2
 	case refused != policy.NoReason:
 		p.metrics.overloaded.Inc()
-		a := AnswerTo(who.peer.Dialect, refused)
+		a := who.peer.Answer(refused)
 		p.reply(l, from, v, a.Code, a.Headers(p.o.Name, ""))
 	case emergency:
 		// The call is on its way already; the record waits for nobody.
@@ -270,7 +271,7 @@ func (e *exchange) finish(code int, by policy.Party) {
 	if !e.judged {
 		return
 	}
-	o := policy.Outcome{At: time.Now(), Code: code, EndedBy: by, Tried: len(e.tries)}
+	o := policy.Outcome{At: time.Now(), Code: code, EndedBy: by, Tried: len(e.tries), Block: e.block}
 	if e.by != nil {
 		o.Carrier = e.by.target.carrier
 	}
@@ -292,6 +293,9 @@ func (e *exchange) know() {
 }
 
 func (e *exchange) tell() {
+	if e.ruling.Repeat {
+		return // it is counted with the refusal that it repeats
+	}
 	e.outcome.ID = e.ruling.ID
 	e.config.Outcome(e.outcome)
 }

@@ -8,7 +8,7 @@ import (
 
 // refuse answers a refused call in the peer's dialect and returns the status.
 func (e *exchange) refuse(r policy.Reason) int {
-	a := AnswerTo(e.peer.Dialect, r)
+	a := e.peer.Answer(r)
 	e.respond(a.Code, a.Phrase, a.Headers(e.p.o.Name, e.ruling.ID.String()))
 	e.finish(a.Code, policy.EndedByGate)
 	return a.Code
@@ -36,22 +36,29 @@ func (p *Proxy) refusePanic(c *inForce, l *Listener, d *transport.Datagram, v *m
 	if answered {
 		return
 	}
-	dialect := Safe
+	a := AnswerTo(Safe, policy.ReasonOverloaded)
 	if who.peer != nil {
-		dialect = who.peer.Dialect
+		a = who.peer.Answer(policy.ReasonOverloaded)
 	}
-	a := AnswerTo(dialect, policy.ReasonOverloaded)
 	p.reply(l, d.Remote, v, a.Code, a.Headers(p.o.Name, ""))
 }
 
-// unreachable answers an allowed call that the carrier did not: by the RFC
-// with 408 or 500, safely with 480, since a 408 or 5xx makes trunks go round us.
+// unreachable answers an allowed call that the carrier did not, in the peer's
+// dialect: strict is what the RFC says, 408 for a silent carrier and 500 for
+// one that can't take calls.
 func (e *exchange) unreachable(strict int) {
-	status, extra := strict, []byte(nil)
-	if e.peer == nil || e.peer.Dialect == Safe {
-		a := Answer{SIPCause: strict, Text: "carrier", RetryAfter: waitLoad}
-		status, extra = 480, a.Headers(e.p.o.Name, e.ruling.ID.String())
+	c := classFailed
+	if strict == 408 {
+		c = classSilent
 	}
-	e.respond(status, phrases[status], extra)
-	e.finish(status, policy.EndedByTimeout)
+	peer := e.peer
+	if peer == nil {
+		peer = &nobody
+	}
+	a := peer.unanswered(c)
+	e.respond(a.Code, a.Phrase, a.Headers(e.p.o.Name, e.ruling.ID.String()))
+	e.finish(a.Code, policy.EndedByTimeout)
 }
+
+// nobody is the peer of a call that comes from a carrier.
+var nobody = peer{Peer: Peer{Dialect: Safe}}

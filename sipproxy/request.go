@@ -38,7 +38,7 @@ func phrase(status int) string {
 	if s := phrases[status]; s != "" {
 		return s
 	}
-	return "OK"
+	return "Refused" // a code that was agreed with a switch
 }
 
 // tag is the To tag of our own answers to a request: the same for each

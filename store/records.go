@@ -15,6 +15,7 @@ const (
 	kindFact     ledger.Kind = 1
 	kindDecision ledger.Kind = 2
 	kindOutcome  ledger.Kind = 3
+	kindRepeats  ledger.Kind = 4
 )
 
 // A fact's payload is its JSON, with recorded_at. Its public part names the
@@ -216,7 +217,13 @@ func outcomeRecord(o *policy.Outcome) ledger.Record {
 		b = append(b, `,"tried":`...)
 		b = strconv.AppendInt(b, int64(o.Tried), 10)
 	}
-	return ledger.Record{Time: o.At, Kind: kindOutcome, Public: append(b, '}')}
+	var payload []byte
+	if o.Block != nil {
+		b = appendField(b, "blocked", o.Block.Kind.String())
+		b = appendField(b, "card", o.Block.Card.String())
+		payload = appendBlock(nil, o.Block)
+	}
+	return ledger.Record{Time: o.At, Kind: kindOutcome, Public: append(b, '}'), Payload: payload}
 }
 
 // A Decision is a decision as read back from the ledger.

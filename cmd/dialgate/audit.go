@@ -10,8 +10,10 @@ import (
 )
 
 type auditCmd struct {
-	Config string       `short:"c" help:"Configuration file; default: the embedded one." placeholder:"FILE"`
-	List   auditListCmd `cmd:"" help:"List decisions."`
+	Config  string          `short:"c" help:"Configuration file; default: the embedded one." placeholder:"FILE"`
+	List    auditListCmd    `cmd:"" help:"List decisions."`
+	Repeats auditRepeatsCmd `cmd:"" help:"List how often refused calls were tried again, where they are only counted."`
+	Blocked auditBlockedCmd `cmd:"" help:"List allowed calls that were blocked as unwanted behind the carrier."`
 }
 
 type auditListCmd struct {

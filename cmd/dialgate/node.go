@@ -34,6 +34,8 @@ type node struct {
 	store    *store.Store
 	proxy    *sipproxy.Proxy
 	metrics  *nodeMetrics
+	unwanted *unwanted
+	redials  *gate.Redials
 	registry *prometheus.Registry
 	sip      []netip.AddrPort // where SIP is received
 	http     netip.AddrPort
@@ -81,6 +83,9 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 	n.closers = append(n.closers, control.Close)
 
 	n.metrics = newNodeMetrics(n.registry, n.store, w)
+	n.redials = newRedials(n)
+	n.unwanted = newUnwanted(n)
+	n.closers = append(n.closers, n.unwanted.close)
 	po, err := n.proxyOptions(o.log)
 	if err != nil {
 		return n, err
@@ -120,7 +125,7 @@ func (n *node) newGate(w *world) *gate.Gate {
 	return gate.New(gate.Options{
 		Rules: gate.Rules{Books: w.books, Config: w.cfg.ID()}, Facts: n.store, Ledger: n.store, Node: n.world.cfg.Node, Now: n.o.now,
 		Answer: func(p *policy.PeerTerms, r policy.Reason) int { return answer(p, r).Code },
-		Permit: w.permit(),
+		Permit: w.permit(), Redials: n.redials,
 		Observe: func(a *policy.Attempt, d *policy.Decision, took time.Duration) {
 			n.metrics.observe(a, d, took)
 			if n.o.observe != nil {
@@ -135,9 +140,9 @@ func (n *node) newGate(w *world) *gate.Gate {
 func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 	cfg := w.cfg
 	for _, p := range w.domain.Peers {
-		dialect, _ := sipproxy.ParseDialect(p.Terms.Dialect)
-		o.Peers = append(o.Peers, sipproxy.Peer{Terms: p.Terms, Sources: p.Sources, Names: p.Names, Dialect: dialect,
-			CallsPerSecond: p.Limits.CallsPerSecond, CallsInSetup: p.Limits.CallsInSetup})
+		peer := sipproxy.PeerOf(p.Terms)
+		peer.Sources, peer.Names, peer.CallsPerSecond, peer.CallsInSetup = p.Sources, p.Names, p.Limits.CallsPerSecond, p.Limits.CallsInSetup
+		o.Peers = append(o.Peers, peer)
 	}
 	for _, c := range cfg.Carriers {
 		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight, Transport: kind(c.Transport), LargeOverTCP: c.LargeOverTCP,
@@ -171,7 +176,8 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 		o.Inbound[policy.MustNumber(in.Number)] = sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
 	}
 	g := n.newGate(w)
-	o.Reader, o.Judge, o.Outcome = w.reader, g.Judge, g.Outcome
+	o.Reader, o.Judge = w.reader, g.Judge
+	o.Outcome = func(out policy.Outcome) { g.Outcome(out); n.unwanted.outcome(w, &out) }
 	o.FailoverWithin, o.DNSRefresh = cfg.SIP.FailoverWithin, cfg.SIP.DNSRefresh
 	o.AnswerStrangers, o.EmergencyRate = cfg.SIP.AnswerStrangers, cfg.Emergency.CallsPerSecond
 	return o, nil

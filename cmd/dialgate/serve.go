@@ -30,7 +30,7 @@ func (c serveCmd) Run(s streams) error {
 		return err
 	}
 	defer log.close()
-	for _, warning := range w.cfg.Warnings() {
+	for _, warning := range w.warnings() {
 		log.Warn(warning)
 	}
 	// Signals are caught before anything is opened, so that none is lost.

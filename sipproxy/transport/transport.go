@@ -93,5 +93,5 @@ func ListenUDP(ctx context.Context, addr netip.AddrPort, o Options) (PacketConn,
 	// under load, which SIP repeats.
 	_ = conn.SetReadBuffer(o.Buffer)
 	_ = conn.SetWriteBuffer(o.Buffer)
-	return newUDP(conn)
+	return newUDP(conn, o.Buffer)
 }
