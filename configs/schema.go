@@ -200,13 +200,15 @@ type Emergency struct {
 
 // Store is where everything is kept.
 type Store struct {
-	Path string `key:"path" default:"dialgate-data" doc:"Directory of the ledger, the facts and the control socket."`
+	Path       string `key:"path" default:"dialgate-data" doc:"Directory of the ledger, the facts and the control socket."`
+	ErasureKey string `key:"erasure_key" doc:"File of the key by which erased numbers are recognised; the first erasure makes it, and from then on the store does not open without it. Keep a copy apart from the store's backups. Default: the store's path with -erasure.key behind it."`
 }
 
 // Ledger is how decisions are recorded.
 type Ledger struct {
 	Mode        string        `key:"mode" oneof:"durable,memory" default:"durable" doc:"durable: a call goes on when its record is on disk. memory: it does not wait."`
 	SegmentSize Size          `key:"segment_size" default:"64MiB" doc:"Size of the ledger's files."`
+	KeepDays    int           `key:"keep_days" min:"0" doc:"Files of which all records are older than so many days are removed; what is known of numbers is carried over, records of calls go. 0: everything is kept."`
 	Linger      time.Duration `key:"linger" default:"2ms" doc:"How long a record may wait for others under load."`
 }
 

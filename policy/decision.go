@@ -150,12 +150,13 @@ type Outcome struct {
 type Party uint8
 
 const (
-	EndedByCallee  Party = iota // the carrier's side answered with a final response
-	EndedByDialer               // the dialer sent CANCEL
-	EndedByGate                 // refused here
-	EndedByTimeout              // a timer ran out
+	EndedByCallee    Party = iota // the carrier's side answered with a final response
+	EndedByDialer                 // the dialer sent CANCEL
+	EndedByGate                   // refused here
+	EndedByTimeout                // a timer ran out
+	EndedByObjection              // an objection was recorded while the phone rang
 )
 
-var partyNames = [...]string{EndedByCallee: "callee", EndedByDialer: "dialer", EndedByGate: "gate", EndedByTimeout: "timeout"}
+var partyNames = [...]string{EndedByCallee: "callee", EndedByDialer: "dialer", EndedByGate: "gate", EndedByTimeout: "timeout", EndedByObjection: "objection"}
 
 func (p Party) String() string { return nameOf(partyNames[:], int(p)) }

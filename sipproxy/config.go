@@ -26,6 +26,9 @@ type Config struct {
 	Reader  *Reader
 	Judge   Judge
 	Outcome func(policy.Outcome)
+	// Objected reports whether an objection refuses, by what is known now, a
+	// call that was allowed; nil: none does.
+	Objected func(*policy.Attempt) bool
 
 	// AnswerStrangers: a request from an unknown source gets 403; else silence.
 	AnswerStrangers bool

@@ -69,12 +69,12 @@ func (e *exchange) current() *try {
 }
 
 // failover sends the call to the next target, if it may go to one: not when
-// the dialer has cancelled it or somebody has answered it, not when a phone
+// the dialer or an objection has cancelled it or somebody has answered it, not when a phone
 // has rung, which must not ring again for one decision, and not so late that
 // the dialer has given up.
 func (t *try) failover(why cause) bool {
 	e, now := t.e, time.Now()
-	if t != e.current() || e.cancelled || e.ended || e.closed || t.rang || now.Sub(e.began) > e.config.FailoverWithin {
+	if t != e.current() || e.cancelled || e.objected || e.ended || e.closed || t.rang || now.Sub(e.began) > e.config.FailoverWithin {
 		return false
 	}
 	from := e.at.ID
@@ -155,7 +155,7 @@ func (t *try) response(v *message.View) {
 func (t *try) failed(why transaction.End) {
 	e := t.e
 	switch {
-	case t.over || e.ended || e.cancelled || why == transaction.Silent:
+	case t.over || e.ended || e.cancelled || e.objected || why == transaction.Silent:
 		if !t.over {
 			t.end()
 			e.failed(why)
@@ -246,6 +246,8 @@ func (e *exchange) answerBest() {
 	}
 	e.by = e.best.by
 	switch {
+	case e.objected && !e.cancelled:
+		e.refuseObjected()
 	case e.best.bytes != nil:
 		e.pass(e.best.status, e.best.bytes)
 	case e.cancelled:

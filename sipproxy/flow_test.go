@@ -99,6 +99,7 @@ type stage struct {
 	judged   int
 	outcomes []policy.Outcome
 	lose     map[string]int // label → how many to lose
+	spared   bool           // an objection does not refuse calls
 	config   Config         // what is in force
 }
 
@@ -139,6 +140,7 @@ func newStage(t *testing.T, change func(*Options)) *stage {
 			Peers:    []Peer{{Terms: flowTerms(), Sources: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}}},
 			Carriers: []Carrier{{ID: "carrier", Targets: []netip.AddrPort{carrierAddr}}},
 			Reader:   flowReader(t), Judge: s.judge, Outcome: func(o policy.Outcome) { s.outcomes = append(s.outcomes, o) },
+			Objected: func(*policy.Attempt) bool { return !s.spared },
 		},
 		Key: bytes.Repeat([]byte("k"), 32), Name: "gate", Log: slog.New(turns{slog.DiscardHandler, s.ladder}), Metrics: s.metrics,
 		Random: rand.New(rand.NewPCG(4, 0)).IntN,
@@ -365,6 +367,15 @@ func (s *stage) do(words []string, line string) {
 		s.lose[strings.Join(words[2:], " ")] = n
 	case "wait":
 		time.Sleep(s.duration(words[1]))
+	case "objection": // objection [NUMBER] [spares]: of the called by default
+		number := "+31612345678"
+		for _, w := range words[1:] {
+			if s.spared = w == "spares"; !s.spared {
+				number = w
+			}
+		}
+		s.ladder.Note(line)
+		s.proxy.Objected(policy.MustNumber(number))
 	case "drain":
 		s.proxy.draining.Store(true)
 	case "reload": // reload OPTION...

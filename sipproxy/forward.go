@@ -183,6 +183,8 @@ func (e *exchange) pass(status int, response []byte) {
 func (e *exchange) failed(why transaction.End) {
 	switch {
 	case e.server.Final():
+	case e.objected && !e.cancelled:
+		e.refuseObjected()
 	case e.cancelled:
 		e.respond(487, phrases[487], nil)
 		e.finish(487, policy.EndedByDialer)

@@ -49,6 +49,8 @@ type exchange struct {
 
 	smaller   func() // sends it over UDP after all, if it went over TCP for its size
 	cancelled bool
+	objected  bool // cancelled, since an objection was recorded
+	askAgain  bool // an objection was recorded while the ruling was on its way
 	ended     bool
 	ruled     bool           // the ruling is there
 	outcome   policy.Outcome // kept while it is not
@@ -78,7 +80,7 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 			return
 		}
 		e.merge = p.hashWith(v.CSeqNumber, v.Value(message.CallID), v.FromTag)
-		if merged = p.open[e.merge]; merged {
+		if merged = p.open[e.merge] != nil; merged {
 			return
 		}
 		if p.draining.Load() || p.layer.Full() || emergency || !who.peer.room(e.began) {
@@ -122,7 +124,7 @@ func (p *Proxy) begin(e *exchange, v *message.View) {
 	if e.merge == 0 {
 		e.merge = p.hashWith(v.CSeqNumber, v.Value(message.CallID), v.FromTag)
 	}
-	p.open[e.merge] = true
+	p.open[e.merge] = e
 	if e.peer != nil {
 		e.peer.inSetup++
 	}
@@ -203,6 +205,8 @@ func (e *exchange) decided() {
 	switch {
 	case e.ended:
 		// The dialer has cancelled, and was told so, while the call was judged.
+	case d.Verdict == policy.Allowed && e.refusesNow():
+		code = e.refuseObjected()
 	case d.Verdict == policy.Allowed:
 		if err := p.scratch.Parse(e.raw); err != nil {
 			panic("a message that was read once can't be read again: " + err.Error())

@@ -32,8 +32,8 @@ type Proxy struct {
 	names  names
 
 	draining  atomic.Bool
-	warned    atomic.Int64    // in which second it was last said that messages can't be sent
-	open      map[uint64]bool // INVITEs without a final response, against merged requests
+	warned    atomic.Int64         // in which second it was last said that messages can't be sent
+	open      map[uint64]*exchange // INVITEs without a final response, against merged requests
 	emergency bucket
 	scratch   message.View // for building responses, under the layer's lock
 
@@ -63,7 +63,7 @@ func New(o Options) (*Proxy, error) {
 		o.Resolver = net.DefaultResolver
 	}
 	p := &Proxy{
-		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]bool{},
+		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]*exchange{},
 		closed: make(chan struct{}), seed: maphash.MakeSeed(), names: names{known: map[Name][]ranked{}, failed: map[Name]bool{}}, resume: resumer{wake: make(chan struct{}, 1)},
 	}
 	p.layer = transaction.New(o.Timers, o.MaxTransactions, p.sendFailed)

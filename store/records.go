@@ -16,6 +16,7 @@ const (
 	kindDecision ledger.Kind = 2
 	kindOutcome  ledger.Kind = 3
 	kindRepeats  ledger.Kind = 4
+	kindCarried  ledger.Kind = 5 // see retention
 )
 
 // A fact's payload is its JSON, with recorded_at. Its public part names the
@@ -230,6 +231,7 @@ func outcomeRecord(o *policy.Outcome) ledger.Record {
 type Decision struct {
 	Seq        uint64    `json:"seq"`
 	At         time.Time `json:"at"`
+	Erased     bool      `json:"erased,omitempty"` // with its number; what follows is all that is left
 	ID         string    `json:"id"`
 	Verdict    string    `json:"verdict"`
 	Reason     string    `json:"reason"`
@@ -291,7 +293,11 @@ type Finding struct {
 }
 
 func readDecision(r ledger.Record) (d Decision, err error) {
-	for _, part := range [][]byte{r.Public, r.Payload} {
+	parts := [][]byte{r.Public, r.Payload}
+	if r.Erased {
+		parts, d.At, d.Erased = parts[:1], r.Time, true
+	}
+	for _, part := range parts {
 		if err := json.Unmarshal(part, &d); err != nil {
 			return d, fmt.Errorf("store: record %d of the ledger holds no decision: %w", r.Seq, err)
 		}

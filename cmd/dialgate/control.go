@@ -34,6 +34,7 @@ type keeper interface {
 	Blocked(from uint64) iter.Seq2[store.Blocked, error]
 	Repeats(from uint64) iter.Seq2[store.Repeated, error]
 	Last(n int) ([]store.Decision, error)
+	ledgerKeeper
 	Close() error
 }
 
@@ -80,6 +81,7 @@ func serveControl(dir string, k *store.Store, reload func() (reloaded, error)) (
 	mux.HandleFunc("GET /blocked", serveRows(k.Blocked))
 	mux.HandleFunc("GET /repeats", serveRows(k.Repeats))
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, _ *http.Request) { controlReload(reload, w) })
+	handleLedger(mux, k)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(sameUser{l}) }() // ends with Close
 	return server, nil

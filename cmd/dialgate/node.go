@@ -93,6 +93,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 	if n.proxy, err = sipproxy.New(po); err != nil {
 		return n, err
 	}
+	n.store.OnObjection(n.proxy.Objected)
 	if err = n.serveHTTP(o.log); err != nil {
 		return n, err
 	}
@@ -176,7 +177,7 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 		o.Inbound[policy.MustNumber(in.Number)] = sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
 	}
 	g := n.newGate(w)
-	o.Reader, o.Judge = w.reader, g.Judge
+	o.Reader, o.Judge, o.Objected = w.reader, g.Judge, g.Objected
 	o.Outcome = func(out policy.Outcome) { g.Outcome(out); n.unwanted.outcome(w, &out) }
 	o.FailoverWithin, o.DNSRefresh = cfg.SIP.FailoverWithin, cfg.SIP.DNSRefresh
 	o.AnswerStrangers, o.EmergencyRate = cfg.SIP.AnswerStrangers, cfg.Emergency.CallsPerSecond
