@@ -43,6 +43,11 @@ func (d *decoder) check(c *Config) {
 	for i := range c.Peers {
 		d.checkPeer(c, i, campaigns, at, warn)
 	}
+	for i := range c.Carriers {
+		if p := &c.Carriers[i].Probing; p.Every > 0 && (p.Timeout <= 0 || p.Timeout > p.Every) {
+			at(fmt.Sprintf("carriers[%d].probing.timeout", i), "is %s; it must be more than 0 and at most %s, the time between two probes", p.Timeout, p.Every)
+		}
+	}
 	for i := range c.rules {
 		c.rules[i].check(peers, campaigns, at)
 	}

@@ -266,6 +266,13 @@ func (d *decoder) checked(n *yaml.Node, s, path string, field *reflect.StructFie
 		} else {
 			s = netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String()
 		}
+	case "target":
+		var a netip.AddrPort
+		if a, err = netip.ParseAddrPort(s); err == nil {
+			s = netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String()
+		} else if _, _, ok := HostPort(s); !ok {
+			d.fail(n, path, "%q is no IP address with a port, such as 192.0.2.1:5060 or [2001:db8::1]:5060, and no name, such as sip.example.com or sip.example.com:5060", s)
+		}
 	case "prefix":
 		if _, err = parsePrefix(s); err != nil {
 			d.fail(n, path, "%q is no network, such as 192.0.2.0/24, and no IP address", s)
@@ -280,6 +287,21 @@ func (d *decoder) checked(n *yaml.Node, s, path string, field *reflect.StructFie
 		}
 	}
 	return s
+}
+
+var hostName = regexp.MustCompile(`^(?i:[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+(?i:[a-z]([a-z0-9-]{0,61}[a-z0-9])?)\.?$`)
+
+// HostPort reads a host name with or without a port; port 0: there is none.
+func HostPort(s string) (host string, port uint16, ok bool) {
+	host, text, found := strings.Cut(s, ":")
+	if found {
+		n, err := strconv.ParseUint(text, 10, 16)
+		if err != nil || n == 0 {
+			return "", 0, false
+		}
+		port = uint16(n)
+	}
+	return host, port, len(host) <= 253 && hostName.MatchString(host)
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {

@@ -95,6 +95,8 @@ func valueText(f reflect.StructField) string {
 		text = strings.ReplaceAll(f.Tag.Get("oneof"), ",", ", ")
 	case f.Tag.Get("kind") == "addrport":
 		text = "IP address and port"
+	case f.Tag.Get("kind") == "target":
+		text = "IP address and port, or name"
 	case f.Tag.Get("kind") == "prefix":
 		text = "network or IP address"
 	case f.Tag.Get("kind") == "number":

@@ -98,9 +98,9 @@ type Peer struct {
 	Limits        Limits   `key:"limits" doc:"Bounds on this peer's calls."`
 }
 
-// Limits bound a peer's calls.
+// Limits bound the calls of a peer, or those to a carrier.
 type Limits struct {
-	CallsPerSecond int `key:"calls_per_second" min:"0" doc:"New calls a second; 0: no bound."`
+	CallsPerSecond int `key:"calls_per_second" min:"0" doc:"New calls a second, a burst of as many allowed; 0: no bound."`
 	CallsInSetup   int `key:"calls_in_setup" min:"0" doc:"Calls without a final response; 0: no bound."`
 }
 
@@ -113,21 +113,34 @@ type Agreed struct {
 // Carrier is where allowed calls go.
 type Carrier struct {
 	ID       string   `key:"id" required:"" doc:"Name in metrics and logs."`
-	Targets  []string `key:"targets" kind:"addrport" required:"" doc:"IP addresses and ports; the first that a listener can reach is used."`
+	Targets  []string `key:"targets" kind:"target" required:"" doc:"IP addresses with ports, tried in this order, and then names: of sip.example the SRV records (such as _sip._udp), of sip.example:5060 the addresses. A name that can not be looked up keeps its last addresses."`
 	Sources  []string `key:"sources" kind:"prefix" doc:"Further addresses the carrier sends from."`
 	Priority int      `key:"priority" doc:"The lowest goes first."`
-	Weight   int      `key:"weight" default:"1" min:"0" doc:"Share among carriers of one priority."`
+	Weight   int      `key:"weight" default:"1" min:"1" doc:"Share among carriers of one priority."`
+
+	AnswerWithin time.Duration `key:"answer_within" default:"2s" doc:"How long a target may be silent before the next one is tried. The last one is given 32s (timer B)."`
+	FailoverOn   []int         `key:"failover_on" min:"300" max:"599" doc:"Status codes, beside 503, on which the next target is tried."`
+	Limits       Limits        `key:"limits" doc:"Bounds on the calls sent to it; over them another carrier is taken."`
+	Probing      Probing       `key:"probing" doc:"OPTIONS to its targets; one that is down takes no calls while another does. Off until every is set: some carriers take unannounced OPTIONS for a scan."`
 
 	Transport    string     `key:"transport" oneof:"udp,tcp,tls,ws,wss" default:"udp" doc:"How it is reached; there must be a listener of that kind."`
 	LargeOverTCP bool       `key:"large_over_tcp" doc:"Requests of more than 1300 octets go to a carrier on UDP over TCP, by the same targets."`
 	TLS          CarrierTLS `key:"tls" doc:"How a carrier on tls or wss is met."`
 }
 
+// Probing is how a carrier's targets are watched.
+type Probing struct {
+	Every   time.Duration `key:"every" doc:"From one OPTIONS to the next; 0: none are sent."`
+	Timeout time.Duration `key:"timeout" default:"2s" doc:"How long an answer may take; any but 503 will do."`
+	Down    int           `key:"down" default:"3" min:"1" doc:"Failures in a row, of probes or calls, that take a target down."`
+	Up      int           `key:"up" default:"2" min:"1" doc:"Answers in a row that bring it up again."`
+}
+
 // CarrierTLS is how we meet a carrier over TLS.
 type CarrierTLS struct {
 	Verify      string `key:"verify" oneof:"full,pinned,none" default:"full" doc:"full: an authority vouches for its certificate, which bears its name. pinned: one of the authorities in ca vouches for it, whatever its name. none: it is not checked."`
 	CA          string `key:"ca" doc:"PEM file of the authorities that count; default: those of the system."`
-	Name        string `key:"name" doc:"Its name in the certificate; default: its address."`
+	Name        string `key:"name" doc:"Its name in the certificate; default: the name under targets, else its address."`
 	Certificate string `key:"certificate" doc:"PEM file of the certificate shown to it when it asks."`
 	Key         string `key:"key" doc:"PEM file of its key."`
 }
@@ -210,6 +223,8 @@ type SIP struct {
 	AnswerStrangers      bool          `key:"answer_strangers" doc:"Requests from unknown sources get 403 instead of silence."`
 	MaxTransactions      int           `key:"max_transactions" restart:"" default:"100000" min:"100" doc:"Bound on transactions in memory."`
 	TimerC               time.Duration `key:"timer_c" restart:"" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
+	FailoverWithin       time.Duration `key:"failover_within" default:"20s" doc:"How long after its INVITE a call may still go on to another target."`
+	DNSRefresh           time.Duration `key:"dns_refresh" default:"30s" doc:"How long the addresses of a carrier's name are used before DNS is asked again."`
 	Drain                time.Duration `key:"drain" default:"30s" doc:"How long a stop waits for call set-ups to end."`
 	Connections          int           `key:"connections" restart:"" default:"10000" min:"4" doc:"Connections of one listener in all; unknown sources get at most a quarter of them."`
 	ConnectionsPerSource int           `key:"connections_per_source" restart:"" default:"1000" min:"1" doc:"Connections of one listener from one address (IPv6: one /64)."`

@@ -141,6 +141,8 @@ type Outcome struct {
 	Code    int           // the final status code sent to the dialer
 	Ring    time.Duration // from the first 180 or 183 to the end of the set-up; 0: it never rang
 	EndedBy Party
+	Carrier string // the carrier that it was sent to, of several the one whose answer counted; "": none
+	Tried   int    // how many addresses of carriers were tried
 	Block   *Block // nil: nobody blocked it
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"dialgate/policy"
 	"dialgate/sipproxy/transport"
@@ -33,6 +34,11 @@ type Config struct {
 	AnswerStrangers bool
 	// EmergencyRate bounds emergency calls a second, a burst of as many allowed.
 	EmergencyRate int
+	// FailoverWithin is how long after its INVITE a call may still go on to
+	// another target; 0: 20 seconds.
+	FailoverWithin time.Duration
+	// DNSRefresh is how long what DNS says is used before it is asked again; 0: 30 seconds.
+	DNSRefresh time.Duration
 }
 
 // A Peer is a dialer.
@@ -54,22 +60,6 @@ type Peer struct {
 	CallsInSetup int
 }
 
-// A Carrier is where allowed calls go.
-type Carrier struct {
-	ID      string
-	Targets []netip.AddrPort
-	// Transport is how it is reached.
-	Transport transport.Kind
-	// TLS is how its certificate is checked, where the transport has one.
-	TLS *transport.ServerCheck
-	// LargeOverTCP: requests near the MTU go over TCP, by the same targets.
-	LargeOverTCP bool
-	// Sources are further addresses that the carrier sends from.
-	Sources  []netip.Prefix
-	Weight   int
-	Priority int // the lowest goes first
-}
-
 // A Target is where calls from a carrier go.
 type Target struct {
 	Addr      netip.AddrPort
@@ -85,6 +75,10 @@ type inForce struct {
 	names   map[string]*source // by the certificate
 	targets map[netip.AddrPort]*source
 	peers   map[string]*peer
+
+	carriers []*carrier // as Carriers
+	reach    map[targetKey]*target
+	hops     int // targets in all
 }
 
 // A source is who may send from an address.
@@ -112,6 +106,19 @@ type counts struct {
 func (p *Proxy) Use(c Config) error {
 	p.using.Lock()
 	defer p.using.Unlock()
+	var unknown []Name
+	for _, n := range namesOf(&c) {
+		if p.names.known[n] == nil {
+			unknown = append(unknown, n)
+		}
+	}
+	p.ask(firstLookup, unknown)
+	return p.use(c)
+}
+
+// use puts a configuration in force with what is known of its names.
+func (p *Proxy) use(c Config) error {
+	p.expand(&c)
 	next, err := newInForce(c, p.config.Load())
 	if err != nil {
 		return err
@@ -121,14 +128,18 @@ func (p *Proxy) Use(c Config) error {
 			return err
 		}
 	}
-	p.config.Store(next)
+	before := p.config.Swap(next)
+	p.watch(next, before)
 	return nil
 }
 
 // reachable tells why a carrier could never be called.
 func (p *Proxy) reachable(c *Carrier) error {
-	for _, t := range c.Targets {
-		if p.listenerFor(&p.o.Listeners[0], c.Transport, t.Addr()) != nil {
+	if len(c.targets) == 0 && len(c.Names) > 0 {
+		return nil // nothing is known of its name yet
+	}
+	for _, t := range c.targets {
+		if p.listenerFor(&p.o.Listeners[0], c.Transport, t.addr.Addr()) != nil {
 			return nil
 		}
 	}
@@ -142,6 +153,12 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	}
 	if c.EmergencyRate == 0 {
 		c.EmergencyRate = defaultEmergencyRate
+	}
+	if c.FailoverWithin == 0 {
+		c.FailoverWithin = defaultFailoverWithin
+	}
+	if c.DNSRefresh == 0 {
+		c.DNSRefresh = defaultDNSRefresh
 	}
 	if c.Outcome == nil {
 		c.Outcome = func(policy.Outcome) {}
@@ -161,11 +178,12 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 			f.names[strings.ToLower(name)] = &source{peer: of}
 		}
 	}
+	f.carry(before, time.Now())
 	for i := range f.Carriers {
 		k := &f.Carriers[i]
-		for _, t := range k.Targets {
-			f.sources = append(f.sources, source{prefix: netip.PrefixFrom(t.Addr(), t.Addr().BitLen()), carrier: k})
-			f.targets[t] = &source{carrier: k}
+		for _, t := range k.targets {
+			f.sources = append(f.sources, source{prefix: netip.PrefixFrom(t.addr.Addr(), t.addr.Addr().BitLen()), carrier: k})
+			f.targets[t.addr] = &source{carrier: k}
 		}
 		for _, prefix := range k.Sources {
 			f.sources = append(f.sources, source{prefix: prefix, carrier: k})

@@ -6,7 +6,11 @@
 //	request.go   what RFC 3261 section 16.3 asks of a request
 //	invite.go    an INVITE becomes an attempt, is judged, and goes on or back
 //	attempt.go   the attempt: who calls whom for what; identity.go: as whom
-//	forward.go   an allowed call goes to the carrier, its responses come back
+//	carrier.go   which carrier an allowed call goes to, and to which next
+//	failover.go  one target is tried after another, the best response comes back
+//	forward.go   what leaves, and how responses are passed back
+//	resolve.go   the addresses of carriers given by name
+//	probe.go     targets are watched; health.go: when they are up and down
 //	refuse.go    a refused one gets its answer in the peer's dialect
 //	indialog.go  what follows in a call that was allowed
 //

@@ -2,14 +2,17 @@ package sipproxy
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,7 +87,12 @@ type stage struct {
 	proxy   *Proxy
 	dialer  *agent
 	carrier *agent
-	other   *agent // an unknown source
+	more    map[string]*agent // further carriers
+	other   *agent            // an unknown source
+	unsent  map[netip.AddrPort]bool
+	metrics *prometheus.Registry
+	watch   atomic.Pointer[func(simnet.Packet)] // sees every packet; nil: nobody does
+	dns     *flowDNS
 
 	verdict  string        // what the judge says: allow or a deny reason
 	after    time.Duration // how long the record takes
@@ -101,18 +109,31 @@ var (
 	dialerAddr  = netip.MustParseAddrPort("192.0.2.10:5060")
 	carrierAddr = netip.MustParseAddrPort("198.51.100.5:5060")
 	carrier6    = netip.MustParseAddrPort("[2001:db8::5]:5060")
+	secondAddr  = netip.MustParseAddrPort("198.51.100.6:5060")
+	thirdAddr   = netip.MustParseAddrPort("198.51.100.7:5060")
 	otherAddr   = netip.MustParseAddrPort("203.0.113.66:5060")
 )
 
 // newStage builds the proxy; options may change before it starts.
 func newStage(t *testing.T, change func(*Options)) *stage {
-	s := &stage{t: t, net: simnet.New(), verdict: "allow", lose: map[string]int{}}
+	s := &stage{t: t, net: simnet.New(), verdict: "allow", lose: map[string]int{}, more: map[string]*agent{}, unsent: map[netip.AddrPort]bool{}, metrics: prometheus.NewRegistry()}
 	s.ladder = simnet.NewLadder()
 	s.ladder.Column("dialer", dialerAddr, otherAddr)
 	s.ladder.Column("dialgate", gateAddr, gateAddr6)
 	s.ladder.Column("carrier", carrierAddr, carrier6)
-	s.net.Tap = s.ladder.Add
+	s.net.Tap = func(p simnet.Packet) {
+		s.ladder.Add(p)
+		if f := s.watch.Load(); f != nil {
+			(*f)(p)
+		}
+	}
 	s.net.Drop = s.drop
+	s.net.Refuse = func(p simnet.Packet) error {
+		if s.unsent[p.To] {
+			return errors.New("the network is unreachable")
+		}
+		return nil
+	}
 	o := Options{
 		Listeners: []Listener{{Conn: s.net.Listen(gateAddr), Advertised: gateAddr}},
 		Config: Config{
@@ -121,7 +142,8 @@ func newStage(t *testing.T, change func(*Options)) *stage {
 			Reader:   flowReader(t), Judge: s.judge, Outcome: func(o policy.Outcome) { s.outcomes = append(s.outcomes, o) },
 			Objected: func(*policy.Attempt) bool { return !s.spared },
 		},
-		Key: bytes.Repeat([]byte("k"), 32), Name: "gate", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+		Key: bytes.Repeat([]byte("k"), 32), Name: "gate", Log: slog.New(turns{slog.DiscardHandler, s.ladder}), Metrics: s.metrics,
+		Random: rand.New(rand.NewPCG(4, 0)).IntN,
 	}
 	if change != nil {
 		change(&o)
@@ -132,14 +154,35 @@ func newStage(t *testing.T, change func(*Options)) *stage {
 		t.Fatal(err)
 	}
 	s.dialer = newAgent(s, "dialer", dialerAddr)
-	s.carrier = newAgent(s, "carrier", o.Carriers[0].Targets[0])
+	first := carrierAddr
+	if len(o.Carriers[0].Targets) > 0 {
+		first = o.Carriers[0].Targets[0]
+	}
+	s.carrier = newAgent(s, "carrier", first)
+	if dns, ok := o.Resolver.(*flowDNS); ok {
+		s.dns = dns
+		for _, name := range []string{"second", "third"} {
+			s.ladder.Column(name, dns.hosts[name+"."])
+			s.more[name] = newAgent(s, name, dns.hosts[name+"."])
+		}
+	}
 	s.other = newAgent(s, "stranger", otherAddr)
+	for _, c := range o.Carriers {
+		for i, a := range c.Targets {
+			if name := flowCarriers[a]; name != "" && s.more[name] == nil && (c.ID != "carrier" || i > 0) {
+				s.ladder.Column(name, a)
+				s.more[name] = newAgent(s, name, a)
+			}
+		}
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.proxy.Serve() }()
 	t.Cleanup(func() {
 		s.proxy.Close()
-		for _, a := range []*agent{s.dialer, s.carrier, s.other} {
-			a.conn.Close()
+		for _, a := range []*agent{s.dialer, s.carrier, s.other, s.more["second"], s.more["third"]} {
+			if a != nil {
+				a.conn.Close()
+			}
 		}
 		if err := <-ended; err != nil {
 			t.Error(err)
@@ -196,8 +239,8 @@ func (s *stage) drop(p simnet.Packet) bool {
 	return false
 }
 
-// play runs a script and returns its ladder.
-func play(t *testing.T, script string) string {
+// perform carries out a script on a stage of its own.
+func perform(t *testing.T, script string) *stage {
 	var s *stage
 	var change []func(*Options)
 	for _, line := range strings.Split(script, "\n") {
@@ -220,7 +263,14 @@ func play(t *testing.T, script string) string {
 		s.do(words, line)
 		synctest.Wait()
 	}
-	// What the script did not wait for must not go on for ever.
+	return s
+}
+
+// play runs a script and returns its ladder.
+func play(t *testing.T, script string) string {
+	s := perform(t, script)
+	// What the script did not wait for must not go on for ever. Probing does.
+	s.stopProbing()
 	time.Sleep(5 * time.Minute)
 	synctest.Wait()
 	if servers, clients := s.proxy.layer.Count(); servers+clients > 0 {
@@ -234,6 +284,9 @@ func play(t *testing.T, script string) string {
 	fmt.Fprintf(&b, "%9s  judged %d", "", s.judged)
 	for _, o := range s.outcomes {
 		fmt.Fprintf(&b, ", ended %d by %s", o.Code, o.EndedBy)
+		if o.Tried > 1 || o.Carrier != "" && o.Carrier != "carrier" {
+			fmt.Fprintf(&b, " at %s, %d tried", o.Carrier, o.Tried)
+		}
 		if o.Block != nil {
 			fmt.Fprintf(&b, ", blocked: %s, contact %s %+v", o.Block.Kind, o.Block.Card, o.Block.Contact)
 		}
@@ -269,6 +322,10 @@ func option(t *testing.T, words []string) func(*Options) {
 			o.Carriers[0].Targets = []netip.AddrPort{carrier6}
 		case "inbound":
 			o.Inbound = map[policy.Number]Target{policy.MustNumber("+31205550100"): {Addr: dialerAddr}}
+		case "first", "second", "third":
+			carrierOption(t, words, o)
+		case "named":
+			namedOption(t, words, o)
 		case "other-dialer":
 			o.Peers[0].Sources = []netip.Prefix{netip.MustParsePrefix("192.0.2.99/32")}
 		case "other-carrier":
@@ -284,10 +341,21 @@ func (s *stage) do(words []string, line string) {
 	switch words[0] {
 	case "dialer":
 		s.dialer.act(words[1:])
-	case "carrier":
+	case "carrier", "first":
 		s.carrier.act(words[1:])
 	case "stranger":
 		s.other.act(words[1:])
+	case "second", "third":
+		s.more[words[0]].act(words[1:])
+	case "dns":
+		s.dns.say(s.t, words[1:])
+		s.ladder.Note(line)
+	case "unreachable": // unreachable CARRIER: sending to it fails
+		for a, name := range flowCarriers {
+			if name == words[1] {
+				s.unsent[a] = true
+			}
+		}
 	case "judge": // judge allow|REASON [after DURATION]
 		s.verdict, s.after = words[1], 0
 		if len(words) > 3 {
@@ -314,7 +382,7 @@ func (s *stage) do(words []string, line string) {
 		o := Options{Config: s.config}
 		o.Peers, o.Carriers = slices.Clone(o.Peers), slices.Clone(o.Carriers)
 		for _, w := range words[1:] {
-			option(s.t, []string{w})(&o)
+			option(s.t, strings.Split(w, ","))(&o)
 		}
 		if err := s.proxy.Use(o.Config); err != nil {
 			s.t.Fatal(err)
@@ -344,10 +412,12 @@ type agent struct {
 	conn *simnet.Conn
 
 	branch   int
-	invite   []byte // the last INVITE sent or received
-	request  []byte // the last request sent
-	final    []byte // the last final response to an INVITE received
-	received []byte // the last request received
+	invite   []byte      // the last INVITE sent or received
+	request  []byte      // the last request sent
+	final    []byte      // the last final response to an INVITE received
+	received []byte      // the last request received
+	pong     atomic.Bool // answers OPTIONS by itself
+	busy     atomic.Bool // answers INVITEs by itself, with 486
 }
 
 func newAgent(s *stage, name string, at netip.AddrPort) *agent {
@@ -377,6 +447,12 @@ func (a *agent) take(b []byte) {
 		a.received = b
 		if v.IsMethod("INVITE") {
 			a.invite = b
+		}
+		if v.IsMethod("OPTIONS") && a.pong.Load() {
+			a.respond(200, map[string]string{"of": "request"})
+		}
+		if v.IsMethod("INVITE") && a.busy.Load() {
+			a.respond(486, nil)
 		}
 		return
 	}
@@ -425,6 +501,10 @@ func (a *agent) act(words []string) {
 	switch words[0] {
 	case "resend":
 		a.send(a.request)
+	case "pong", "mute": // whether it answers OPTIONS
+		a.pong.Store(words[0] == "pong")
+	case "busy":
+		a.busy.Store(true)
 	case "INVITE", "OPTIONS", "REGISTER", "MESSAGE":
 		a.begin(words[0], args)
 	case "overhear": // know all that the dialer was answered

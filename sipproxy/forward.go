@@ -9,18 +9,18 @@ import (
 	"dialgate/sipproxy/transaction"
 )
 
-// forward sends an allowed INVITE to the carrier.
+// forward sends an allowed INVITE to a carrier.
 func (e *exchange) forward(v *message.View) {
-	if e.peer.Dialect.Redirects() {
+	switch {
+	case e.peer.Dialect.Redirects():
 		e.redirect(v)
-		return
-	}
-	to, l := e.p.carrier(e.config, e.listener)
-	if l == nil {
+	case e.tryNext(v):
+	case e.crowded:
+		e.p.metrics.overloaded.Inc()
+		e.refuse(policy.ReasonOverloaded)
+	default:
 		e.unreachable(500)
-		return
 	}
-	e.roomy(e.config, v, l, to, 2*weAdd, func(v *message.View, l *Listener) { e.forwardBy(v, l, to) })
 }
 
 // roomy lets a request leave by a listener, or, when it is large and its target
@@ -53,19 +53,6 @@ func (e *exchange) forwardBy(v *message.View, l *Listener, to netip.AddrPort) {
 	}
 	edits.URI = p.retarget(v, l, to)
 	e.send(v, &edits, l, to)
-}
-
-// carrier is where the next call goes: the first target of the carrier with
-// the lowest priority that we have a listener for.
-func (p *Proxy) carrier(c *inForce, from *Listener) (netip.AddrPort, *Listener) {
-	for i := range c.Carriers {
-		for _, t := range c.Carriers[i].Targets {
-			if l := p.listenerFor(from, c.Carriers[i].Transport, t.Addr()); l != nil {
-				return t, l
-			}
-		}
-	}
-	return netip.AddrPort{}, nil
 }
 
 // hops is Max-Forwards for the next hop, 70 when there was none (RFC 3261
@@ -135,20 +122,26 @@ func (e *exchange) send(v *message.View, edits *message.Edits, l *Listener, to n
 	out := v.AppendForward(make([]byte, 0, len(v.Raw)+512), edits)
 	p.metrics.request(v.Method, sent, l.kind())
 	e.client = p.layer.NewClient(id, string(v.Method), path(l, to), out)
-	e.client.Response = e.relay
-	e.client.Failed = e.failed
+	e.client.Response, e.client.Failed = e.relay, e.failed
+	if t := e.current(); t != nil {
+		t.client = e.client
+		e.client.Response, e.client.Failed = t.response, t.failed
+	}
 }
 
 // via makes our Via value with a new branch.
 func (p *Proxy) via(b []byte, v *message.View, l *Listener) ([]byte, uint64) {
+	return p.viaFor(b, l, p.loopHash(v))
+}
+
+func (p *Proxy) viaFor(b []byte, l *Listener, loop uint32) ([]byte, uint64) {
 	b = append(append(append(b, "SIP/2.0/"...), l.kind().Via()...), ' ')
 	b = l.Advertised.AppendTo(b)
 	b = append(b, ";branch="...)
-	return p.layer.NextBranch(b, p.loopHash(v))
+	return p.layer.NextBranch(b, loop)
 }
 
-// relay passes a response back (RFC 3261 section 16.7): with a single target
-// the best response is the one there is.
+// relay passes a response back (RFC 3261 section 16.7).
 func (e *exchange) relay(v *message.View) {
 	invite := string(v.CSeqMethod) == "INVITE"
 	switch {
@@ -156,9 +149,6 @@ func (e *exchange) relay(v *message.View) {
 		return
 	case v.Status < 200 && e.rang.IsZero() && invite:
 		e.rang = time.Now()
-	case v.Status >= 300 && e.objected && !e.cancelled:
-		e.refuseObjected()
-		return
 	case v.Status == 503:
 		// A proxy does not pass a 503 on (RFC 3261 section 16.7 step 6): the
 		// next hop's overload is not ours.
@@ -169,15 +159,22 @@ func (e *exchange) relay(v *message.View) {
 		e.p.metrics.dropped(dropStray) // it would have nowhere to go
 		return
 	}
-	e.p.metrics.response(v.Status, sent)
-	e.server.Respond(v.Status, v.AppendForward(make([]byte, 0, len(v.Raw)), &message.Edits{PopVia: true, Add: e.listener.length(v)}))
 	if v.Status >= 200 {
+		e.noteBlock(v)
+	}
+	e.pass(v.Status, v.AppendForward(make([]byte, 0, len(v.Raw)), &message.Edits{PopVia: true, Add: e.listener.length(v)}))
+}
+
+// pass sends a response of the next hop.
+func (e *exchange) pass(status int, response []byte) {
+	e.p.metrics.response(status, sent)
+	e.server.Respond(status, response)
+	if status >= 200 {
 		by := policy.EndedByCallee
-		if e.cancelled && v.Status == 487 {
+		if e.cancelled && status == 487 {
 			by = policy.EndedByDialer
 		}
-		e.noteBlock(v)
-		e.finish(v.Status, by)
+		e.finish(status, by)
 	}
 }
 

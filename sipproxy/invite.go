@@ -24,7 +24,7 @@ type exchange struct {
 	source   netip.AddrPort
 	raw      []byte // the request as it came
 	server   *transaction.Server
-	client   *transaction.Client
+	client   *transaction.Client // the last
 
 	// of a judged call
 	config  *inForce
@@ -37,6 +37,15 @@ type exchange struct {
 	merge   uint64        // key in the table of open INVITEs
 	held    handOver
 	judged  bool
+
+	// of its way to a carrier
+	tries    []*try
+	at       *carrier // that it is counted at
+	by       *try     // the one whose answer counts, so far the last
+	best     best
+	anyState bool // every target was down when it began
+	crowded  bool // a limit has kept it from a carrier
+	closed   bool // nobody else is asked: a 2xx or 6xx has come
 
 	smaller   func() // sends it over UDP after all, if it went over TCP for its size
 	cancelled bool
@@ -262,10 +271,14 @@ func (e *exchange) finish(code int, by policy.Party) {
 	if e.peer != nil {
 		e.peer.inSetup--
 	}
+	e.leaveCarrier()
 	if !e.judged {
 		return
 	}
-	o := policy.Outcome{At: time.Now(), Code: code, EndedBy: by, Block: e.block}
+	o := policy.Outcome{At: time.Now(), Code: code, EndedBy: by, Tried: len(e.tries), Block: e.block}
+	if e.by != nil {
+		o.Carrier = e.by.target.carrier
+	}
 	if !e.rang.IsZero() {
 		o.Ring = o.At.Sub(e.rang)
 	}

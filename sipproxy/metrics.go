@@ -44,6 +44,10 @@ type metrics struct {
 	overloaded prometheus.Counter
 	panics     prometheus.Counter
 	sendErrors prometheus.Counter
+
+	failovers   *prometheus.CounterVec // by carrier that was left, and cause
+	passedOver  *prometheus.CounterVec // by carrier
+	transitions *prometheus.CounterVec // by carrier and new state
 }
 
 func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
@@ -83,6 +87,13 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	m.overloaded = counter("dialgate_overloaded_total", "Calls refused for want of room, by a limit, or while draining.")
 	m.panics = counter("dialgate_panics_total", "Messages that a fault in dialgate kept from being worked off.")
 	m.sendErrors = counter("dialgate_sip_send_errors_total", "Messages that the network did not take.")
+	m.failovers = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_failovers_total",
+		Help: "Calls that went on to the next target, by the carrier they left and why."}, []string{"carrier", "cause"})
+	m.passedOver = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_carrier_passed_over_total",
+		Help: "Times that a carrier was left out because its limits had no room."}, []string{"carrier"})
+	m.transitions = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_carrier_transitions_total",
+		Help: "Changes of a target's state, by carrier and the new state."}, []string{"carrier", "state"})
+	r.MustRegister(m.failovers, m.passedOver, m.transitions, newCarrierMetrics(p))
 	r.MustRegister(messages, codes, received, dropped, newConnections(p.o.Listeners),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_transactions", Help: "SIP transactions in memory, both sides."}, func() float64 {
 			servers, clients := p.layer.Count()

@@ -27,6 +27,10 @@ type Options struct {
 	// MaxTransactions bounds the server transactions.
 	MaxTransactions int
 	Timers          transaction.Timers
+	// Random gives a number of [0, n) for the choice among carriers; nil: any.
+	Random func(n int) int
+	// Resolver finds the addresses of carriers given by name; nil: the host's.
+	Resolver Resolver
 
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
@@ -36,6 +40,9 @@ const (
 	defaultTransactions  = 100_000
 	defaultEmergencyRate = 10
 	minKey               = 16
+
+	defaultFailoverWithin = 20 * time.Second
+	defaultDNSRefresh     = 30 * time.Second
 )
 
 // bucket is a token bucket. Its zero value is full.

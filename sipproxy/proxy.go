@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"runtime/debug"
@@ -28,6 +29,7 @@ type Proxy struct {
 
 	config atomic.Pointer[inForce]
 	using  sync.Mutex // one configuration at a time follows another
+	names  names
 
 	draining  atomic.Bool
 	warned    atomic.Int64         // in which second it was last said that messages can't be sent
@@ -54,14 +56,16 @@ func New(o Options) (*Proxy, error) {
 	if o.Timers == (transaction.Timers{}) {
 		o.Timers = transaction.DefaultTimers()
 	}
+	if o.Random == nil {
+		o.Random = rand.IntN
+	}
+	if o.Resolver == nil {
+		o.Resolver = net.DefaultResolver
+	}
 	p := &Proxy{
 		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]*exchange{},
-		closed: make(chan struct{}), seed: maphash.MakeSeed(), resume: resumer{wake: make(chan struct{}, 1)},
+		closed: make(chan struct{}), seed: maphash.MakeSeed(), names: names{known: map[Name][]ranked{}, failed: map[Name]bool{}}, resume: resumer{wake: make(chan struct{}, 1)},
 	}
-	if err := p.Use(o.Config); err != nil {
-		return nil, err
-	}
-	p.o.Config = Config{} // from here on, only the one in force counts
 	p.layer = transaction.New(o.Timers, o.MaxTransactions, p.sendFailed)
 	for i := range o.Listeners {
 		l := &o.Listeners[i]
@@ -71,6 +75,10 @@ func New(o Options) (*Proxy, error) {
 		}
 	}
 	p.metrics = newMetrics(o.Metrics, p)
+	if err := p.Use(o.Config); err != nil {
+		return nil, err
+	}
+	p.o.Config = Config{} // from here on, only the one in force counts
 	return p, nil
 }
 
@@ -79,6 +87,7 @@ func New(o Options) (*Proxy, error) {
 func (p *Proxy) Serve() error {
 	p.wg.Go(func() { p.layer.Run(p.closed) })
 	p.wg.Go(p.runResumed)
+	p.wg.Go(p.runNames)
 	failed := make(chan error, len(p.o.Listeners))
 	for i := range p.o.Listeners {
 		p.wg.Go(func() { failed <- p.read(&p.o.Listeners[i]) })
@@ -236,9 +245,9 @@ func (p *Proxy) response(v *message.View) {
 	})
 }
 
-// sendFailed is told of a message that the network did not take. Over UDP its
-// transaction sends it again. Over a stream nothing is sent again, so a request
-// has failed with it.
+// sendFailed is told of a message that the network did not take. Nothing is sent
+// again over a stream, so a request has failed with it. Over UDP its transaction
+// sends it again, but an INVITE has failed too: it may go to the next target.
 func (p *Proxy) sendFailed(path transaction.Path, payload []byte, err error) {
 	if errors.Is(err, net.ErrClosed) {
 		return
@@ -247,11 +256,8 @@ func (p *Proxy) sendFailed(path transaction.Path, payload []byte, err error) {
 	if second := time.Now().Unix(); p.warned.Swap(second) != second { // a dead carrier makes one for every call
 		p.o.Log.Warn("messages can't be sent", "to", path.Remote, "transport", path.Conn.Kind().String(), "error", err)
 	}
-	if !path.Reliable {
-		return
-	}
 	var v message.View
-	if v.Parse(payload) == nil && v.IsRequest() {
+	if v.Parse(payload) == nil && v.IsRequest() && (path.Reliable || v.IsMethod("INVITE")) {
 		p.locked(func() { p.layer.Undelivered(&v) })
 	}
 }

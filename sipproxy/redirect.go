@@ -1,6 +1,8 @@
 package sipproxy
 
 import (
+	"time"
+
 	"dialgate/policy"
 	"dialgate/sipproxy/message"
 )
@@ -17,7 +19,12 @@ func (e *exchange) redirect(v *message.View) {
 	extra := a.Headers(e.p.o.Name, id)
 	if !e.peer.Dialect.Asks() {
 		contact := e.contact(v)
-		if contact == nil {
+		switch {
+		case contact == nil && e.crowded:
+			e.p.metrics.overloaded.Inc()
+			e.refuse(policy.ReasonOverloaded)
+			return
+		case contact == nil:
 			e.unreachable(500)
 			return
 		}
@@ -33,10 +40,11 @@ const emergencyNumber = "112"
 // contact is the Contact header line that leads to the carrier, nil when there
 // is no carrier. It has the number that was judged, not what was dialled.
 func (e *exchange) contact(v *message.View) []byte {
-	to, l := e.p.carrier(e.config, e.listener)
-	if l == nil {
+	h, ok := e.next(time.Now())
+	if !ok {
 		return nil
 	}
+	to, l := h.target.addr, h.by
 	b := append(make([]byte, 0, 96), "Contact: <sip:"...)
 	switch called := &e.attempt.Called; {
 	case !called.Number.IsZero():

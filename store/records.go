@@ -213,6 +213,11 @@ func outcomeRecord(o *policy.Outcome) ledger.Record {
 	b = append(b, `,"ring_ms":`...)
 	b = strconv.AppendInt(b, o.Ring.Milliseconds(), 10)
 	b = appendField(b, "ended_by", o.EndedBy.String())
+	if o.Carrier != "" {
+		b = appendField(b, "carrier", o.Carrier)
+		b = append(b, `,"tried":`...)
+		b = strconv.AppendInt(b, int64(o.Tried), 10)
+	}
 	var payload []byte
 	if o.Block != nil {
 		b = appendField(b, "blocked", o.Block.Kind.String())

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"dialgate/configs"
 	"dialgate/gate"
 	"dialgate/policy"
 	"dialgate/sipproxy"
@@ -144,11 +146,21 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 		o.Peers = append(o.Peers, peer)
 	}
 	for _, c := range cfg.Carriers {
-		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight, Transport: kind(c.Transport), LargeOverTCP: c.LargeOverTCP}
+		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight, Transport: kind(c.Transport), LargeOverTCP: c.LargeOverTCP,
+			AnswerWithin: c.AnswerWithin, FailoverOn: c.FailoverOn,
+			CallsPerSecond: c.Limits.CallsPerSecond, CallsInSetup: c.Limits.CallsInSetup,
+			Probing: sipproxy.Probing{Every: c.Probing.Every, Timeout: c.Probing.Timeout, Down: c.Probing.Down, Up: c.Probing.Up}}
 		if carrier.TLS, err = carrierTLS(&c, n.o.log); err != nil {
 			return o, err
 		}
 		for _, t := range c.Targets {
+			if host, port, ok := configs.HostPort(t); ok {
+				carrier.Names = append(carrier.Names, sipproxy.Name{Host: host, Port: port, Transport: carrier.Transport})
+				if carrier.TLS != nil && carrier.TLS.Name == "" {
+					carrier.TLS.Name = strings.TrimSuffix(host, ".") // what its certificate must bear (RFC 5922 section 7)
+				}
+				continue
+			}
 			carrier.Targets = append(carrier.Targets, addrPort(t))
 		}
 		for _, s := range c.Sources {
@@ -167,6 +179,7 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 	g := n.newGate(w)
 	o.Reader, o.Judge, o.Objected = w.reader, g.Judge, g.Objected
 	o.Outcome = func(out policy.Outcome) { g.Outcome(out); n.unwanted.outcome(w, &out) }
+	o.FailoverWithin, o.DNSRefresh = cfg.SIP.FailoverWithin, cfg.SIP.DNSRefresh
 	o.AnswerStrangers, o.EmergencyRate = cfg.SIP.AnswerStrangers, cfg.Emergency.CallsPerSecond
 	return o, nil
 }

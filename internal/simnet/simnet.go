@@ -32,9 +32,11 @@ type Packet struct {
 type Network struct {
 	Delay time.Duration       // every packet takes this long
 	Drop  func(p Packet) bool // loses packets; nil: none
-	Tap   func(p Packet)      // sees every packet, lost ones too; nil: nobody
-	mu    sync.Mutex
-	conns map[netip.AddrPort]*Conn
+	// Refuse is the error of a sender whose network does not take a packet; nil: it takes all.
+	Refuse func(p Packet) error
+	Tap    func(p Packet) // sees every packet, lost ones too; nil: nobody
+	mu     sync.Mutex
+	conns  map[netip.AddrPort]*Conn
 }
 
 // New makes an empty network.
@@ -88,7 +90,13 @@ func (c *Conn) WriteBatch(ds []transport.Datagram) (int, error) {
 			return i, net.ErrClosed
 		default:
 		}
-		c.n.send(Packet{At: time.Now(), From: c.addr, To: ds[i].Remote, Payload: bytes.Clone(ds[i].Payload)})
+		p := Packet{At: time.Now(), From: c.addr, To: ds[i].Remote, Payload: bytes.Clone(ds[i].Payload)}
+		if c.n.Refuse != nil {
+			if err := c.n.Refuse(p); err != nil {
+				return i, err
+			}
+		}
+		c.n.send(p)
 	}
 	return len(ds), nil
 }

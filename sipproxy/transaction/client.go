@@ -27,7 +27,7 @@ type End uint8
 const (
 	TimedOut    End = iota // timer B or F: nobody answered
 	Silent                 // timer C: it rang for too long
-	Unreachable            // a reliable transport could not deliver the request
+	Unreachable            // the transport could not deliver the request
 )
 
 // A Client is one client transaction.
@@ -185,7 +185,7 @@ func (c *Client) provisional(v *message.View) {
 			l.set(&c.ring, l.timers.C)
 		}
 	}
-	if c.invite && v.Status > 100 {
+	if c.invite && v.Status > 100 && !c.cancelled { // who was cancelled gets no more time by ringing on
 		l.set(&c.ring, l.timers.C)
 	}
 	if c.cancel != nil {
@@ -245,8 +245,18 @@ func (c *Client) sendCancel() {
 	l.Send(s.path, s.request)
 }
 
-// Undelivered ends the transaction of a request that a reliable transport could
-// not deliver (RFC 3261 section 17.1.4).
+// Abandon gives an INVITE up before its answer: it is not sent again, and is
+// cancelled as soon as it is answered provisionally after all.
+func (c *Client) Abandon(reason []byte) {
+	c.layer.wheel.stop(&c.resend)
+	c.Cancel(reason)
+}
+
+// Drop ends a transaction whose answer nobody waits for any more.
+func (c *Client) Drop() { c.terminate() }
+
+// Undelivered ends the transaction of a request that the transport could not
+// deliver (RFC 3261 section 17.1.4).
 func (l *Layer) Undelivered(v *message.View) {
 	id, _, ok := BranchID(v.Top.Branch)
 	if c := l.clients[id]; ok && c != nil && c.state == clientCalling && c.invite == v.IsMethod("INVITE") && !v.IsMethod("CANCEL") && !v.IsMethod("ACK") {

@@ -142,4 +142,17 @@ func (l *Layer) Count() (servers, clients int) {
 	return len(l.servers), len(l.clients)
 }
 
+// A Timer is one of the layer's user: its function runs under the lock, at most
+// once each time it is set.
+type Timer struct{ timer }
+
+// Set has a timer fire no earlier than d from now, whether or not it was set.
+func (l *Layer) Set(t *Timer, d time.Duration, fire func()) {
+	t.fire = fire
+	l.set(&t.timer, d)
+}
+
+// Stop keeps a timer from firing.
+func (l *Layer) Stop(t *Timer) { l.wheel.stop(&t.timer) }
+
 func (l *Layer) set(t *timer, d time.Duration) { l.wheel.set(t, time.Now(), d) }

@@ -11,7 +11,7 @@ const (
 // A timer is an entry of the wheel, part of what it belongs to: setting one
 // allocates nothing.
 type timer struct {
-	fire       func() // set once
+	fire       func() // set before the timer is
 	next, prev *timer // nil when the timer is not set
 	due        int64  // in ticks since the wheel began
 }
