@@ -71,13 +71,17 @@ func campaignName(v *message.View) (name, fault string) {
 }
 
 // containsFold reports whether a text stands in b in any case.
-func containsFold(b []byte, s string) bool {
+func containsFold(b []byte, s string) bool { return indexFold(b, s) >= 0 }
+
+// indexFold is where a text stands in b, in any case of its ASCII letters, -1
+// when it does not.
+func indexFold(b []byte, s string) int {
 	for i := 0; i+len(s) <= len(b); i++ {
 		if message.EqualFold(b[i:i+len(s)], s) {
-			return true
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // text is a bounded copy of what stood in a message, for the record. What

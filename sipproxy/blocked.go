@@ -63,7 +63,7 @@ func analytics(v *message.View) *policy.Block {
 // quotedText is the text parameter of a Reason value, without its quotes.
 func quotedText(value []byte) string {
 	const name = `text="`
-	i := bytes.Index(bytes.ToLower(value), []byte(name))
+	i := indexFold(value, name)
 	if i < 0 {
 		return ""
 	}
@@ -82,7 +82,7 @@ func quotedText(value []byte) string {
 func readCard(v *message.View, b *policy.Block, now time.Time) {
 	for i := range v.Headers {
 		h := &v.Headers[i]
-		if h.Kind != message.Other || !message.EqualFold(h.Name, "Call-Info") || !bytes.Contains(bytes.ToLower(h.Value), []byte("purpose=jwscard")) {
+		if h.Kind != message.Other || !message.EqualFold(h.Name, "Call-Info") || !containsFold(h.Value, "purpose=jwscard") {
 			continue
 		}
 		_, uri, ok := bytes.Cut(h.Value, []byte("<"))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,7 @@ func FuzzScrub(f *testing.F) {
 	f.Add("\xef\xbb\xbfname;telefoon\r\n\"a;\"\"b\";0612345678\r\n;\r\nx", "telefoon")
 	f.Add("a\tb\n\"open\n0612345678\t1", "2")
 	f.Add("+31612345678\n\n\"\"\n", "")
+	f.Add(",0040000000", "")
 	cfg, err := configs.Parse("default", configs.Default)
 	if err != nil {
 		f.Fatal(err)
@@ -165,6 +167,10 @@ func FuzzScrub(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, list, column string) {
+		// A list with words like ours can't be told from what was added to it.
+		if strings.Contains(list, "deny") || strings.Contains(list, "verdict") {
+			return
+		}
 		l, err := openList(strings.NewReader(list), column, j.isNumber)
 		if err != nil {
 			return
@@ -174,18 +180,17 @@ func FuzzScrub(f *testing.F) {
 		if err := sc.run(); err != nil {
 			t.Fatal(err)
 		}
+		if sc.allowed > 0 {
+			t.Fatalf("%q: a number without a fact may be called", list)
+		}
 		// Without the cells that were added, the list is as it was.
 		sep := string(l.separator)
-		text := out.String()
-		for _, added := range []string{sep + "verdict" + sep + "reason" + sep + "valid-until", sep + "deny" + sep + "no-consent" + sep, sep + "deny" + sep + "callee-invalid" + sep} {
-			if !strings.Contains(list, added) {
-				text = strings.ReplaceAll(text, added, "")
-			}
-		}
+		text := strings.ReplaceAll(out.String(), sep+"verdict"+sep+"reason"+sep+"valid-until", "")
+		text = regexp.MustCompile(sep+"deny"+sep+"[a-z0-9-]+"+sep).ReplaceAllString(text, "")
 		strip := func(s string) string {
 			return strings.NewReplacer("\r", "", "\n", "", sep, "").Replace(s)
 		}
-		if sc.allowed == 0 && strip(text) != strip(list) {
+		if strip(text) != strip(list) {
 			t.Fatalf("%q became %q", list, out.String())
 		}
 	})
