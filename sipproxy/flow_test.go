@@ -227,6 +227,9 @@ func play(t *testing.T, script string) string {
 	if n := len(s.proxy.open); n > 0 {
 		t.Errorf("%d calls are still open after five minutes", n)
 	}
+	if n := s.proxy.inSetup; n != 0 {
+		t.Errorf("%d calls count as in set-up after five minutes", n)
+	}
 	var b strings.Builder
 	b.WriteString(s.ladder.String())
 	fmt.Fprintf(&b, "%9s  judged %d", "", s.judged)

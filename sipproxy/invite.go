@@ -112,13 +112,17 @@ func (p *Proxy) begin(e *exchange, v *message.View) {
 		e.merge = p.hashWith(v.CSeqNumber, v.Value(message.CallID), v.FromTag)
 	}
 	p.open[e.merge] = true
+	p.inSetup++
 	if e.peer != nil {
 		e.peer.inSetup++
 	}
 }
 
 // over is called when the server transaction is, whatever happened before.
-func (e *exchange) over() { e.finish(0, policy.EndedByTimeout) }
+func (e *exchange) over() {
+	delete(e.p.open, e.merge)
+	e.finish(0, policy.EndedByTimeout)
+}
 
 // A handOver decides who goes on with a call when its ruling is there: the
 // reader if it came at once, else the resumer.
@@ -252,7 +256,10 @@ func (e *exchange) finish(code int, by policy.Party) {
 		return
 	}
 	e.ended = true
-	delete(e.p.open, e.merge)
+	if e.merge == 0 {
+		return // a request in a dialog sets nothing up
+	}
+	e.p.inSetup--
 	if e.peer != nil {
 		e.peer.inSetup--
 	}

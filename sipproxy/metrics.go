@@ -85,7 +85,7 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_calls_in_setup", Help: "Calls without a final response."}, func() float64 {
 			p.layer.Lock()
 			defer p.layer.Unlock()
-			return float64(len(p.open))
+			return float64(p.inSetup)
 		}))
 	return m
 }

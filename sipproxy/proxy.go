@@ -30,7 +30,8 @@ type Proxy struct {
 	using  sync.Mutex // one configuration at a time follows another
 
 	draining  atomic.Bool
-	open      map[uint64]bool // INVITEs without a final response, against merged requests
+	open      map[uint64]bool // INVITE transactions that run, against merged requests
+	inSetup   int             // INVITEs without a final response
 	emergency bucket
 	scratch   message.View // for building responses, under the layer's lock
 
@@ -112,7 +113,7 @@ func (p *Proxy) Drain(ctx context.Context) error {
 	defer poll.Stop()
 	for {
 		p.layer.Lock()
-		left := len(p.open)
+		left := p.inSetup
 		p.layer.Unlock()
 		if left == 0 {
 			return nil
