@@ -22,6 +22,9 @@ type Config struct {
 	Reader  *Reader
 	Judge   Judge
 	Outcome func(policy.Outcome)
+	// JudgeCaller decides whether a call may go on when its caller identity
+	// changes, by the rules about the caller alone; nil: Judge does.
+	JudgeCaller Judge
 
 	// AnswerStrangers: a request from an unknown source gets 403; else silence.
 	AnswerStrangers bool
@@ -103,6 +106,9 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	}
 	if c.Outcome == nil {
 		c.Outcome = func(policy.Outcome) {}
+	}
+	if c.JudgeCaller == nil {
+		c.JudgeCaller = c.Judge
 	}
 	f := &inForce{Config: c, targets: map[netip.AddrPort]*source{}, peers: map[string]*peer{}}
 	f.Carriers = slices.SortedStableFunc(slices.Values(c.Carriers), func(a, b Carrier) int { return cmp.Compare(a.Priority, b.Priority) })

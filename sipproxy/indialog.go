@@ -10,13 +10,13 @@ import (
 )
 
 // dialog reports whether a request carries a valid token of ours in one of the
-// Route values that lead here, which leg of the call it comes from, and how
-// many of its Route values are ours.
+// topmost Route values, which lead here, which leg of the call it comes from,
+// and how many of these values there are.
 func (p *Proxy) dialog(v *message.View) (from leg, own int, ok bool) {
 	v.Routes(func(a message.Address) bool {
 		u, parsed := message.ParseURI(a.URI)
 		if !parsed || !p.isOurs(&u) {
-			return false
+			return false // the next one is where it goes from here
 		}
 		own++
 		if token, found := u.Param(tokenParam); found && !ok {
@@ -27,12 +27,27 @@ func (p *Proxy) dialog(v *message.View) (from leg, own int, ok bool) {
 	return from, own, ok
 }
 
+// mayUse reports whether a request that carries a token comes from a side of
+// its call: of the dialers only from the one that the call is of. A carrier may
+// send from any of its addresses.
+func (c *inForce) mayUse(who *source, of *leg) bool {
+	if who == nil || who.peer == nil {
+		return true // who is nil: see ofACall
+	}
+	for _, side := range [...]netip.AddrPort{of.dialer, of.carrier} {
+		if s := c.origin(side); s != nil && s.peer == who.peer {
+			return true
+		}
+	}
+	return false
+}
+
 // ofACall reports whether a request from an address that the configuration in
 // force does not name belongs to a call that one before it let through: a
 // transaction of that very address, or a request in a dialog whose token names
 // the address as a side. So a call goes on to its end when its dialer or
-// carrier is taken out of the configuration. An INVITE in the dialog does not
-// pass: who was taken out may end what runs, not begin media anew.
+// carrier is taken out of the configuration. An INVITE or REFER in the dialog
+// does not pass: who was taken out may end what runs, not begin anything.
 func (p *Proxy) ofACall(from netip.AddrPort, v *message.View) bool {
 	mine := false
 	p.locked(func() {
@@ -45,7 +60,7 @@ func (p *Proxy) ofACall(from netip.AddrPort, v *message.View) bool {
 			mine = ok && e.source == from
 		}
 	})
-	if mine || len(v.ToTag) == 0 || v.IsMethod("INVITE") {
+	if mine || len(v.ToTag) == 0 || v.IsMethod("INVITE") || v.IsMethod("REFER") {
 		return mine
 	}
 	leg, _, ok := p.dialog(v)
@@ -87,8 +102,9 @@ func (p *Proxy) nextHop(v *message.View, from leg, own int) netip.AddrPort {
 	return fallback
 }
 
-// inDialog passes on a request of a call that was judged when it began.
-func (p *Proxy) inDialog(l *Listener, from netip.AddrPort, v *message.View, leg leg, own int) {
+// inDialog passes on a request of a call that was judged when it began. What
+// would change that call into another one is judged before (see [again]).
+func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *source, v *message.View, leg leg, own int) {
 	to := p.nextHop(v, leg, own)
 	out := p.listenerFor(l, to.Addr())
 	if out == nil {
@@ -96,19 +112,33 @@ func (p *Proxy) inDialog(l *Listener, from netip.AddrPort, v *message.View, leg 
 		return
 	}
 	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), began: time.Now()}
+	judge := e.again(c, who, v, leg)
+	fromCarrier := who != nil && who.carrier != nil
+	e.pass = func(v *message.View) {
+		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: own}
+		if !fromCarrier {
+			e.withhold(&edits)
+		}
+		strictNext(v, &edits)
+		e.send(v, &edits, out, to)
+	}
 	full := false
 	p.locked(func() {
 		if full = p.layer.Full(); full {
 			return
 		}
 		e.server = p.layer.NewServer(v, l.path(from, v))
-		e.server.User = e
-		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: own}
+		e.server.User, e.server.Ended = e, e.over
 		if v.IsMethod("INVITE") {
 			e.server.TryingAfter(func() []byte { return e.build(100, "Trying", nil) })
 		}
-		e.send(v, &edits, out, to)
+		if judge == nil {
+			e.pass(v)
+		}
 	})
+	if judge != nil && !full {
+		e.ask(judge)
+	}
 	if full {
 		p.metrics.overloaded.Inc()
 		a := AnswerTo(Safe, policy.ReasonOverloaded)
@@ -129,6 +159,7 @@ func (p *Proxy) passACK(l *Listener, v *message.View, from leg, own int) {
 		var buf [96]byte
 		via, _ := p.via(buf[:0], v, out)
 		edits := message.Edits{Via: via, MaxForwards: hops(v), DropRoutes: own}
+		strictNext(v, &edits)
 		p.metrics.request(v.Method, sent)
 		p.layer.Send(path(out, to), v.AppendForward(make([]byte, 0, len(v.Raw)+256), &edits))
 	})

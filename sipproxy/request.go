@@ -83,9 +83,10 @@ func (p *Proxy) request(c *inForce, l *Listener, from netip.AddrPort, v *message
 		}
 		return
 	}
+	p.repair(v)
 	switch {
 	case v.IsMethod("ACK"):
-		p.ack(l, v)
+		p.ack(c, l, who, v)
 		return
 	case v.IsMethod("CANCEL"):
 		p.cancel(l, from, v)
@@ -107,8 +108,8 @@ func (p *Proxy) request(c *inForce, l *Listener, from netip.AddrPort, v *message
 		return
 	}
 	if len(v.ToTag) > 0 {
-		if leg, routes, ok := p.dialog(v); ok {
-			p.inDialog(l, from, v, leg, routes)
+		if leg, routes, ok := p.dialog(v); ok && c.mayUse(who, &leg) {
+			p.inDialog(c, l, from, who, v, leg, routes)
 			return
 		}
 		if !v.IsMethod("INVITE") {
@@ -142,8 +143,11 @@ func (p *Proxy) invalid(v *message.View) (status int, extra []byte) {
 		return 416, nil // sips asks for TLS on every hop, which no listener offers
 	case u.Headers != nil:
 		return 400, nil // header fields hidden in a Request-URI, RFC 4475 section 3.1.2.11
-	case v.MaxForwards == 0 && !v.IsMethod("OPTIONS"):
-		return 483, nil
+	case v.MaxForwards == 0 && !(v.IsMethod("OPTIONS") && p.isOurs(&u)):
+		return 483, nil // an OPTIONS to ourselves has arrived
+	}
+	if p.loops(v) {
+		return 482, nil
 	}
 	if v.Get(message.ProxyRequire) != nil {
 		extra = []byte("Unsupported: ")
@@ -153,9 +157,6 @@ func (p *Proxy) invalid(v *message.View) (status int, extra []byte) {
 			}
 		}
 		return 420, append(extra[:len(extra)-2], "\r\n"...)
-	}
-	if p.loops(v) {
-		return 482, nil
 	}
 	return 0, nil
 }
@@ -200,7 +201,7 @@ func (p *Proxy) loopHash(v *message.View) uint32 {
 }
 
 // ack absorbs the ACK for a refusal of ours and passes on the one for a 2xx.
-func (p *Proxy) ack(l *Listener, v *message.View) {
+func (p *Proxy) ack(c *inForce, l *Listener, who *source, v *message.View) {
 	mine := false
 	p.locked(func() {
 		if s := p.layer.FindServer(v); s != nil {
@@ -211,7 +212,7 @@ func (p *Proxy) ack(l *Listener, v *message.View) {
 		return
 	}
 	leg, routes, ok := p.dialog(v)
-	if !ok || v.MaxForwards == 0 {
+	if !ok || v.MaxForwards == 0 || !c.mayUse(who, &leg) {
 		p.metrics.dropped(dropStrayACK)
 		return
 	}

@@ -170,7 +170,7 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config) {
 		o.Inbound[policy.MustNumber(in.Number)] = addrPort(in.Target)
 	}
 	g := n.newGate(w)
-	o.Reader, o.Judge, o.Outcome = w.reader, g.Judge, g.Outcome
+	o.Reader, o.Judge, o.JudgeCaller, o.Outcome = w.reader, g.Judge, g.JudgeCaller, g.Outcome
 	o.AnswerStrangers, o.EmergencyRate = cfg.SIP.AnswerStrangers, cfg.Emergency.CallsPerSecond
 	return o
 }
