@@ -201,16 +201,19 @@ func flowReader(t testing.TB) *Reader {
 	return &Reader{Directory: d, Plans: policy.NewPlans(nl.Plan()), Home: nl.Plan(), Emergency: map[string]bool{"112": true}}
 }
 
-// judge says what the script told it to.
+// judge says what the script told it to, but never lets pass what is malformed.
 func (s *stage) judge(a *policy.Attempt, ready func(policy.Ruling)) {
 	s.judged++
 	if s.verdict == "panic" {
 		panic("a fault that the script asked for")
 	}
 	r := policy.Ruling{ID: policy.RulingID{15: byte(s.judged)}}
-	if s.verdict == "allow" || a.Called.Emergency {
+	switch {
+	case a.Malformed != "":
+		r.Decision = policy.Operational(policy.ReasonMalformed)
+	case s.verdict == "allow" || a.Called.Emergency:
 		r.Decision.Verdict, r.Decision.Reason = policy.Allowed, policy.ReasonConsent
-	} else {
+	default:
 		reason, ok := policy.ParseReason(s.verdict)
 		if !ok {
 			s.t.Fatalf("%q is no reason", s.verdict)
@@ -383,6 +386,8 @@ type agent struct {
 	routes      []string // the route set of its call
 	invite      []byte   // the last INVITE sent or received
 	asked       []byte   // the last INVITE received
+	placed      []byte   // the last INVITE sent
+	target      string   // where the other side wants requests of the call
 	provisional []byte   // the last one received but 100
 	request     []byte   // the last request sent
 	final       []byte   // the last final response to an INVITE received
@@ -478,9 +483,9 @@ func (a *agent) act(words []string) {
 	case "INVITE", "OPTIONS", "REGISTER", "MESSAGE", "SUBSCRIBE", "PUBLISH":
 		a.begin(words[0], args)
 	case "overhear": // know all that the dialer was answered
-		a.final = a.s.dialer.final
+		a.final, a.target = a.s.dialer.final, a.s.dialer.target
 	case "overhear-invite":
-		a.invite = a.s.dialer.invite
+		a.placed = a.s.dialer.placed
 	case "early": // an early dialog is one too
 		a.final = a.provisional
 	case "bounce": // send what was received back as it is, one hop further
@@ -492,11 +497,12 @@ func (a *agent) act(words []string) {
 		if h := args["header"]; h != "" {
 			e.Add = []byte(h + "\r\n")
 		}
-		a.send(v.AppendForward(nil, &e))
+		a.placed = v.AppendForward(nil, &e)
+		a.send(a.placed)
 	case "ACK":
 		a.ack(args)
 	case "CANCEL":
-		v := a.view(a.invite, "INVITE to cancel")
+		v := a.view(a.placed, "INVITE to cancel")
 		a.request = v.AppendCANCEL(nil, nil)
 		a.send(a.request)
 	default:
@@ -529,7 +535,7 @@ func (a *agent) begin(method string, args map[string]string) {
 	b.WriteString("Content-Length: 0\r\n\r\n")
 	a.request = []byte(b.String())
 	if method == "INVITE" {
-		a.invite, a.final, a.routes, a.cseq = a.request, nil, nil, 1
+		a.invite, a.placed, a.final, a.routes, a.cseq = a.request, a.request, nil, nil, 1
 	}
 	a.send(a.request)
 }
@@ -565,7 +571,7 @@ func (a *agent) respond(code int, args map[string]string) {
 func (a *agent) ack(args map[string]string) {
 	res := a.view(a.final, "final response")
 	if res.Status >= 300 {
-		sent := a.view(a.invite, "INVITE")
+		sent := a.view(a.placed, "INVITE")
 		a.send(sent.AppendACK(nil, res.Value(message.To)))
 		return
 	}
@@ -581,7 +587,10 @@ func (a *agent) inDialog(method string, args map[string]string) {
 	if a.final != nil { // this side sent the last INVITE
 		res := a.view(a.final, "final response")
 		from, to, callID = string(res.Value(message.From)), string(res.Value(message.To)), string(res.Value(message.CallID))
-		target = between(string(res.Value(message.Contact)))
+		if target = between(string(res.Value(message.Contact))); target == "" {
+			target = a.target // a refusal gives none
+		}
+		a.target = target
 		routes = recordRoutes(res)
 		slices.Reverse(routes)
 	} else {
@@ -636,7 +645,7 @@ func (a *agent) inDialog(method string, args map[string]string) {
 	fmt.Fprintf(&b, "Contact: <sip:%s@%s>\r\nContent-Length: 0\r\n\r\n", a.name, a.conn.LocalAddr())
 	a.request = []byte(b.String())
 	if method == "REINVITE" {
-		a.invite = a.request
+		a.invite, a.placed = a.request, a.request
 	}
 	a.send(a.request)
 }

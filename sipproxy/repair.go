@@ -1,6 +1,10 @@
 package sipproxy
 
 import (
+	"bytes"
+	"fmt"
+	"slices"
+
 	"dialgate/sipproxy/message"
 )
 
@@ -8,7 +12,8 @@ import (
 // reads as if it had come right:
 //
 //   - a strict router of RFC 2543 puts the Record-Route value of ours into the
-//     Request-URI and what the Request-URI was below all Route values;
+//     Request-URI and what the Request-URI was below all Route values: both go
+//     back to their places;
 //   - an maddr that is one of our own addresses is taken away.
 func (p *Proxy) repair(v *message.View) {
 	u := v.Target
@@ -21,13 +26,13 @@ func (p *Proxy) repair(v *message.View) {
 			last = a
 			return true
 		})
-		p.reread(v, &message.Edits{URI: last.URI, DropLast: true})
+		p.reread(v, &message.Edits{URI: last.URI, DropLast: true}, fmt.Appendf(nil, "Route: <%s>\r\n", v.URI))
 		u = v.Target
 	}
 	if maddr, there := u.Param("maddr"); there {
 		named := message.URI{Host: maddr, Port: u.Port}
 		if p.isOurs(&named) {
-			p.reread(v, &message.Edits{URI: withoutParam(v.URI, &u, "maddr")})
+			p.reread(v, &message.Edits{URI: withoutParam(v.URI, &u, "maddr")}, nil)
 		}
 	}
 }
@@ -51,10 +56,13 @@ func strictNext(v *message.View, e *message.Edits) {
 	})
 }
 
-// reread gives v the edited message. What can't be read after the edit stays as
+// reread gives v the edited message, with a line on top of its header. What can't be read after the edit stays as
 // it came; it has no token then and is refused or judged as such.
-func (p *Proxy) reread(v *message.View, e *message.Edits) {
+func (p *Proxy) reread(v *message.View, e *message.Edits, line []byte) {
 	raw := v.AppendForward(make([]byte, 0, len(v.Raw)+64), e)
+	if start := bytes.IndexByte(raw, '\n') + 1; line != nil {
+		raw = slices.Concat(raw[:start], line, raw[start:])
+	}
 	before := v.Raw
 	if err := v.Parse(raw); err != nil {
 		if err := v.Parse(before); err != nil {
