@@ -279,7 +279,7 @@ func TestVersion1IsRead(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	// The record it was made of, folded in again, is no other call.
-	mergeCall(&f, &policy.EarlierCall{At: noon, Advertiser: "windkracht", Allowed: true, Attempt: 7})
+	MergeCall(&f, &policy.EarlierCall{At: noon, Advertiser: "windkracht", Allowed: true, Attempt: 7})
 	if len(f.Calls) != 1 {
 		t.Errorf("%+v", f.Calls)
 	}

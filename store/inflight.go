@@ -81,7 +81,7 @@ func (s *Store) Hold(n policy.Number, into *policy.Facts) error {
 		}
 	}
 	for _, call := range p.calls[n] {
-		mergeCall(into, &call)
+		MergeCall(into, &call)
 	}
 	return nil
 }

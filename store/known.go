@@ -64,7 +64,7 @@ func readKnown(value []byte, calls []policy.EarlierCall, n policy.Number, into *
 		}
 	}
 	for i := range calls {
-		mergeCall(into, &calls[i])
+		MergeCall(into, &calls[i])
 	}
 	return nil
 }

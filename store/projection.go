@@ -326,7 +326,7 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 // came first in the ledger stays.
 func merge(into *policy.Facts, c *change) {
 	if c.call != nil {
-		mergeCall(into, c.call)
+		MergeCall(into, c.call)
 		return
 	}
 	for i := range into.All {
@@ -338,8 +338,9 @@ func merge(into *policy.Facts, c *change) {
 	into.Sort()
 }
 
-// mergeCall adds a call, or finds the attempt that it belongs to.
-func mergeCall(into *policy.Facts, c *policy.EarlierCall) {
+// MergeCall adds a call to the earlier calls of a number, or finds the attempt
+// that it belongs to, and keeps as many as the rules ask for.
+func MergeCall(into *policy.Facts, c *policy.EarlierCall) {
 	for i := range into.Calls {
 		have := &into.Calls[i]
 		if have.SameAttempt(c) || sameRecord(have, c) {

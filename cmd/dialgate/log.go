@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"dialgate/configs"
 )
@@ -31,12 +34,38 @@ func newLog(c configs.Log, s streams) (*nodeLog, error) {
 		to = l.file
 	}
 	o := &slog.HandlerOptions{Level: &l.level}
+	var h slog.Handler = slog.NewTextHandler(to, o)
 	if c.Format == "json" {
-		l.Logger = slog.New(slog.NewJSONHandler(to, o))
-	} else {
-		l.Logger = slog.New(slog.NewTextHandler(to, o))
+		h = slog.NewJSONHandler(to, o)
 	}
+	if l.file != nil {
+		h = promptHandler{h, l.file}
+	}
+	l.Logger = slog.New(h)
 	return l, nil
+}
+
+// A promptHandler writes warnings and errors out at once, with all that came
+// before them.
+type promptHandler struct {
+	slog.Handler
+	file *logFile
+}
+
+func (h promptHandler) Handle(ctx context.Context, r slog.Record) error {
+	err := h.Handler.Handle(ctx, r)
+	if r.Level >= slog.LevelWarn {
+		err = errors.Join(err, h.file.flush())
+	}
+	return err
+}
+
+func (h promptHandler) WithAttrs(a []slog.Attr) slog.Handler {
+	return promptHandler{h.Handler.WithAttrs(a), h.file}
+}
+
+func (h promptHandler) WithGroup(name string) slog.Handler {
+	return promptHandler{h.Handler.WithGroup(name), h.file}
 }
 
 // setLevel takes over a level that the configuration has checked.
@@ -60,21 +89,57 @@ func (l *nodeLog) reopen() {
 // close ends the log.
 func (l *nodeLog) close() {
 	if l.file != nil {
-		l.file.f.Close()
+		l.file.close()
 	}
 }
 
-// A logFile is appended to, and opened anew when it was moved away.
+// logDelay is how long a line may wait for others: a system call for each call
+// costs more than making its line.
+const logDelay = 250 * time.Millisecond
+
+// A logFile is appended to in blocks, and opened anew when it was moved away.
 type logFile struct {
 	path string
-	mu   sync.Mutex
-	f    *os.File
+
+	mu      sync.Mutex
+	f       *os.File
+	waiting []byte
+	later   *time.Timer // flushes what waits
 }
+
+// maxWaiting bounds what waits, in octets.
+const maxWaiting = 64 << 10
 
 func (l *logFile) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.f.Write(b)
+	if len(l.waiting) == 0 {
+		if l.later == nil {
+			l.later = time.AfterFunc(logDelay, func() { _ = l.flush() }) // it has nobody to tell
+		} else {
+			l.later.Reset(logDelay)
+		}
+	}
+	l.waiting = append(l.waiting, b...)
+	if len(l.waiting) >= maxWaiting {
+		return len(b), l.flushLocked()
+	}
+	return len(b), nil
+}
+
+func (l *logFile) flush() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flushLocked()
+}
+
+func (l *logFile) flushLocked() error {
+	if len(l.waiting) == 0 {
+		return nil
+	}
+	_, err := l.f.Write(l.waiting)
+	l.waiting = l.waiting[:0]
+	return err
 }
 
 func (l *logFile) reopen() error {
@@ -85,8 +150,16 @@ func (l *logFile) reopen() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.f != nil {
+		_ = l.flushLocked() // what was said before belongs to the old file
 		l.f.Close()
 	}
 	l.f = f
 	return nil
+}
+
+func (l *logFile) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_ = l.flushLocked() // there is no log left to say it in
+	l.f.Close()
 }

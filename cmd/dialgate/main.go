@@ -30,6 +30,8 @@ type commands struct {
 	Check   checkCmd   `cmd:"" help:"Validate the configuration and run acceptance cases against it."`
 	Explain explainCmd `cmd:"" help:"Judge one hypothetical call and say which rules decided."`
 	Report  reportCmd  `cmd:"" help:"Add up what became of the calls, or judge them again under other rules."`
+	Replay  replayCmd  `cmd:"" help:"Judge the calls of captures and message logs, in tests and before a change."`
+	Trace   traceCmd   `cmd:"" help:"Make captures that may leave the house."`
 	Facts   factsCmd   `cmd:"" help:"Import, add, list and export facts."`
 	Scrub   scrubCmd   `cmd:"" help:"Judge a list of numbers before it is called."`
 	Audit   auditCmd   `cmd:"" help:"Read the record of decisions."`

@@ -20,6 +20,10 @@ func TestReadmeCommands(t *testing.T) {
 		"consent,+31612345601,2026-10-01,commercial,energy,2026-10-01,sms,p1,"+strings.Repeat("ab", 32)+"\n")
 	writeFile(t, "list.csv", "name,number\nA,+31612345601\nB,0612345602\n")
 	writeFile(t, "cases.yaml", "cases:\n  - name: nothing is known\n    at: 2026-11-23T14:00:00+01:00\n    call: {from: \"+31205550100\", to: \"+31612345678\"}\n    expect: {verdict: deny, reason: no-consent}\n")
+	h := hypothetical{from: "+31205550100", to: "+31612345601", callID: "captured"}
+	if err := os.Rename(capture(t, "127.0.0.1:50600", h.invite()), "capture.pcap"); err != nil {
+		t.Fatal(err)
+	}
 	ran := 0
 	for _, block := range strings.Split(string(readme), "```sh\n")[1:] {
 		block, _, _ = strings.Cut(block, "```")
@@ -49,7 +53,7 @@ func readmeCommand(t *testing.T, command string) {
 	command, file, redirected := strings.Cut(command, " > ")
 	var out, errs bytes.Buffer
 	status := run(strings.Fields(strings.ReplaceAll(command, "'", "")), streams{in: strings.NewReader(""), out: &out, err: &errs})
-	answers := strings.HasPrefix(command, "explain") || strings.HasPrefix(command, "config diff") // a finding is an answer too
+	answers := strings.HasPrefix(command, "explain") || strings.HasPrefix(command, "config diff") || strings.HasPrefix(command, "replay") // a finding is an answer too
 	if status != exitOK && !(answers && status == exitFinding) {
 		t.Errorf("dialgate %s: exit status %d\n%s%s", command, status, out.String(), errs.String())
 	}

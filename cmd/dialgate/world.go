@@ -118,19 +118,18 @@ func (w *world) peer(id string) (*policy.PeerTerms, error) {
 // is the campaign whatever the message says.
 func (w *world) attempt(raw []byte, peer *policy.PeerTerms, campaign string, at time.Time) (*policy.Attempt, error) {
 	var v message.View
-	a := &policy.Attempt{At: at, Peer: peer}
 	if peer == nil {
-		return a, nil // a stranger's message is not read
+		return &policy.Attempt{At: at}, nil // a stranger's message is not read
 	}
-	if err := v.Parse(raw); err != nil {
-		a.Malformed = err.Error()
-		return a, nil
-	}
-	if !v.IsMethod("INVITE") {
+	err := v.Parse(raw)
+	if err == nil && !v.IsMethod("INVITE") {
 		return nil, usageError("the message is no INVITE")
 	}
-	w.reader.Read(&v, peer, a)
+	a := w.read(&v, err, peer)
 	a.At = at
+	if err != nil {
+		return a, nil
+	}
 	if campaign != "" {
 		if a.Campaign = w.domain.Directory.Campaign(campaign); a.Campaign == nil {
 			return nil, usageError("there is no campaign %q", campaign)
@@ -138,6 +137,17 @@ func (w *world) attempt(raw []byte, peer *policy.PeerTerms, campaign string, at 
 		a.NoCampaign = ""
 	}
 	return a, nil
+}
+
+// read makes an attempt of a parsed INVITE. malformed is what the parser found
+// wrong with it, nil when nothing is.
+func (w *world) read(v *message.View, malformed error, peer *policy.PeerTerms) *policy.Attempt {
+	if malformed != nil {
+		return &policy.Attempt{Peer: peer, CallID: string(v.Value(message.CallID)), Malformed: malformed.Error()}
+	}
+	a := &policy.Attempt{}
+	w.reader.Read(v, peer, a)
+	return a
 }
 
 // answer is how a refusal is said to a peer.

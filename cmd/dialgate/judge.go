@@ -1,0 +1,260 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"dialgate/gate"
+	"dialgate/policy"
+	"dialgate/store"
+	"dialgate/trace"
+)
+
+// timeOfCall is how the time of a call is printed.
+const timeOfCall = "2006-01-02T15:04:05.000000Z07:00"
+
+// A judge judges the calls of traces in one world, as its gate would have.
+type judge struct {
+	world *world
+	gate  *gate.Gate
+	known *replayed
+	peer  *policy.PeerTerms // of all calls; nil: told by the source
+	at    time.Time         // of all calls; zero: the trace's
+	now   time.Time         // of the call at hand
+	zone  *time.Location
+}
+
+// A judgement is a judged call as it is printed. The keys are relied upon.
+type judgement struct {
+	File     string `json:"file"`
+	Packet   int    `json:"packet"`
+	At       string `json:"at"`
+	CallID   string `json:"call_id"`
+	From     string `json:"from,omitempty"`
+	To       string `json:"to,omitempty"`
+	Peer     string `json:"peer,omitempty"`
+	Campaign string `json:"campaign,omitempty"`
+	Verdict  string `json:"verdict"`
+	Reason   string `json:"reason"`
+	Rule     string `json:"rule,omitempty"`
+
+	caller, called string // masked, for people
+	why            string
+}
+
+// newJudge makes the judge of a world. peer is the id of the dialer of all
+// calls, "" when the source tells.
+func newJudge(w *world, facts lookup, peer string, at time.Time) (*judge, error) {
+	j := &judge{world: w, at: at, known: &replayed{lookup: facts}, zone: calledZone()}
+	if peer != "" {
+		var err error
+		if j.peer, err = w.peer(peer); err != nil {
+			return nil, err
+		}
+	}
+	j.gate = gate.New(gate.Options{
+		Rules: gate.Rules{Books: w.books, Config: w.cfg.ID()}, Facts: j.known, Ledger: j.known, Node: w.cfg.Node,
+		Now: func() time.Time { return j.now }, Permit: w.permit(),
+		Answer: func(p *policy.PeerTerms, r policy.Reason) int { return answer(p, r).Code },
+	})
+	return j, nil
+}
+
+// judge judges one call. A *trace.Problem says why it can't.
+func (j *judge) judge(file string, c *trace.Call) (*judgement, error) {
+	if j.now = j.at; j.now.IsZero() {
+		j.now = c.Time
+	}
+	if j.now.IsZero() {
+		return nil, &trace.Problem{Packet: c.Packet, Cause: "holds a call without a time; say when with --at", Call: true}
+	}
+	peer, err := j.dialer(c)
+	if err != nil {
+		return nil, &trace.Problem{Packet: c.Packet, Cause: err.Error(), Call: err != errCarrier}
+	}
+	a := j.world.read(c.View, c.Malformed, peer)
+	var d policy.Decision
+	j.gate.Judge(a, func(r policy.Ruling) { d = r.Decision })
+	out := &judgement{File: file, Packet: c.Packet, At: j.now.In(j.zone).Format(timeOfCall), CallID: a.CallID,
+		From: a.Caller.Shown.E164(), To: a.Called.Number.E164(), Verdict: d.Verdict.String(), Reason: d.Reason.String(), Rule: d.Rule(),
+		caller: a.Caller.Shown.String(), called: a.Called.Number.String(), why: d.Reason.Text()}
+	if a.Malformed != "" {
+		out.why = a.Malformed
+	}
+	if out.To == "" {
+		out.To, out.called = a.Called.Text, orNone(a.Called.Text)
+	}
+	if a.Peer != nil {
+		out.Peer = a.Peer.ID
+	}
+	if a.Campaign != nil {
+		out.Campaign = a.Campaign.ID
+	}
+	if d.Reason == policy.ReasonFactsUnavailable && j.known.err != nil {
+		return nil, fmt.Errorf("the facts can't be read: %w", j.known.err)
+	}
+	return out, nil
+}
+
+var errCarrier = errors.New("holds a call that comes from a carrier; such calls go to a dialer and are not judged")
+
+// dialer tells who sent a call, as the proxy does: a carrier's own address is
+// the carrier, then the longest matching prefix of a dialer counts. nil: a
+// stranger.
+func (j *judge) dialer(c *trace.Call) (*policy.PeerTerms, error) {
+	if j.peer != nil {
+		return j.peer, nil
+	}
+	if !c.Source.IsValid() {
+		p, err := j.world.peer("")
+		if err != nil {
+			return nil, fmt.Errorf("holds a call whose source the trace does not tell; say who sent it with --peer: %w", err)
+		}
+		return p, nil
+	}
+	source := c.Source.Addr()
+	for _, carrier := range j.world.cfg.Carriers {
+		for _, t := range carrier.Targets {
+			if addrPort(t) == c.Source {
+				return nil, errCarrier
+			}
+		}
+	}
+	var best *policy.PeerTerms
+	bits := -1
+	for _, p := range j.world.domain.Peers {
+		for _, prefix := range p.Sources {
+			if prefix.Contains(source) && prefix.Bits() > bits {
+				best, bits = p.Terms, prefix.Bits()
+			}
+		}
+	}
+	if best != nil {
+		return best, nil
+	}
+	for _, carrier := range j.world.cfg.Carriers {
+		for _, t := range carrier.Targets {
+			if addrPort(t).Addr() == source {
+				return nil, errCarrier
+			}
+		}
+		for _, s := range carrier.Sources {
+			if p, err := netip.ParsePrefix(s); err == nil && p.Contains(source) || s == source.String() {
+				return nil, errCarrier
+			}
+		}
+	}
+	return nil, nil
+}
+
+// replayFacts is where a replay's facts come from: a file, else the store of
+// the configuration, through the running node if one holds it; else nothing is
+// known. done closes it.
+func replayFacts(w *world, file string) (look lookup, done func(), err error) {
+	switch {
+	case file != "":
+		look, err = factsOf(file)
+		return look, func() {}, err
+	case !store.Exists(w.cfg.Store.Path):
+		return func(n policy.Number) (policy.Facts, error) { return policy.Facts{Number: n}, nil }, func() {}, nil
+	}
+	k, err := openKeeper(w.cfg.Store.Path, storeOptions(w.cfg))
+	if err != nil {
+		return nil, nil, err
+	}
+	return k.History, func() { _ = k.Close() }, nil // nothing was written
+}
+
+// factsOf reads a file of facts.
+func factsOf(name string) (lookup, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, usageError("the facts can't be read: %v", err)
+	}
+	defer f.Close()
+	return readFacts(name, f)
+}
+
+func readFacts(name string, r io.Reader) (lookup, error) {
+	known := map[policy.Number]*policy.Facts{}
+	intake := store.Intake{Form: policy.FactForm{Zone: calledZone(), Number: localNumber, Attested: true}}
+	for row, err := range intake.Rows(r) {
+		if err != nil {
+			return nil, usageError("%s: %v", name, err)
+		}
+		if row.Err != nil {
+			return nil, usageError("%s:%d: %s", name, row.Line, oneLine(row.Err))
+		}
+		fact := row.Fact
+		if fact.RecordedAt.IsZero() {
+			fact.RecordedAt = fact.At
+		}
+		facts := known[fact.Number]
+		if facts == nil {
+			facts = &policy.Facts{Number: fact.Number}
+			known[fact.Number] = facts
+		}
+		facts.All = append(facts.All, fact)
+	}
+	for _, facts := range known {
+		facts.Sort()
+	}
+	return func(n policy.Number) (policy.Facts, error) {
+		if facts := known[n]; facts != nil {
+			return *facts, nil
+		}
+		return policy.Facts{Number: n}, nil
+	}, nil
+}
+
+// replayed is what a replay knows: facts, and the calls it allowed itself,
+// which count as earlier calls as they do in a running node.
+type replayed struct {
+	lookup lookup
+	err    error
+	calls  [2]map[policy.Number][]policy.EarlierCall // this generation and the one before
+}
+
+// numbersReplayed bounds the numbers of a generation.
+const numbersReplayed = 256 << 10
+
+// Hold is what was known of a number, with this replay's calls to it.
+func (k *replayed) Hold(n policy.Number, into *policy.Facts) error {
+	*into, k.err = k.lookup(n)
+	into.Calls = slices.Clone(k.earlier(n))
+	return k.err
+}
+
+// Release notes the call that was made, if any.
+func (k *replayed) Release(n policy.Number, made *policy.EarlierCall) {
+	if made == nil {
+		return
+	}
+	facts := policy.Facts{Calls: slices.Clone(k.earlier(n))}
+	store.MergeCall(&facts, made)
+	if len(k.calls[0]) >= numbersReplayed {
+		k.calls[1], k.calls[0] = k.calls[0], nil
+	}
+	if k.calls[0] == nil {
+		k.calls[0] = map[policy.Number][]policy.EarlierCall{}
+	}
+	k.calls[0][n] = facts.Calls
+}
+
+func (k *replayed) earlier(n policy.Number) []policy.EarlierCall {
+	if calls, ok := k.calls[0][n]; ok {
+		return calls
+	}
+	return k.calls[1][n]
+}
+
+// Append has nothing to record.
+func (k *replayed) Append(_ *policy.Record, done func(error)) { done(nil) }
+
+// AppendOutcome has nothing to record.
+func (k *replayed) AppendOutcome(_ *policy.Outcome, done func(error)) { done(nil) }
