@@ -21,12 +21,14 @@ type drop int
 
 const (
 	dropMalformed drop = iota
+	dropTooLarge
+	dropTooManyHeaders
 	dropStranger
 	dropStray
 	dropStrayACK
 )
 
-var drops = [...]string{dropMalformed: "malformed", dropStranger: "unknown-source", dropStray: "stray-response", dropStrayACK: "stray-ack"}
+var drops = [...]string{dropMalformed: "malformed", dropTooLarge: "too-large", dropTooManyHeaders: "too-many-headers", dropStranger: "unknown-source", dropStray: "stray-response", dropStrayACK: "stray-ack"}
 
 // methods are the label values; any other method is "other", so that nobody
 // can make up new ones.

@@ -18,9 +18,17 @@ const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, REFER, NO
 // malformed answers a request that could not be read with what it deserves,
 // and drops everything else. Strangers get nothing.
 func (p *Proxy) malformed(c *inForce, l *Listener, d *transport.Datagram, v *message.View, err error) {
-	p.metrics.dropped(dropMalformed)
 	var bad *message.ParseError
-	if !errors.As(err, &bad) || bad.Status == 0 || c.origin(d.Remote) == nil || !v.CanAnswer() {
+	is := errors.As(err, &bad)
+	switch {
+	case is && bad.Limit == message.SizeLimit:
+		p.metrics.dropped(dropTooLarge)
+	case is && bad.Limit == message.HeaderLimit:
+		p.metrics.dropped(dropTooManyHeaders)
+	default:
+		p.metrics.dropped(dropMalformed)
+	}
+	if !is || bad.Status == 0 || c.origin(d.Remote) == nil || !v.CanAnswer() {
 		return
 	}
 	p.reply(l, d.Remote, v, bad.Status, nil)
@@ -45,6 +53,17 @@ func (p *Proxy) reply(l *Listener, from netip.AddrPort, v *message.View, status 
 	out := v.AppendResponse(nil, &r)
 	p.metrics.response(status, sent)
 	p.locked(func() { p.layer.Send(l.path(from, v), out) })
+}
+
+// replyToStranger refuses a request of somebody we do not know. Its source may
+// be forged, so whoever is there gets no more octets than were sent in its
+// name, once: an answer that would be larger is left out.
+func (p *Proxy) replyToStranger(l *Listener, from netip.AddrPort, v *message.View) {
+	r := message.Response{Status: 403, Phrase: phrase(403), ToTag: p.tag(v), Source: from}
+	if out := v.AppendResponse(nil, &r); len(out) <= len(v.Raw) {
+		p.metrics.response(403, sent)
+		p.locked(func() { p.layer.Send(l.path(from, v), out) })
+	}
 }
 
 func phrase(status int) string {
@@ -79,7 +98,7 @@ func (p *Proxy) request(c *inForce, l *Listener, from netip.AddrPort, v *message
 	if who == nil && !p.ofACall(from, v) {
 		p.metrics.dropped(dropStranger)
 		if c.AnswerStrangers && !v.IsMethod("ACK") {
-			p.reply(l, from, v, 403, nil)
+			p.replyToStranger(l, from, v)
 		}
 		return
 	}

@@ -1,0 +1,97 @@
+package sipproxy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"dialgate/internal/simnet"
+	"dialgate/sipproxy/message"
+)
+
+// strangersRequest is a request in octets that a program that looks for open
+// proxies could send.
+func strangersRequest(method, more string) string {
+	return method + " sip:100@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.66:5060;branch=z9hG4bK-s;rport\r\n" +
+		"From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: s\r\nCSeq: 1 " + method + "\r\n" + more + "\r\n"
+}
+
+// TestNobodyIsFloodedThroughUs: whoever is named as the source of a request
+// that is no peer's gets at most one datagram, no larger than the request, and
+// none without answer_strangers.
+func TestNobodyIsFloodedThroughUs(t *testing.T) {
+	requests := []string{
+		strangersRequest("INVITE", ""), strangersRequest("OPTIONS", "Max-Forwards: 70\r\nContact: <sip:a@203.0.113.66>\r\nUser-Agent: friendly\r\nAccept: application/sdp\r\n"),
+		strangersRequest("REGISTER", ""), strangersRequest("BYE", ""), strangersRequest("ACK", ""), strangersRequest("CANCEL", ""),
+		strangersRequest("INVITE", "To: <sip:twice@b>\r\n"), strangersRequest("INVITE", "Content-Length: 9\r\n"),
+		strings.Replace(strangersRequest("INVITE", ""), "Via:", "v:SIP/2.0/UDP 203.0.113.66\r\nv:", 1), "INVITE", "\r\n\r\n", "",
+	}
+	for _, answers := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage(t, func(o *Options) { o.AnswerStrangers = answers })
+			answered, all := 0, 0
+			var got []simnet.Packet
+			s.net.Tap = func(p simnet.Packet) {
+				if p.From == gateAddr {
+					got = append(got, p)
+				}
+			}
+			for _, request := range requests {
+				got = nil
+				s.other.send([]byte(request))
+				synctest.Wait()
+				time.Sleep(time.Minute) // timers
+				all++
+				if len(got) > 1 || len(got) > 0 && (len(got[0].Payload) > len(request) || got[0].To.Addr() != otherAddr.Addr()) {
+					t.Errorf("to %d octets, %d datagrams:\n%s\n%s", len(request), len(got), request, got[0].Payload)
+				}
+				answered += len(got)
+			}
+			if answers != (answered > 0) || answered == all {
+				t.Errorf("answer_strangers %v: %d of %d answered", answers, answered, all)
+			}
+		})
+	}
+}
+
+// TestLimitsOfMessages: what is beyond a limit goes no further and is counted.
+func TestLimitsOfMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, nil)
+		dialer := func(more string) string {
+			return strings.ReplaceAll(strangersRequest("INVITE", more), "203.0.113.66", "192.0.2.10")
+		}
+		for _, c := range []struct {
+			cause   drop
+			request string
+			answer  string
+		}{
+			{dropTooManyHeaders, dialer(strings.Repeat("X: y\r\n", message.MaxHeaders)), "SIP/2.0 400 "},
+			{dropTooLarge, dialer("X: " + strings.Repeat("y", message.MaxSize) + "\r\n"), ""},
+			{dropMalformed, dialer("X\r\n"), "SIP/2.0 400 "},
+		} {
+			got := ""
+			s.net.Tap = func(p simnet.Packet) {
+				if p.From == gateAddr {
+					got = string(p.Payload)
+				}
+			}
+			s.dialer.send([]byte(c.request))
+			synctest.Wait()
+			var n dto.Metric
+			if err := s.proxy.metrics.drops[c.cause].Write(&n); err != nil || n.GetCounter().GetValue() != 1 {
+				t.Errorf("%s: counted %v times, %v", drops[c.cause], n.GetCounter().GetValue(), err)
+			}
+			if c.answer == "" && got != "" || !strings.HasPrefix(got, c.answer) {
+				t.Errorf("%s: answered %q", drops[c.cause], fmt.Sprintf("%.40s", got))
+			}
+		}
+		if s.judged > 0 {
+			t.Error("a message that can't be read was judged")
+		}
+	})
+}
