@@ -22,7 +22,6 @@ func lastToCarrier(t *testing.T, script string) (last string) {
 			s.do(strings.Fields(line), line)
 			synctest.Wait()
 		}
-		s.net.Tap = nil
 	})
 	return last
 }

@@ -67,6 +67,9 @@ type machine struct {
 	born    map[string]time.Time // when the INVITE of a branch was first sent
 }
 
+// foreignNumber is one that nobody registered; some requests in a dialog show it.
+const foreignNumber = "+31201234567"
+
 // verdicts of the judge in a machine, by the number of the call: some at once,
 // some when the dialer has long begun to repeat itself.
 var verdicts = [...]struct {
@@ -125,6 +128,9 @@ func (m *machine) judgeCall(a *policy.Attempt, ready func(policy.Ruling)) {
 	var n int
 	fmt.Sscanf(a.CallID, "call%d", &n)
 	is := verdicts[n%len(verdicts)]
+	if a.Caller.Shown == policy.MustNumber(foreignNumber) {
+		is.reason = policy.ReasonCallerNotRegistered
+	}
 	r := policy.Ruling{ID: policy.RulingID{15: byte(n)}}
 	r.Decision.Reason = is.reason
 	if is.reason.Allows() {
@@ -133,7 +139,7 @@ func (m *machine) judgeCall(a *policy.Attempt, ready func(policy.Ruling)) {
 	id := a.CallID
 	rule := func() {
 		m.mu.Lock()
-		m.allowed[id] = is.reason.Allows()
+		m.allowed[id] = m.allowed[id] || is.reason.Allows()
 		m.mu.Unlock()
 		ready(r)
 	}
@@ -161,6 +167,9 @@ func (m *machine) look(p simnet.Packet) {
 	case p.To == carrierAddr && v.IsRequest():
 		if !m.allowed[string(v.Value(message.CallID))] {
 			m.t.Errorf("the carrier was sent a request of a call that was not allowed:\n%s", p.Payload)
+		}
+		if (v.IsMethod("INVITE") || v.IsMethod("UPDATE")) && bytes.Contains(v.Value(message.From), []byte(foreignNumber)) {
+			m.t.Errorf("the carrier was shown a number that was not judged:\n%s", p.Payload)
 		}
 		if !v.IsMethod("ACK") && !p.Lost && len(m.asked) < 1000 {
 			m.asked = append(m.asked, p.Payload)
@@ -349,7 +358,11 @@ func (m *machine) inDialog(method string, res *message.View, how int) {
 			fmt.Fprintf(&b, "Route: %s\r\n", r)
 		}
 	}
-	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\n", res.Value(message.From), res.Value(message.To), res.Value(message.CallID), 2+how%3, method)
+	from := string(res.Value(message.From))
+	if how%5 == 0 && method != "ACK" {
+		from = strings.Replace(from, "+31205550100", foreignNumber, 1)
+	}
+	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\n", from, res.Value(message.To), res.Value(message.CallID), 2+how%3, method)
 	if method == "REFER" {
 		b.WriteString("Refer-To: <sip:+31612345678@carrier.example>\r\n")
 	}

@@ -65,6 +65,12 @@ func TestLimitsOfMessages(t *testing.T) {
 		dialer := func(more string) string {
 			return strings.ReplaceAll(strangersRequest("INVITE", more), "203.0.113.66", "192.0.2.10")
 		}
+		got := ""
+		s.net.Tap = func(p simnet.Packet) {
+			if p.From == gateAddr {
+				got = string(p.Payload)
+			}
+		}
 		for _, c := range []struct {
 			cause   drop
 			request string
@@ -74,12 +80,7 @@ func TestLimitsOfMessages(t *testing.T) {
 			{dropTooLarge, dialer("X: " + strings.Repeat("y", message.MaxSize) + "\r\n"), ""},
 			{dropMalformed, dialer("X\r\n"), "SIP/2.0 400 "},
 		} {
-			got := ""
-			s.net.Tap = func(p simnet.Packet) {
-				if p.From == gateAddr {
-					got = string(p.Payload)
-				}
-			}
+			got = ""
 			s.dialer.send([]byte(c.request))
 			synctest.Wait()
 			var n dto.Metric
