@@ -56,6 +56,7 @@ var arrows = map[string][]string{
 	"dialgate/configs":              {"dialgate/policy", "go.yaml.in/yaml/v3", "github.com/google/jsonschema-go"},
 	"dialgate/trace":                {"dialgate/sipproxy/message", "github.com/gopacket/gopacket"},
 	"dialgate/internal/simnet":      {"dialgate/sipproxy/transport"},
+	"dialgate/internal/testca":      nil,
 	"dialgate/policy/internal":      {"dialgate/policy", "github.com/nyaruka/phonenumbers", "google.golang.org/protobuf"},
 	"dialgate/dialgatetest":         {"dialgate/policy", "dialgate/configs", "dialgate/gate", "dialgate/store", "dialgate/trace", "dialgate/sipproxy", "dialgate/internal/simnet", "github.com/prometheus/client_golang"},
 	"dialgate/cmd/dialgate":         {"dialgate", "github.com", "golang.org", "go.yaml.in"},
@@ -63,7 +64,7 @@ var arrows = map[string][]string{
 	"dialgate/bench":                {"dialgate", "github.com", "golang.org", "go.yaml.in"},
 	"dialgate/policy/nl/cases":      nil,
 	"dialgate/sipproxy/message":     {"golang.org/x/sys"},
-	"dialgate/sipproxy/transport":   {"golang.org/x/sys", "golang.org/x/net"},
+	"dialgate/sipproxy/transport":   {"dialgate/sipproxy/message", "github.com/gobwas/ws", "golang.org/x/sys", "golang.org/x/net"},
 	"dialgate/sipproxy/transaction": {"dialgate/sipproxy/message", "dialgate/sipproxy/transport"},
 }
 

@@ -17,6 +17,7 @@ type Domain struct {
 type PeerDomain struct {
 	Terms   *policy.PeerTerms
 	Sources []netip.Prefix
+	Names   []string // in certificates
 	Limits  Limits
 }
 
@@ -88,7 +89,7 @@ func (c *Config) peer(i int, campaigns []*policy.Campaign, plans *policy.Plans) 
 	t := &policy.PeerTerms{
 		ID: p.ID, Campaigns: p.Campaigns, AllCampaigns: slices.Contains(p.Campaigns, "*"), Names: p.Names,
 		DisplayFrom: display, TrustIdentity: p.TrustIdentity, NoScreening: p.NoScreening, MayForward: p.MayForward, MayRoute: p.MayRoute,
-		StrictSDP: p.SDP == "strict", Dialect: p.Dialect, Plan: plans.ByCountry(p.Country), StripPrefixes: slices.Clone(p.StripPrefixes),
+		StrictSDP: p.SDP == "strict", Dialect: p.Dialect, Go: p.Agreed.Go, Stop: p.Agreed.Stop, LeavesPath: p.NoRecordRoute, Plan: plans.ByCountry(p.Country), StripPrefixes: slices.Clone(p.StripPrefixes),
 	}
 	slices.SortFunc(t.StripPrefixes, func(a, b string) int { return len(b) - len(a) })
 	if slices.Contains(p.Names, "*") {
@@ -100,7 +101,7 @@ func (c *Config) peer(i int, campaigns []*policy.Campaign, plans *policy.Plans) 
 			}
 		}
 	}
-	out := PeerDomain{Terms: t, Limits: p.Limits}
+	out := PeerDomain{Terms: t, Names: p.TLSNames, Limits: p.Limits}
 	for _, s := range p.Sources {
 		prefix, err := parsePrefix(s)
 		if err == nil {

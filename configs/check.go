@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"dialgate/policy"
 )
@@ -55,6 +56,7 @@ func (d *decoder) check(c *Config) {
 			warn(path, "a lottery without licence_article may not rely on a relationship")
 		}
 	}
+	c.checkTransports(at, warn)
 	if c.SIP.TimerC < 180*1e9 {
 		at("sip.timer_c", "is %s; RFC 3261 section 16.6 asks for more than 3 minutes", c.SIP.TimerC)
 	}
@@ -63,6 +65,9 @@ func (d *decoder) check(c *Config) {
 	}
 	if a, err := netip.ParseAddrPort(c.API.Address); err == nil && !a.Addr().IsLoopback() {
 		at("api.address", "%s is not a loopback address; the endpoints have no access control in this version", c.API.Address)
+	}
+	if w := c.Redial.Window; w < 1e9 || w > 24*3600*1e9 {
+		at("redial.window", "is %s; at least 1s, at most 24h", w)
 	}
 	if c.Ledger.SegmentSize < 1<<20 {
 		at("ledger.segment_size", "is too small, at least 1MiB")
@@ -90,8 +95,12 @@ func (d *decoder) checkPeer(c *Config, i int, campaigns []string, at, warn func(
 			at(fmt.Sprintf("%s.names[%d]", path, j), "the peer may name %q but not call for it", id)
 		}
 	}
-	if len(p.Sources) == 0 {
-		warn(path, "a peer without sources receives no calls")
+	checkAgreed(p, path, at)
+	if p.NoRecordRoute && strings.HasPrefix(p.Dialect, "redirect-") {
+		warn(path+".no_record_route", "says nothing here: a redirected call does not come by")
+	}
+	if len(p.Sources)+len(p.TLSNames) == 0 {
+		warn(path, "a peer without sources or tls_names receives no calls")
 	}
 	for j, s := range p.Sources {
 		prefix, err := parsePrefix(s)
@@ -105,6 +114,37 @@ func (d *decoder) checkPeer(c *Config, i int, campaigns []string, at, warn func(
 				}
 			}
 		}
+	}
+}
+
+// ownCodes are sent whatever was agreed, to what can't be judged: none may say go.
+var ownCodes = []int{400, 403, 404, 405, 408, 416, 420, 480, 481, 482, 483, 487, 500, 505, 603}
+
+// checkAgreed finds codes by which a switch could take a refusal for a go.
+func checkAgreed(p *Peer, path string, at func(path, format string, args ...any)) {
+	own := map[string][2]int{"redirect-teleblock": {499, 403}, "redirect-clearip": {503, 603}}
+	code, asks := own[p.Dialect]
+	if p.Agreed != (Agreed{}) && !asks {
+		at(path+".agreed", "only the dialects redirect-teleblock and redirect-clearip have agreed codes")
+		return
+	}
+	if !asks {
+		return
+	}
+	if p.Agreed.Go != 0 {
+		code[0] = p.Agreed.Go
+	}
+	if p.Agreed.Stop != 0 {
+		code[1] = p.Agreed.Stop
+	}
+	clearIP := p.Dialect == "redirect-clearip" && code[0] == 404 // the other code that it knows; we send no 404 to a dialer
+	switch {
+	case code[0] < 400 || code[1] < 400:
+		at(path+".agreed", "%d and %d: a code for go or stop is 400 to 699, so that no phone rings", code[0], code[1])
+	case code[0] == code[1]:
+		at(path+".agreed", "%d would mean both go and stop", code[0])
+	case slices.Contains(ownCodes, code[0]) && !clearIP:
+		at(path+".agreed.go", "%d is also said of a message that can't be judged; agree on another code", code[0])
 	}
 }
 

@@ -19,6 +19,7 @@ type Config struct {
 	Cases       []string       `key:"cases" doc:"Files of acceptance cases, relative to this file, that must come out as expected before this configuration is put in force."`
 	Store       Store          `key:"store" restart:"" doc:"Where facts and decisions are kept."`
 	Ledger      Ledger         `key:"ledger" restart:"" doc:"How decisions are recorded."`
+	Redial      Redial         `key:"redial" restart:"" doc:"What is noticed of calls that are made again after a refusal."`
 	SIP         SIP            `key:"sip" doc:"Limits and timers of the proxy."`
 	API         API            `key:"api" restart:"" doc:"HTTP endpoints."`
 	Log         Log            `key:"log" doc:"The log."`
@@ -34,11 +35,11 @@ type Config struct {
 
 // Listen is where SIP is received.
 type Listen struct {
-	UDP []Listener   `key:"udp" doc:"UDP sockets."`
-	TCP *Unavailable `key:"tcp" doc:"Not in this version."`
-	TLS *Unavailable `key:"tls" doc:"Not in this version."`
-	WS  *Unavailable `key:"ws" doc:"Not in this version."`
-	WSS *Unavailable `key:"wss" doc:"Not in this version."`
+	UDP []Listener    `key:"udp" doc:"UDP sockets."`
+	TCP []Listener    `key:"tcp" doc:"TCP sockets."`
+	TLS []TLSListener `key:"tls" doc:"TLS sockets."`
+	WS  []WSListener  `key:"ws" doc:"WebSocket without TLS."`
+	WSS []WSSListener `key:"wss" doc:"WebSocket over TLS."`
 }
 
 // Listener is one socket.
@@ -47,13 +48,45 @@ type Listener struct {
 	Advertised string `key:"advertised" kind:"addrport" doc:"Address by which others reach the socket; default: address."`
 }
 
+// TLSListener is one socket with a certificate.
+type TLSListener struct {
+	Address       string `key:"address" kind:"addrport" required:"" doc:"IP address and port of this host."`
+	Advertised    string `key:"advertised" kind:"addrport" doc:"Address by which others reach the socket; default: address."`
+	Certificate   string `key:"certificate" required:"" doc:"PEM file of the certificate with its chain; read again when it changes."`
+	Key           string `key:"key" required:"" doc:"PEM file of its key."`
+	ClientCA      string `key:"client_ca" doc:"PEM file of the authorities whose client certificates count, for tls_names of peers."`
+	RequireClient bool   `key:"require_client" doc:"Who shows no such certificate is not let in."`
+}
+
+// WSListener is one socket for WebSocket.
+type WSListener struct {
+	Address    string   `key:"address" kind:"addrport" required:"" doc:"IP address and port of this host."`
+	Advertised string   `key:"advertised" kind:"addrport" doc:"Address by which others reach the socket; default: address."`
+	Origins    []string `key:"origins" doc:"Web pages, such as https://phone.example, from which a browser may connect; \"*\" means any. Programs that are no browser need none."`
+}
+
+// WSSListener is one socket for WebSocket over TLS.
+type WSSListener struct {
+	Address       string   `key:"address" kind:"addrport" required:"" doc:"IP address and port of this host."`
+	Advertised    string   `key:"advertised" kind:"addrport" doc:"Address by which others reach the socket; default: address."`
+	Origins       []string `key:"origins" doc:"As for ws."`
+	Certificate   string   `key:"certificate" required:"" doc:"As for tls."`
+	Key           string   `key:"key" required:"" doc:"As for tls."`
+	ClientCA      string   `key:"client_ca" doc:"As for tls."`
+	RequireClient bool     `key:"require_client" doc:"As for tls."`
+}
+
 // Peer is a dialer.
 type Peer struct {
 	ID            string   `key:"id" required:"" doc:"Name in records, metrics and logs."`
 	Sources       []string `key:"sources" kind:"prefix" doc:"Addresses the dialer sends from: CIDR or single addresses."`
+	TLSNames      []string `key:"tls_names" doc:"Names in the certificate it shows on a listener with client_ca, by which it is known from any address."`
 	Campaigns     []string `key:"campaigns" doc:"Campaigns it may call for; \"*\" means every one."`
 	Names         []string `key:"names" doc:"Campaigns it may name by the header field X-Campaign; \"*\" means every one that needs a ground for calling."`
-	Dialect       string   `key:"dialect" oneof:"safe,strict" default:"safe" doc:"How refusals are said: safe survives real dialers, strict is what the RFCs say."`
+	Dialect       string   `key:"dialect" oneof:"safe,strict,vicidial-pjsip,vicidial-chansip,freeswitch,asterisk,redirect-302,redirect-teleblock,redirect-clearip" default:"safe" doc:"How refusals are said, and whether allowed calls go on or back to the switch: docs/dialects.md."`
+	Agreed        Agreed   `key:"agreed" doc:"Codes agreed with a switch that only asks (redirect-teleblock, redirect-clearip)."`
+	Unwanted      string   `key:"unwanted" oneof:"note,objection" default:"note" doc:"What a 607 of the called person is: note lists it (dialgate audit blocked), objection records an objection against the campaign's advertiser."`
+	NoRecordRoute bool     `key:"no_record_route" doc:"We leave the path when the call is set up: what follows goes between dialer and carrier directly, who must reach each other."`
 	DisplayFrom   string   `key:"display_from" oneof:"from,pai,rpid" default:"from" doc:"The header whose number the called person sees on this trunk."`
 	TrustIdentity bool     `key:"trust_identity" doc:"P-Asserted-Identity and its like count, and are passed on."`
 	NoScreening   bool     `key:"no_screening" doc:"The carrier does not compare the shown number with the trunk's (CLIP no screening)."`
@@ -71,6 +104,12 @@ type Limits struct {
 	CallsInSetup   int `key:"calls_in_setup" min:"0" doc:"Calls without a final response; 0: no bound."`
 }
 
+// Agreed are codes that stand for a verdict.
+type Agreed struct {
+	Go   int `key:"go" min:"0" max:"699" doc:"Make the call; 0: 499 for redirect-teleblock, 503 for redirect-clearip."`
+	Stop int `key:"stop" min:"0" max:"699" doc:"Do not; 0: 403 for redirect-teleblock, 603 for redirect-clearip."`
+}
+
 // Carrier is where allowed calls go.
 type Carrier struct {
 	ID       string   `key:"id" required:"" doc:"Name in metrics and logs."`
@@ -78,12 +117,27 @@ type Carrier struct {
 	Sources  []string `key:"sources" kind:"prefix" doc:"Further addresses the carrier sends from."`
 	Priority int      `key:"priority" doc:"The lowest goes first."`
 	Weight   int      `key:"weight" default:"1" min:"0" doc:"Share among carriers of one priority."`
+
+	Transport    string     `key:"transport" oneof:"udp,tcp,tls,ws,wss" default:"udp" doc:"How it is reached; there must be a listener of that kind."`
+	LargeOverTCP bool       `key:"large_over_tcp" doc:"Requests of more than 1300 octets go to a carrier on UDP over TCP, by the same targets."`
+	TLS          CarrierTLS `key:"tls" doc:"How a carrier on tls or wss is met."`
+}
+
+// CarrierTLS is how we meet a carrier over TLS.
+type CarrierTLS struct {
+	Verify      string `key:"verify" oneof:"full,pinned,none" default:"full" doc:"full: an authority vouches for its certificate, which bears its name. pinned: one of the authorities in ca vouches for it, whatever its name. none: it is not checked."`
+	CA          string `key:"ca" doc:"PEM file of the authorities that count; default: those of the system."`
+	Name        string `key:"name" doc:"Its name in the certificate; default: its address."`
+	Certificate string `key:"certificate" doc:"PEM file of the certificate shown to it when it asks."`
+	Key         string `key:"key" doc:"PEM file of its key."`
 }
 
 // Inbound tells where calls from a carrier go.
 type Inbound struct {
 	Number string `key:"number" kind:"number" required:"" doc:"The number called."`
 	Target string `key:"target" kind:"addrport" required:"" doc:"Address of the dialer that answers it."`
+
+	Transport string `key:"transport" oneof:"udp,tcp,tls" default:"udp" doc:"How it is reached; there must be a listener of that kind."`
 }
 
 // Advertiser is a legal entity.
@@ -133,23 +187,36 @@ type Emergency struct {
 
 // Store is where everything is kept.
 type Store struct {
-	Path string `key:"path" default:"dialgate-data" doc:"Directory of the ledger, the facts and the control socket."`
+	Path       string `key:"path" default:"dialgate-data" doc:"Directory of the ledger, the facts and the control socket."`
+	ErasureKey string `key:"erasure_key" doc:"File of the key by which erased numbers are recognised; the first erasure makes it, and from then on the store does not open without it. Keep a copy apart from the store's backups. Default: the store's path with -erasure.key behind it."`
 }
 
 // Ledger is how decisions are recorded.
 type Ledger struct {
 	Mode        string        `key:"mode" oneof:"durable,memory" default:"durable" doc:"durable: a call goes on when its record is on disk. memory: it does not wait."`
 	SegmentSize Size          `key:"segment_size" default:"64MiB" doc:"Size of the ledger's files."`
+	KeepDays    int           `key:"keep_days" min:"0" doc:"Files of which all records are older than so many days are removed; what is known of numbers is carried over, records of calls go. 0: everything is kept."`
 	Linger      time.Duration `key:"linger" default:"2ms" doc:"How long a record may wait for others under load."`
+}
+
+// Redial is about calls that are made again after a refusal.
+type Redial struct {
+	Window   time.Duration `key:"window" default:"10m" doc:"How long after a refusal another call to the number counts as one."`
+	Collapse bool          `key:"collapse" doc:"A refusal for the same reason, of the same caller number to the same number, within the window has no record of its own: it is counted with the first. docs/operations.md says what a crash can lose."`
 }
 
 // SIP holds limits and timers.
 type SIP struct {
-	AnswerStrangers bool          `key:"answer_strangers" doc:"Requests from unknown sources get 403 instead of silence."`
-	MaxTransactions int           `key:"max_transactions" restart:"" default:"100000" min:"100" doc:"Bound on transactions in memory."`
-	TimerC          time.Duration `key:"timer_c" restart:"" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
-	Drain           time.Duration `key:"drain" default:"30s" doc:"How long a stop waits for call set-ups to end."`
-	TokenKey        string        `key:"token_key" restart:"" secret:"" doc:"Key of the tokens in Record-Route, shared by the nodes of a pair; at least 16 characters. Default: a key made at first start and kept in the store's directory."`
+	AnswerStrangers      bool          `key:"answer_strangers" doc:"Requests from unknown sources get 403 instead of silence."`
+	MaxTransactions      int           `key:"max_transactions" restart:"" default:"100000" min:"100" doc:"Bound on transactions in memory."`
+	TimerC               time.Duration `key:"timer_c" restart:"" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
+	Drain                time.Duration `key:"drain" default:"30s" doc:"How long a stop waits for call set-ups to end."`
+	Connections          int           `key:"connections" restart:"" default:"10000" min:"4" doc:"Connections of one listener in all; unknown sources get at most a quarter of them."`
+	ConnectionsPerSource int           `key:"connections_per_source" restart:"" default:"1000" min:"1" doc:"Connections of one listener from one address (IPv6: one /64)."`
+	HandshakeTimeout     time.Duration `key:"handshake_timeout" restart:"" default:"5s" doc:"How long TLS and the WebSocket upgrade may take."`
+	MessageTimeout       time.Duration `key:"message_timeout" restart:"" default:"10s" doc:"How long one message may take to arrive on a connection."`
+	IdleTimeout          time.Duration `key:"idle_timeout" restart:"" default:"10m" doc:"A connection on which nothing came for so long, not even a keep-alive, is closed."`
+	TokenKey             string        `key:"token_key" restart:"" secret:"" doc:"Key of the tokens in Record-Route, shared by the nodes of a pair; at least 16 characters. Default: a key made at first start and kept in the store's directory."`
 }
 
 // API is about HTTP.

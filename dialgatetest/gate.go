@@ -92,8 +92,8 @@ func Parse(name, text string) (*Gate, error) {
 		Rules: gate.Rules{Books: books, Config: cfg.ID()}, Facts: &g.known, Ledger: &g.known, Node: cfg.Node,
 		Now: func() time.Time { g.mu.Lock(); defer g.mu.Unlock(); return g.now },
 		Answer: func(p *policy.PeerTerms, r policy.Reason) int {
-			d, _ := sipproxy.ParseDialect(p.Dialect)
-			return sipproxy.AnswerTo(d, r).Code
+			peer := sipproxy.PeerOf(p)
+			return peer.Answer(r).Code
 		},
 	})
 	return g, nil

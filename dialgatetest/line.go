@@ -67,8 +67,9 @@ func (g *Gate) Connect(t testing.TB) *Line {
 		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 	}
 	for _, p := range g.domain.Peers {
-		d, _ := sipproxy.ParseDialect(p.Terms.Dialect)
-		o.Config.Peers = append(o.Config.Peers, sipproxy.Peer{Terms: p.Terms, Sources: p.Sources, Dialect: d})
+		peer := sipproxy.PeerOf(p.Terms)
+		peer.Sources = p.Sources
+		o.Config.Peers = append(o.Config.Peers, peer)
 	}
 	var carriers []*simnet.Conn
 	for _, c := range g.cfg.Carriers {

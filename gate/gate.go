@@ -59,6 +59,8 @@ type Options struct {
 	// Permit names the operation reasons for which the operator chose to let
 	// calls pass unjudged or unrecorded. The decision is then not-enforced.
 	Permit map[policy.Reason]bool
+	// Redials notice calls that are made again after a refusal; nil: nobody does.
+	Redials *Redials
 	// Observe is told of each decision and how long it took, not counting the
 	// wait for the record.
 	Observe func(a *policy.Attempt, d *policy.Decision, took time.Duration)
@@ -107,6 +109,18 @@ func (g *Gate) record(a *policy.Attempt, d policy.Decision, start time.Time, rea
 	ruling := policy.Ruling{ID: newID(), Decision: d}
 	g.o.Observe(a, &ruling.Decision, time.Since(start))
 
+	alike, comparable := refusal{}, false
+	denied := ruling.Decision.Verdict == policy.Denied
+	if g.o.Redials != nil {
+		if alike, comparable = refusalOf(a, &ruling.Decision, g.o.Rules.Config); comparable {
+			if first, collapsed := g.o.Redials.see(alike, denied, a.At); collapsed {
+				ruling.ID, ruling.Repeat = first, true
+				ready(ruling)
+				return
+			}
+		}
+	}
+	at := a.At
 	record := policy.Record{
 		ID: ruling.ID, At: a.At, Took: time.Since(start), Node: g.o.Node, Config: g.o.Rules.Config,
 		Attempt: a, Decision: &ruling.Decision,
@@ -120,6 +134,9 @@ func (g *Gate) record(a *policy.Attempt, d policy.Decision, start time.Time, rea
 		return
 	}
 	g.o.Ledger.Append(&record, func(err error) {
+		if err == nil && denied && comparable {
+			g.o.Redials.recorded(alike, ruling.ID, at)
+		}
 		if err != nil {
 			ruling.Decision = g.operational(policy.ReasonLedgerUnavailable, ruling.Decision)
 		}

@@ -118,6 +118,7 @@ func (id RulingID) String() string {
 // A Ruling is a decision with its id, as the proxy carries it out.
 type Ruling struct {
 	ID       RulingID
+	Repeat   bool // one more of the refusal that ID has the record of; it has none of its own
 	Decision Decision
 }
 
@@ -140,18 +141,20 @@ type Outcome struct {
 	Code    int           // the final status code sent to the dialer
 	Ring    time.Duration // from the first 180 or 183 to the end of the set-up; 0: it never rang
 	EndedBy Party
+	Block   *Block // nil: nobody blocked it
 }
 
 // A Party is who ended the set-up of a call.
 type Party uint8
 
 const (
-	EndedByCallee  Party = iota // the carrier's side answered with a final response
-	EndedByDialer               // the dialer sent CANCEL
-	EndedByGate                 // refused here
-	EndedByTimeout              // a timer ran out
+	EndedByCallee    Party = iota // the carrier's side answered with a final response
+	EndedByDialer                 // the dialer sent CANCEL
+	EndedByGate                   // refused here
+	EndedByTimeout                // a timer ran out
+	EndedByObjection              // an objection was recorded while the phone rang
 )
 
-var partyNames = [...]string{EndedByCallee: "callee", EndedByDialer: "dialer", EndedByGate: "gate", EndedByTimeout: "timeout"}
+var partyNames = [...]string{EndedByCallee: "callee", EndedByDialer: "dialer", EndedByGate: "gate", EndedByTimeout: "timeout", EndedByObjection: "objection"}
 
 func (p Party) String() string { return nameOf(partyNames[:], int(p)) }

@@ -154,6 +154,11 @@ type PeerTerms struct {
 	StrictSDP bool
 	// Dialect names the table by which calls of this peer are refused.
 	Dialect string
+	// Go and Stop are the codes agreed with a switch that only asks whether a
+	// call may be made; 0: those of the dialect.
+	Go, Stop int
+	// LeavesPath: the proxy leaves the call when it is set up.
+	LeavesPath bool
 	// Plan reads national forms of numbers.
 	Plan *Plan
 	// StripPrefixes are dial-plan prefixes that are removed before a called

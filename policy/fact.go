@@ -258,9 +258,10 @@ func (f *Facts) Sort() {
 	slices.SortFunc(f.All, func(a, b Fact) int { return a.Compare(&b) })
 }
 
-// KnownAt is the facts that had been recorded by t.
+// KnownAt is what had been recorded by t.
 func (f *Facts) KnownAt(t time.Time) Facts {
 	known := *f
 	known.All = slices.DeleteFunc(slices.Clone(f.All), func(x Fact) bool { return x.RecordedAt.After(t) })
+	known.Calls = slices.DeleteFunc(slices.Clone(f.Calls), func(c EarlierCall) bool { return c.At.After(t) })
 	return known
 }

@@ -3,6 +3,7 @@ package sipproxy
 import (
 	"bytes"
 	"cmp"
+	"net/netip"
 
 	"dialgate/policy"
 	"dialgate/sipproxy/message"
@@ -61,7 +62,7 @@ func (e *exchange) withhold(edits *message.Edits) {
 // prints are those of a dialer's call.
 func (e *exchange) prints(v *message.View) prints {
 	t, shown := e.p.tokens, digits(e.attempt.Caller.Shown)
-	of := prints{shown: t.print(shown), other: t.print(number(&e.attempt.Called))}
+	of := prints{shown: t.print(shown), other: t.print(number(&e.attempt.Called)), peer: t.peer(e.peer)}
 	of.from = of.shown
 	if e.attempt.Caller.From != policy.HeaderFrom {
 		id := e.config.Reader.identity(v.Value(message.From), e.peer.Terms)
@@ -71,12 +72,15 @@ func (e *exchange) prints(v *message.View) prints {
 }
 
 // inboundPrints are those of a call to a dialer: it is the side that was called.
-func (p *Proxy) inboundPrints(c *inForce, v *message.View) prints {
+func (p *Proxy) inboundPrints(c *inForce, v *message.View, to netip.AddrPort) prints {
 	home := &policy.PeerTerms{Plan: c.Reader.Home}
 	id := c.Reader.identity(v.Value(message.To), home)
 	caller := c.Reader.identity(v.Value(message.From), home)
 	of := prints{shown: p.tokens.print(digits(id.number)), other: p.tokens.print(digits(caller.number))}
 	of.from = of.shown
+	if s := c.at(to); s != nil && s.peer != nil {
+		of.peer = p.tokens.peer(s.peer)
+	}
 	return of
 }
 

@@ -3,10 +3,13 @@ package sipproxy
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"dialgate/policy"
+	"dialgate/sipproxy/transport"
 )
 
 // A Config is everything that a configuration decides about calls. [Proxy.Use]
@@ -15,7 +18,7 @@ type Config struct {
 	Peers    []Peer
 	Carriers []Carrier
 	// Inbound names the peer that a call from a carrier to a number goes to.
-	Inbound map[policy.Number]netip.AddrPort
+	Inbound map[policy.Number]Target
 
 	// Reader reads attempts, Judge decides them by rules of the same
 	// configuration, and Outcome is told how their set-up ended.
@@ -25,6 +28,9 @@ type Config struct {
 	// JudgeCaller decides whether a call may go on when its caller identity
 	// changes, by the rules about the caller alone; nil: Judge does.
 	JudgeCaller Judge
+	// Objected reports whether an objection refuses, by what is known now, a
+	// call that was allowed; nil: none does.
+	Objected func(*policy.Attempt) bool
 
 	// AnswerStrangers: a request from an unknown source gets 403; else silence.
 	AnswerStrangers bool
@@ -36,7 +42,15 @@ type Config struct {
 type Peer struct {
 	Terms   *policy.PeerTerms
 	Sources []netip.Prefix
+	// Names are those in certificates by which it is known, whatever its address.
+	Names   []string
 	Dialect Dialect
+	// Go and Stop are the codes agreed with a switch that only asks; 0: those
+	// of the dialect.
+	Go, Stop int
+	// LeavesPath: no Record-Route, so that what follows the set-up of a call
+	// does not come by here.
+	LeavesPath bool
 	// CallsPerSecond bounds new calls, a burst of as many allowed; 0: no bound.
 	CallsPerSecond int
 	// CallsInSetup bounds calls without a final response; 0: no bound.
@@ -47,10 +61,22 @@ type Peer struct {
 type Carrier struct {
 	ID      string
 	Targets []netip.AddrPort
+	// Transport is how it is reached.
+	Transport transport.Kind
+	// TLS is how its certificate is checked, where the transport has one.
+	TLS *transport.ServerCheck
+	// LargeOverTCP: requests near the MTU go over TCP, by the same targets.
+	LargeOverTCP bool
 	// Sources are further addresses that the carrier sends from.
 	Sources  []netip.Prefix
 	Weight   int
 	Priority int // the lowest goes first
+}
+
+// A Target is where calls from a carrier go.
+type Target struct {
+	Addr      netip.AddrPort
+	Transport transport.Kind
 }
 
 // inForce is a configuration as messages are worked off by it. Each message
@@ -58,7 +84,8 @@ type Carrier struct {
 // INVITE: none is read by one configuration and judged or answered by another.
 type inForce struct {
 	Config
-	sources []source // dialers before carriers, the longest prefix first
+	sources []source           // dialers before carriers, the longest prefix first
+	names   map[string]*source // by the certificate
 	targets map[netip.AddrPort]*source
 	peers   map[string]*peer
 }
@@ -92,8 +119,23 @@ func (p *Proxy) Use(c Config) error {
 	if err != nil {
 		return err
 	}
+	for i := range next.Carriers {
+		if err := p.reachable(&next.Carriers[i]); err != nil {
+			return err
+		}
+	}
 	p.config.Store(next)
 	return nil
+}
+
+// reachable tells why a carrier could never be called.
+func (p *Proxy) reachable(c *Carrier) error {
+	for _, t := range c.Targets {
+		if p.listenerFor(&p.o.Listeners[0], c.Transport, t.Addr()) != nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("carrier %s can't be reached: no listener of this node is for %s in the address family of its targets; add one under listen.%s, which takes a restart", c.ID, c.Transport, c.Transport)
 }
 
 // newInForce prepares a configuration that follows another, nil for the first.
@@ -110,7 +152,7 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	if c.JudgeCaller == nil {
 		c.JudgeCaller = c.Judge
 	}
-	f := &inForce{Config: c, targets: map[netip.AddrPort]*source{}, peers: map[string]*peer{}}
+	f := &inForce{Config: c, names: map[string]*source{}, targets: map[netip.AddrPort]*source{}, peers: map[string]*peer{}}
 	f.Carriers = slices.SortedStableFunc(slices.Values(c.Carriers), func(a, b Carrier) int { return cmp.Compare(a.Priority, b.Priority) })
 	for i := range c.Peers {
 		of := &peer{Peer: c.Peers[i], counts: &counts{}}
@@ -120,6 +162,9 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 		f.peers[of.Terms.ID] = of
 		for _, prefix := range of.Sources {
 			f.sources = append(f.sources, source{prefix: prefix, peer: of})
+		}
+		for _, name := range of.Names {
+			f.names[strings.ToLower(name)] = &source{peer: of}
 		}
 	}
 	for i := range f.Carriers {
@@ -138,6 +183,16 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	return f, nil
 }
 
+// ServerCheck tells how a TLS server at an address is met by the configuration
+// in force. One that is no carrier, such as a Contact within a call, must have
+// a certificate for its address, of an authority of the system.
+func (p *Proxy) ServerCheck(a netip.AddrPort) *transport.ServerCheck {
+	if s := p.config.Load().targets[a]; s != nil && s.carrier.TLS != nil {
+		return s.carrier.TLS
+	}
+	return &transport.ServerCheck{}
+}
+
 func rank(s source) int {
 	if s.peer != nil {
 		return 0
@@ -145,11 +200,22 @@ func rank(s source) int {
 	return 1
 }
 
-// origin is who sends from an address, nil for strangers. A carrier's own
-// address and port is the carrier, also on a host that dialers send from;
-// otherwise a dialer's network goes before a carrier's address, so that a
-// dialer beside its carrier is judged.
-func (f *inForce) origin(a netip.AddrPort) *source {
+// origin is who has sent a message, nil for strangers. A name that a
+// certificate proves goes before an address. A carrier's own address and port
+// is the carrier, also on a host that dialers send from; otherwise a dialer's
+// network goes before a carrier's address, so that a dialer beside its carrier
+// is judged.
+func (f *inForce) origin(d *transport.Datagram) *source {
+	for _, name := range d.Names {
+		if s := f.names[name]; s != nil {
+			return s
+		}
+	}
+	return f.at(d.Remote)
+}
+
+// at is who an address is of, nil when it is nobody's.
+func (f *inForce) at(a netip.AddrPort) *source {
 	if s := f.targets[a]; s != nil {
 		return s
 	}

@@ -95,6 +95,7 @@ type stage struct {
 	ended    chan error
 	outcomes []policy.Outcome
 	lose     map[string]int // label → how many to lose
+	spared   bool           // an objection does not refuse calls
 	config   Config         // what is in force
 }
 
@@ -123,6 +124,7 @@ func newStage(t *testing.T, change func(*Options)) *stage {
 			Peers:    []Peer{{Terms: flowTerms(), Sources: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}}},
 			Carriers: []Carrier{{ID: "carrier", Targets: []netip.AddrPort{carrierAddr}}},
 			Reader:   flowReader(t), Judge: s.judge, JudgeCaller: s.judgeCaller, Outcome: func(o policy.Outcome) { s.outcomes = append(s.outcomes, o) },
+			Objected: func(*policy.Attempt) bool { return !s.spared },
 		},
 		Key: bytes.Repeat([]byte("k"), 32), Name: "gate", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 	}
@@ -283,6 +285,9 @@ func play(t *testing.T, script string) string {
 	}
 	for _, o := range s.outcomes {
 		fmt.Fprintf(&b, ", ended %d by %s", o.Code, o.EndedBy)
+		if o.Block != nil {
+			fmt.Fprintf(&b, ", blocked: %s, contact %s %+v", o.Block.Kind, o.Block.Card, o.Block.Contact)
+		}
 	}
 	return b.String() + "\n"
 }
@@ -293,6 +298,16 @@ func option(t *testing.T, words []string) func(*Options) {
 		switch words[0] {
 		case "strict":
 			o.Peers[0].Dialect = Strict
+		case "dialect":
+			d, ok := ParseDialect(words[1])
+			if !ok {
+				t.Fatalf("%q is no dialect", words[1])
+			}
+			o.Peers[0].Dialect = d
+		case "agreed":
+			fmt.Sscan(strings.Join(words[1:], " "), &o.Peers[0].Go, &o.Peers[0].Stop)
+		case "leaves-path":
+			o.Peers[0].LeavesPath = true
 		case "strangers-answered":
 			o.AnswerStrangers = true
 		case "limit":
@@ -304,7 +319,7 @@ func option(t *testing.T, words []string) func(*Options) {
 			o.Listeners = append(o.Listeners, Listener{Conn: n.Network().Listen(gateAddr6), Advertised: gateAddr6})
 			o.Carriers[0].Targets = []netip.AddrPort{carrier6}
 		case "inbound":
-			o.Inbound = map[policy.Number]netip.AddrPort{policy.MustNumber("+31205550100"): dialerAddr}
+			o.Inbound = map[policy.Number]Target{policy.MustNumber("+31205550100"): {Addr: dialerAddr}}
 		case "other-dialer":
 			o.Peers[0].Sources = []netip.Prefix{netip.MustParsePrefix("192.0.2.99/32")}
 		case "second-peer": // the stranger is another dialer
@@ -346,6 +361,15 @@ func (s *stage) do(words []string, line string) {
 	case "restart":
 		s.ladder.Note(line)
 		s.restart()
+	case "objection": // objection [NUMBER] [spares]: of the called by default
+		number := "+31612345678"
+		for _, w := range words[1:] {
+			if s.spared = w == "spares"; !s.spared {
+				number = w
+			}
+		}
+		s.ladder.Note(line)
+		s.proxy.Objected(policy.MustNumber(number))
 	case "drain":
 		s.proxy.draining.Store(true)
 	case "reload": // reload OPTION...
@@ -446,8 +470,10 @@ func (a *agent) view(b []byte, what string) *message.View {
 	return &v
 }
 
-func (a *agent) send(b []byte) {
-	if _, err := a.conn.WriteBatch([]transport.Datagram{{Payload: b, Remote: a.gate()}}); err != nil {
+func (a *agent) send(b []byte) { a.sendTo(b, a.gate()) }
+
+func (a *agent) sendTo(b []byte, to netip.AddrPort) {
+	if _, err := a.conn.WriteBatch([]transport.Datagram{{Payload: b, Remote: to}}); err != nil {
 		a.s.t.Fatal(err)
 	}
 }
@@ -563,8 +589,13 @@ func (a *agent) respond(code int, args map[string]string) {
 			extra = append(append(append(extra, "Record-Route: "...), v.Headers[i].Value...), "\r\n"...)
 		}
 	}
-	text := map[int]string{100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 486: "Busy Here", 487: "Request Terminated", 491: "Request Pending", 503: "Service Unavailable"}[code]
-	a.send(v.AppendResponse(nil, &message.Response{Status: code, Phrase: text, ToTag: []byte(tag), Source: a.gate(), Extra: extra}))
+	text := map[int]string{100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 486: "Busy Here", 487: "Request Terminated", 491: "Request Pending", 503: "Service Unavailable",
+		603: "Decline", 607: "Unwanted", 608: "Rejected"}[code]
+	to := a.gate()
+	if args["to"] == "carrier" {
+		to = carrierAddr
+	}
+	a.sendTo(v.AppendResponse(nil, &message.Response{Status: code, Phrase: text, ToTag: []byte(tag), Source: to, Extra: extra}), to)
 }
 
 // ack acknowledges the last final response: hop by hop, or, for a 2xx, along the route.
@@ -646,6 +677,10 @@ func (a *agent) inDialog(method string, args map[string]string) {
 	a.request = []byte(b.String())
 	if method == "REINVITE" {
 		a.invite, a.placed = a.request, a.request
+	}
+	if len(routes) == 0 && a.s.config.Peers[0].LeavesPath && args["at"] != "dialgate" { // nobody stayed in the path
+		a.sendTo(a.request, netip.MustParseAddrPort(target[strings.Index(target, "@")+1:]))
+		return
 	}
 	a.send(a.request)
 }

@@ -9,22 +9,49 @@ import (
 	"dialgate/sipproxy/transaction"
 )
 
-// forward sends an allowed INVITE to the carrier. The edits are the only ones
-// we make: Via, Record-Route, Max-Forwards, our own Route, X-Campaign, what a
-// peer prefers or, untrusted, asserts, and the host of a Request-URI that names us.
+// forward sends an allowed INVITE to the carrier.
 func (e *exchange) forward(v *message.View) {
-	p := e.p
-	to, l := p.carrier(e.config, e.listener)
+	if e.peer.Dialect.Redirects() {
+		e.redirect(v)
+		return
+	}
+	to, l := e.p.carrier(e.config, e.listener)
 	if l == nil {
 		e.unreachable(500)
 		return
 	}
+	e.roomy(e.config, v, l, to, 2*weAdd, func(v *message.View, l *Listener) { e.forwardBy(v, l, to) })
+}
+
+// roomy lets a request leave by a listener, or, when it is large and its target
+// takes that, over TCP; over UDP all the same when no connection can be made
+// there (RFC 3261 section 18.1.1). more is what we add to it, in octets.
+func (e *exchange) roomy(c *inForce, v *message.View, l *Listener, to netip.AddrPort, more int, leave func(*message.View, *Listener)) {
+	t := e.p.roomy(c, l, to, len(v.Raw)+more)
+	if t != l {
+		e.smaller = func() {
+			if err := e.p.scratch.Parse(e.raw); err != nil {
+				panic("a message that was read once can't be read again: " + err.Error())
+			}
+			leave(&e.p.scratch, l)
+		}
+	}
+	leave(v, t)
+}
+
+// forwardBy sends an allowed INVITE by a listener. The edits are the only ones
+// we make: Via, Record-Route, Max-Forwards, our own Route, X-Campaign, what a
+// peer prefers or, untrusted, asserts, and the host of a Request-URI that names us.
+func (e *exchange) forwardBy(v *message.View, l *Listener, to netip.AddrPort) {
+	p := e.p
 	edits := message.Edits{Source: e.source, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v)}
 	edits.Remove[message.XCampaign] = true
 	edits.Remove[message.PPreferredIdentity] = true // a hint for the first proxy only (RFC 3325 section 9.2)
 	edits.Remove[message.PAssertedIdentity] = !e.peer.Terms.TrustIdentity
-	edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to, e.prints(v))
-	edits.URI = p.retarget(v, to)
+	if !e.peer.LeavesPath {
+		edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to, e.prints(v))
+	}
+	edits.URI = p.retarget(v, l, to)
 	e.send(v, &edits, l, to)
 }
 
@@ -33,7 +60,7 @@ func (e *exchange) forward(v *message.View) {
 func (p *Proxy) carrier(c *inForce, from *Listener) (netip.AddrPort, *Listener) {
 	for i := range c.Carriers {
 		for _, t := range c.Carriers[i].Targets {
-			if l := p.listenerFor(from, t.Addr()); l != nil {
+			if l := p.listenerFor(from, c.Carriers[i].Transport, t.Addr()); l != nil {
 				return t, l
 			}
 		}
@@ -51,13 +78,13 @@ func hops(v *message.View) int {
 }
 
 // recordRoute makes the Record-Route values that keep us in the call: two when
-// it leaves by another listener than it came by (RFC 5658), the one for the
-// next hop on top.
+// it leaves by another listener than it came by, be it another transport or
+// address family (RFC 5658), the one for the next hop on top.
 func (p *Proxy) recordRoute(v *message.View, came, leaves *Listener, dialer, carrier netip.AddrPort, of prints) (rr [2][]byte) {
 	token := p.tokens.appendToken(nil, v.Value(message.CallID), v.FromTag, dialer, carrier, of)
 	value := func(l *Listener) []byte {
 		b := append(make([]byte, 0, 128), "<sip:"...)
-		b = l.Advertised.AppendTo(b)
+		b = appendTransport(l.Advertised.AppendTo(b), l)
 		b = append(append(b, ";lr;"+tokenParam+"="...), token...)
 		return append(b, '>')
 	}
@@ -68,17 +95,35 @@ func (p *Proxy) recordRoute(v *message.View, came, leaves *Listener, dialer, car
 	return rr
 }
 
+// appendTransport appends the URI parameter that says how a listener is
+// reached, where it is not the transport that is meant without.
+func appendTransport(b []byte, l *Listener) []byte {
+	if name := l.kind().Param(); name != "" {
+		b = append(append(b, ";transport="...), name...)
+	}
+	return b
+}
+
 // retarget gives a Request-URI that names us the carrier's address in our
-// place; nil leaves it as it came.
-func (p *Proxy) retarget(v *message.View, to netip.AddrPort) []byte {
+// place, and the transport by which it is reached; nil leaves it as it came.
+func (p *Proxy) retarget(v *message.View, l *Listener, to netip.AddrPort) []byte {
 	u, ok := message.ParseURI(v.URI)
 	if !ok || u.Scheme != message.SIP || !p.isOurs(&u) || len(u.User) == 0 {
 		return nil
 	}
 	b := append(make([]byte, 0, len(v.URI)+24), "sip:"...)
 	b = append(append(b, u.User...), '@')
-	b = to.AppendTo(b)
-	return append(b, u.Params...)
+	b = appendTransport(to.AppendTo(b), l)
+	message.EachParam(u.Params, func(name, value []byte) {
+		if message.EqualFold(name, "transport") {
+			return
+		}
+		b = append(append(b, ';'), name...)
+		if value != nil {
+			b = append(append(b, '='), value...)
+		}
+	})
+	return b
 }
 
 // send passes the request on in a client transaction.
@@ -86,17 +131,17 @@ func (e *exchange) send(v *message.View, edits *message.Edits, l *Listener, to n
 	p := e.p
 	var buf [96]byte
 	via, id := p.via(buf[:0], v, l)
-	edits.Via = via
+	edits.Via, edits.Add = via, l.length(v)
 	out := v.AppendForward(make([]byte, 0, len(v.Raw)+512), edits)
-	p.metrics.request(v.Method, sent)
-	e.client = p.layer.NewClient(id, string(v.Method), transaction.Path{Conn: l.Conn, Remote: to}, out)
+	p.metrics.request(v.Method, sent, l.kind())
+	e.client = p.layer.NewClient(id, string(v.Method), path(l, to), out)
 	e.client.Response = e.relay
 	e.client.Failed = e.failed
 }
 
 // via makes our Via value with a new branch.
 func (p *Proxy) via(b []byte, v *message.View, l *Listener) ([]byte, uint64) {
-	b = append(b, "SIP/2.0/UDP "...)
+	b = append(append(append(b, "SIP/2.0/"...), l.kind().Via()...), ' ')
 	b = l.Advertised.AppendTo(b)
 	b = append(b, ";branch="...)
 	return p.layer.NextBranch(b, p.loopHash(v))
@@ -111,6 +156,9 @@ func (e *exchange) relay(v *message.View) {
 		return
 	case v.Status < 200 && e.rang.IsZero() && invite:
 		e.rang = time.Now()
+	case v.Status >= 300 && e.objected && !e.cancelled:
+		e.refuseObjected()
+		return
 	case v.Status == 503:
 		// A proxy does not pass a 503 on (RFC 3261 section 16.7 step 6): the
 		// next hop's overload is not ours.
@@ -122,12 +170,13 @@ func (e *exchange) relay(v *message.View) {
 		return
 	}
 	e.p.metrics.response(v.Status, sent)
-	e.server.Respond(v.Status, v.AppendForward(make([]byte, 0, len(v.Raw)), &message.Edits{PopVia: true}))
+	e.server.Respond(v.Status, v.AppendForward(make([]byte, 0, len(v.Raw)), &message.Edits{PopVia: true, Add: e.listener.length(v)}))
 	if v.Status >= 200 {
 		by := policy.EndedByCallee
 		if e.cancelled && v.Status == 487 {
 			by = policy.EndedByDialer
 		}
+		e.noteBlock(v)
 		e.finish(v.Status, by)
 	}
 }
@@ -137,11 +186,19 @@ func (e *exchange) relay(v *message.View) {
 func (e *exchange) failed(why transaction.End) {
 	switch {
 	case e.server.Final():
-	case !e.isInvite():
-		e.server.Drop()
+	case e.objected && !e.cancelled:
+		e.refuseObjected()
 	case e.cancelled:
 		e.respond(487, phrases[487], nil)
 		e.finish(487, policy.EndedByDialer)
+	case why == transaction.Unreachable && e.smaller != nil:
+		again := e.smaller
+		e.smaller = nil
+		again()
+	case !e.isInvite():
+		e.server.Drop()
+	case why == transaction.Unreachable:
+		e.unreachable(500) // as if a 503 had come (RFC 3261 section 16.9)
 	default:
 		if why == transaction.Silent {
 			e.client.Cancel([]byte(`SIP;cause=408;text="timer C"`))

@@ -7,7 +7,6 @@ import (
 
 	"dialgate/policy"
 	"dialgate/sipproxy/message"
-	"dialgate/sipproxy/transaction"
 )
 
 // inbound passes a call from a carrier to the peer that the configuration
@@ -20,7 +19,7 @@ func (p *Proxy) inbound(c *inForce, l *Listener, from netip.AddrPort, v *message
 		p.reply(l, from, v, 404, nil)
 		return
 	}
-	out := p.listenerFor(l, to.Addr())
+	out := p.listenerFor(l, to.Transport, to.Addr.Addr())
 	if out == nil || p.draining.Load() {
 		p.reply(l, from, v, 480, nil)
 		return
@@ -32,17 +31,13 @@ func (p *Proxy) inbound(c *inForce, l *Listener, from netip.AddrPort, v *message
 			return
 		}
 		p.begin(e, v)
-		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v), URI: p.retarget(v, to)}
+		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v), URI: p.retarget(v, out, to.Addr)}
 		// The side that began the call is the carrier's, the one it goes to the dialer's.
-		edits.RecordRoute = p.recordRoute(v, l, out, from, to, p.inboundPrints(c, v))
-		e.send(v, &edits, out, to)
+		edits.RecordRoute = p.recordRoute(v, l, out, from, to.Addr, p.inboundPrints(c, v, to.Addr))
+		e.send(v, &edits, out, to.Addr)
 	})
 	if full {
 		p.metrics.overloaded.Inc()
 		p.reply(l, from, v, 480, nil)
 	}
-}
-
-func path(l *Listener, to netip.AddrPort) transaction.Path {
-	return transaction.Path{Conn: l.Conn, Remote: to}
 }

@@ -7,6 +7,7 @@ import (
 
 	"dialgate/policy"
 	"dialgate/sipproxy/message"
+	"dialgate/sipproxy/transport"
 )
 
 // dialog reports whether a request carries a valid token of ours in one of the
@@ -28,18 +29,22 @@ func (p *Proxy) dialog(v *message.View) (from leg, own int, ok bool) {
 }
 
 // mayUse reports whether a request that carries a token comes from a side of
-// its call: of the dialers only from the one that the call is of. A carrier may
-// send from any of its addresses.
-func (c *inForce) mayUse(who *source, of *leg) bool {
+// its call: of the dialers only from the one that the call is of, which its
+// address tells, or the token, where a certificate told who it is. A carrier
+// may send from any of its addresses.
+func (p *Proxy) mayUse(c *inForce, who *source, from netip.AddrPort, of *leg) bool {
 	if who == nil || who.peer == nil {
 		return true // who is nil: see ofACall
 	}
 	for _, side := range [...]netip.AddrPort{of.dialer, of.carrier} {
-		if s := c.origin(side); s != nil && s.peer == who.peer {
+		if s := c.at(side); s != nil && s.peer == who.peer {
 			return true
 		}
 	}
-	return false
+	if of.peer == (print{}) { // it went to an address that was no peer's: who is there is the side
+		return !of.fromDialer && from.Addr() == of.carrier.Addr()
+	}
+	return of.peer == p.tokens.peer(who.peer)
 }
 
 // ofACall reports whether a request from an address that the configuration in
@@ -76,37 +81,52 @@ func (p *Proxy) ownRoutes(v *message.View) int {
 	return own
 }
 
-// nextHop is where a request in a dialog goes: to its next Route, else to its
-// Request-URI. A name instead of an address, which would ask for DNS, gives
-// way to the address that the other side had when the call began.
-func (p *Proxy) nextHop(v *message.View, from leg, own int) netip.AddrPort {
-	fallback := from.dialer
+// nextHop is where a request in a dialog goes, and by which listener, nil when
+// there is none: to its next Route, else to its Request-URI. A name instead of
+// an address, which would ask for DNS, gives way to the address that the other
+// side had when the call began. The last Route value of ours says by which
+// listener that side is met (RFC 5658).
+func (p *Proxy) nextHop(l *Listener, v *message.View, from leg, own int) (*Listener, netip.AddrPort) {
+	before := from.dialer // where the other side was
 	if from.fromDialer {
-		fallback = from.carrier
+		before = from.carrier
 	}
 	target, n := v.URI, 0
 	v.Routes(func(a message.Address) bool {
 		if n++; n <= own {
+			if u, ok := message.ParseURI(a.URI); ok {
+				l = p.ownListener(l, &u)
+			}
 			return true
 		}
 		target = a.URI
 		return false
 	})
 	u, ok := message.ParseURI(target)
-	if !ok {
-		return fallback
+	to, isAddr := hostAddr(&u)
+	if isAddr = isAddr && ok && !p.ours[to]; !isAddr {
+		to = before
 	}
-	if a, ok := hostAddr(&u); ok && !p.ours[a] {
-		return a
+	k, named := transportOf(&u, l.kind())
+	if !named && to == before {
+		k = l.kind() // as before
 	}
-	return fallback
+	// Who has connected to us is met over that connection: often, as behind a
+	// NAT or in a browser, there is no other way (RFC 5923, RFC 7118).
+	s, stream := l.Conn.(*transport.Stream)
+	if stream && to.Addr() == before.Addr() && (!named || k == l.kind()) && s.Accepted(before) {
+		return l, before
+	}
+	if !isAddr {
+		k = l.kind() // whatever it says about a name
+	}
+	return p.listenerFor(l, k, to.Addr()), to
 }
 
 // inDialog passes on a request of a call that was judged when it began. What
 // would change that call into another one is judged before (see [again]).
 func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *source, v *message.View, leg leg, own int) {
-	to := p.nextHop(v, leg, own)
-	out := p.listenerFor(l, to.Addr())
+	out, to := p.nextHop(l, v, leg, own)
 	if out == nil {
 		p.reply(l, from, v, 480, nil)
 		return
@@ -115,12 +135,14 @@ func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *sour
 	judge := e.again(c, who, v, leg)
 	fromCarrier := who != nil && who.carrier != nil
 	e.pass = func(v *message.View) {
-		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: own}
-		if !fromCarrier {
-			e.withhold(&edits)
-		}
-		strictNext(v, &edits)
-		e.send(v, &edits, out, to)
+		e.roomy(c, v, out, to, weAdd, func(v *message.View, l *Listener) {
+			edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: own}
+			if !fromCarrier {
+				e.withhold(&edits)
+			}
+			strictNext(v, &edits)
+			e.send(v, &edits, l, to)
+		})
 	}
 	full := false
 	p.locked(func() {
@@ -149,8 +171,7 @@ func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *sour
 // passACK passes on the ACK for a 2xx: a request of its own, with no
 // transaction (RFC 3261 section 16.11).
 func (p *Proxy) passACK(l *Listener, v *message.View, from leg, own int) {
-	to := p.nextHop(v, from, own)
-	out := p.listenerFor(l, to.Addr())
+	out, to := p.nextHop(l, v, from, own)
 	if out == nil {
 		p.metrics.dropped(dropStrayACK)
 		return
@@ -158,9 +179,9 @@ func (p *Proxy) passACK(l *Listener, v *message.View, from leg, own int) {
 	p.locked(func() {
 		var buf [96]byte
 		via, _ := p.via(buf[:0], v, out)
-		edits := message.Edits{Via: via, MaxForwards: hops(v), DropRoutes: own}
+		edits := message.Edits{Via: via, MaxForwards: hops(v), DropRoutes: own, Add: out.length(v)}
 		strictNext(v, &edits)
-		p.metrics.request(v.Method, sent)
+		p.metrics.request(v.Method, sent, out.kind())
 		p.layer.Send(path(out, to), v.AppendForward(make([]byte, 0, len(v.Raw)+256), &edits))
 	})
 }

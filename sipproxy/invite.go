@@ -33,12 +33,16 @@ type exchange struct {
 	ruling  policy.Ruling
 	began   time.Time
 	rang    time.Time
-	merge   uint64 // key in the table of open INVITEs
+	block   *policy.Block // who did not want the call, of its final response
+	merge   uint64        // key in the table of open INVITEs
 	held    handOver
 	judged  bool
 	pass    func(v *message.View) // in a dialog: how the request goes on
 
+	smaller   func() // sends it over UDP after all, if it went over TCP for its size
 	cancelled bool
+	objected  bool // cancelled, since an objection was recorded
+	askAgain  bool // an objection was recorded while the ruling was on its way
 	ended     bool
 	ruled     bool           // the ruling is there
 	outcome   policy.Outcome // kept while it is not
@@ -68,7 +72,7 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 			return
 		}
 		e.merge = p.hashWith(v.CSeqNumber, v.Value(message.CallID), v.FromTag)
-		if merged = p.open[e.merge]; merged {
+		if merged = p.open[e.merge] != nil; merged {
 			return
 		}
 		if p.draining.Load() || p.layer.Full() || emergency || !who.peer.room(e.began) {
@@ -82,7 +86,7 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 		p.reply(l, from, v, 482, nil) // the same request came by two ways, RFC 3261 section 8.2.2.2
 	case refused != policy.NoReason:
 		p.metrics.overloaded.Inc()
-		a := AnswerTo(who.peer.Dialect, refused)
+		a := who.peer.Answer(refused)
 		p.reply(l, from, v, a.Code, a.Headers(p.o.Name, ""))
 	case emergency:
 		// The call is on its way already; the record waits for nobody.
@@ -112,7 +116,7 @@ func (p *Proxy) begin(e *exchange, v *message.View) {
 	if e.merge == 0 {
 		e.merge = p.hashWith(v.CSeqNumber, v.Value(message.CallID), v.FromTag)
 	}
-	p.open[e.merge] = true
+	p.open[e.merge] = e
 	p.inSetup++
 	if e.peer != nil {
 		e.peer.inSetup++
@@ -121,7 +125,9 @@ func (p *Proxy) begin(e *exchange, v *message.View) {
 
 // over is called when the server transaction is, whatever happened before.
 func (e *exchange) over() {
-	delete(e.p.open, e.merge)
+	if e.p.open[e.merge] == e {
+		delete(e.p.open, e.merge)
+	}
 	e.finish(0, policy.EndedByTimeout)
 }
 
@@ -197,6 +203,8 @@ func (e *exchange) decided() {
 	switch {
 	case e.ended:
 		// The dialer has cancelled, and was told so, while the call was judged.
+	case d.Verdict == policy.Allowed && e.refusesNow():
+		code = e.refuseObjected()
 	case d.Verdict == policy.Allowed:
 		if err := p.scratch.Parse(e.raw); err != nil {
 			panic("a message that was read once can't be read again: " + err.Error())
@@ -278,7 +286,7 @@ func (e *exchange) finish(code int, by policy.Party) {
 	if !e.judged {
 		return
 	}
-	o := policy.Outcome{At: time.Now(), Code: code, EndedBy: by}
+	o := policy.Outcome{At: time.Now(), Code: code, EndedBy: by, Block: e.block}
 	if !e.rang.IsZero() {
 		o.Ring = o.At.Sub(e.rang)
 	}
@@ -297,6 +305,9 @@ func (e *exchange) know() {
 }
 
 func (e *exchange) tell() {
+	if e.ruling.Repeat {
+		return // it is counted with the refusal that it repeats
+	}
 	e.outcome.ID = e.ruling.ID
 	e.config.Outcome(e.outcome)
 }

@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"dialgate/sipproxy/transport"
 )
 
 // direction is a metric label.
@@ -36,7 +38,7 @@ var methods = [...]string{"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER
 
 // metrics are counters found once, so that counting is one atomic addition.
 type metrics struct {
-	requests  [2][len(methods)]prometheus.Counter
+	requests  [2][len(methods)][]prometheus.Counter // by transport
 	responses [2][700]prometheus.Counter
 
 	drops      [len(drops)]prometheus.Counter
@@ -58,7 +60,11 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 		Help: "SIP messages that went no further, by cause."}, []string{"cause"})
 	for d, name := range directions {
 		for i, method := range methods {
-			m.requests[d][i] = messages.WithLabelValues(method, name, "udp")
+			m.requests[d][i] = make([]prometheus.Counter, len(transport.Kinds()))
+			for l := range p.o.Listeners {
+				k := p.o.Listeners[l].kind()
+				m.requests[d][i][k] = messages.WithLabelValues(method, name, k.String())
+			}
 		}
 	}
 	for code := 100; code < 700; code++ {
@@ -79,7 +85,7 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	m.overloaded = counter("dialgate_overloaded_total", "Calls refused for want of room, by a limit, or while draining.")
 	m.panics = counter("dialgate_panics_total", "Messages that a fault in dialgate kept from being worked off.")
 	m.sendErrors = counter("dialgate_sip_send_errors_total", "Messages that the network did not take.")
-	r.MustRegister(messages, codes, received, dropped,
+	r.MustRegister(messages, codes, received, dropped, newConnections(p.o.Listeners),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_transactions", Help: "SIP transactions in memory, both sides."}, func() float64 {
 			servers, clients := p.layer.Count()
 			return float64(servers + clients)
@@ -92,7 +98,7 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	return m
 }
 
-func (m *metrics) request(method []byte, d direction) {
+func (m *metrics) request(method []byte, d direction, k transport.Kind) {
 	i := len(methods) - 1
 	for k := range methods[:i] {
 		if string(method) == methods[k] {
@@ -100,7 +106,7 @@ func (m *metrics) request(method []byte, d direction) {
 			break
 		}
 	}
-	m.requests[d][i].Inc()
+	m.requests[d][i][k].Inc()
 }
 
 func (m *metrics) response(status int, d direction) { m.responses[d][status].Inc() }

@@ -2,14 +2,12 @@ package sipproxy
 
 import (
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"dialgate/policy"
 	"dialgate/sipproxy/transaction"
-	"dialgate/sipproxy/transport"
 )
 
 // A Judge decides one attempt and calls ready exactly once: before it returns,
@@ -32,12 +30,6 @@ type Options struct {
 
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
-}
-
-// A Listener is a socket with the address by which others reach it.
-type Listener struct {
-	Conn       transport.PacketConn
-	Advertised netip.AddrPort
 }
 
 const (

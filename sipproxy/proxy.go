@@ -30,8 +30,9 @@ type Proxy struct {
 	using  sync.Mutex // one configuration at a time follows another
 
 	draining  atomic.Bool
-	open      map[uint64]bool // INVITE transactions that run, against merged requests
-	inSetup   int             // INVITEs without a final response
+	warned    atomic.Int64         // in which second it was last said that messages can't be sent
+	open      map[uint64]*exchange // INVITE transactions that run, against merged requests
+	inSetup   int                  // INVITEs without a final response
 	emergency bucket
 	scratch   message.View // for building responses, under the layer's lock
 
@@ -44,7 +45,7 @@ type Proxy struct {
 func New(o Options) (*Proxy, error) {
 	switch {
 	case len(o.Listeners) == 0:
-		return nil, errors.New("the proxy has no listener: add one under listen.udp")
+		return nil, errors.New("the proxy has no listener: add one under listen")
 	case len(o.Key) < minKey:
 		return nil, fmt.Errorf("the key for call tokens has %d octets, at least %d are needed", len(o.Key), minKey)
 	}
@@ -55,7 +56,7 @@ func New(o Options) (*Proxy, error) {
 		o.Timers = transaction.DefaultTimers()
 	}
 	p := &Proxy{
-		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]bool{},
+		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]*exchange{},
 		closed: make(chan struct{}), seed: maphash.MakeSeed(), resume: resumer{wake: make(chan struct{}, 1)},
 	}
 	if err := p.Use(o.Config); err != nil {
@@ -63,8 +64,12 @@ func New(o Options) (*Proxy, error) {
 	}
 	p.o.Config = Config{} // from here on, only the one in force counts
 	p.layer = transaction.New(o.Timers, o.MaxTransactions, p.sendFailed)
-	for _, l := range o.Listeners {
+	for i := range o.Listeners {
+		l := &o.Listeners[i]
 		p.ours[l.Advertised], p.ours[l.Conn.LocalAddr()] = true, true
+		if s, ok := l.Conn.(*transport.Stream); ok {
+			p.handle(l, s)
+		}
 	}
 	p.metrics = newMetrics(o.Metrics, p)
 	return p, nil
@@ -126,12 +131,45 @@ func (p *Proxy) Drain(ctx context.Context) error {
 	}
 }
 
-// read takes datagrams from one listener and works each off to completion.
+// read takes messages from one listener and works each off to completion.
 func (p *Proxy) read(l *Listener) error {
+	switch c := l.Conn.(type) {
+	case transport.PacketConn:
+		return p.readPackets(l, c)
+	case *transport.Stream:
+		return c.Serve()
+	}
+	return fmt.Errorf("nobody knows how to read from a %T", l.Conn)
+}
+
+// views are for the goroutines of connections, which are many and mostly idle.
+var views = sync.Pool{New: func() any { return new(message.View) }}
+
+// handle has each connection's goroutine work off what it receives.
+func (p *Proxy) handle(l *Listener, s *transport.Stream) {
+	s.Handle(transport.Handler{
+		Receive: func(d *transport.Datagram) bool {
+			v := views.Get().(*message.View)
+			defer views.Put(v)
+			return p.receive(l, d, v)
+		},
+		Failed: func(d transport.Datagram, err error) {
+			p.sendFailed(transaction.Path{Conn: s, Remote: d.Remote, Reliable: true}, d.Payload, err)
+		},
+		Ended: func(remote netip.AddrPort, why transport.End, err error) {
+			p.o.Log.Debug("a connection ended", "remote", remote, "transport", s.Kind().String(), "cause", why.String(), "error", err)
+		},
+		Known: func(a netip.Addr) bool {
+			return p.config.Load().origin(&transport.Datagram{Remote: netip.AddrPortFrom(a, 0)}) != nil
+		},
+	})
+}
+
+func (p *Proxy) readPackets(l *Listener, c transport.PacketConn) error {
 	ds := make([]transport.Datagram, transport.Batch)
 	var v message.View
 	for {
-		n, err := l.Conn.ReadBatch(ds)
+		n, err := c.ReadBatch(ds)
 		if err != nil {
 			return err
 		}
@@ -148,9 +186,10 @@ func (p *Proxy) locked(f func()) {
 	f()
 }
 
-// receive works off one datagram. Whatever goes wrong in it, the next one is
-// read: a panic is counted, and its call refused in the dialect.
-func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) {
+// receive works off one message. Whatever goes wrong in it, the next one is
+// read: a panic is counted, and its call refused in the dialect. keep is false
+// when a stranger has sent it, who has no business with a connection.
+func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) (keep bool) {
 	c := p.config.Load()
 	defer func() {
 		if r := recover(); r != nil {
@@ -160,20 +199,29 @@ func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) {
 		}
 	}()
 	if message.IsKeepAlive(d.Payload) {
-		return
+		return true
 	}
 	err := v.Parse(d.Payload)
+	if d.Broken != nil {
+		err = d.Broken
+	}
 	if err != nil {
 		p.malformed(c, l, d, v, err)
-		return
+		return c.origin(d) != nil
 	}
 	if v.IsRequest() {
-		p.metrics.request(v.Method, in)
-		p.request(c, l, d.Remote, v)
-		return
+		p.metrics.request(v.Method, in, l.kind())
+		who := c.origin(d)
+		if who == nil && !p.ofACall(d.Remote, v) {
+			p.stranger(c, l, d.Remote, v)
+			return false
+		}
+		p.request(c, l, who, d.Remote, v)
+		return true
 	}
 	p.metrics.response(v.Status, in)
 	p.response(v)
+	return true
 }
 
 // response hands a response to the transaction it belongs to. One that belongs
@@ -189,48 +237,24 @@ func (p *Proxy) response(v *message.View) {
 	})
 }
 
-// isOurs reports whether a URI is one of our own addresses.
-func (p *Proxy) isOurs(u *message.URI) bool {
-	a, ok := hostAddr(u)
-	return ok && p.ours[a]
-}
-
-// hostAddr is the address of a URI whose host is an IP address.
-func hostAddr(u *message.URI) (netip.AddrPort, bool) {
-	if len(u.Host) == 0 {
-		return netip.AddrPort{}, false
-	}
-	a, err := netip.ParseAddr(string(u.Host))
-	if err != nil {
-		return netip.AddrPort{}, false
-	}
-	port := u.Port
-	if port == 0 {
-		port = 5060
-	}
-	return netip.AddrPortFrom(a.Unmap(), port), true
-}
-
-// listenerFor is the listener from which an address can be reached: this one
-// when the address family fits, else the first that does.
-func (p *Proxy) listenerFor(l *Listener, to netip.Addr) *Listener {
-	if l.Conn.LocalAddr().Addr().Is4() == to.Is4() {
-		return l
-	}
-	for i := range p.o.Listeners {
-		if p.o.Listeners[i].Conn.LocalAddr().Addr().Is4() == to.Is4() {
-			return &p.o.Listeners[i]
-		}
-	}
-	return nil
-}
-
-func (p *Proxy) sendFailed(path transaction.Path, err error) {
+// sendFailed is told of a message that the network did not take. Over UDP its
+// transaction sends it again. Over a stream nothing is sent again, so a request
+// has failed with it.
+func (p *Proxy) sendFailed(path transaction.Path, payload []byte, err error) {
 	if errors.Is(err, net.ErrClosed) {
 		return
 	}
 	p.metrics.sendErrors.Inc()
-	p.o.Log.Warn("a message could not be sent; it is sent again if its transaction says so", "to", path.Remote, "error", err)
+	if second := time.Now().Unix(); p.warned.Swap(second) != second { // a dead carrier makes one for every call
+		p.o.Log.Warn("messages can't be sent", "to", path.Remote, "transport", path.Conn.Kind().String(), "error", err)
+	}
+	if !path.Reliable {
+		return
+	}
+	var v message.View
+	if v.Parse(payload) == nil && v.IsRequest() {
+		p.locked(func() { p.layer.Undelivered(&v) })
+	}
 }
 
 // Draining reports whether the proxy takes no new calls any more.

@@ -10,7 +10,7 @@ import (
 // In a dialog the answer is one after which the call goes on as it was (RFC
 // 5057 section 5.1).
 func (e *exchange) refuse(r policy.Reason) int {
-	a := AnswerTo(e.dialect(), r)
+	a := e.answers().Answer(r)
 	if e.pass != nil && a.Code != 433 {
 		a.Code, a.Phrase, a.RetryAfter = 403, phrases[403], 0
 	}
@@ -19,12 +19,12 @@ func (e *exchange) refuse(r policy.Reason) int {
 	return a.Code
 }
 
-// dialect is the peer's; who was taken out of the configuration has none.
-func (e *exchange) dialect() Dialect {
+// answers is the peer whose dialect counts.
+func (e *exchange) answers() *peer {
 	if e.peer == nil {
-		return Safe
+		return &nobody
 	}
-	return e.peer.Dialect
+	return e.peer
 }
 
 // refusePanic answers a call that a fault of ours has struck as if we were
@@ -33,7 +33,7 @@ func (p *Proxy) refusePanic(c *inForce, l *Listener, d *transport.Datagram, v *m
 	if !v.IsMethod("INVITE") || !v.CanAnswer() {
 		return
 	}
-	who := c.origin(d.Remote)
+	who := c.origin(d)
 	if who == nil {
 		return
 	}
@@ -49,23 +49,32 @@ func (p *Proxy) refusePanic(c *inForce, l *Listener, d *transport.Datagram, v *m
 	if answered {
 		return
 	}
-	dialect := Safe
+	a := AnswerTo(Safe, policy.ReasonOverloaded)
 	if who.peer != nil {
-		dialect = who.peer.Dialect
+		a = who.peer.Answer(policy.ReasonOverloaded)
 	}
-	a := AnswerTo(dialect, policy.ReasonOverloaded)
 	p.reply(l, d.Remote, v, a.Code, a.Headers(p.o.Name, ""))
 }
 
-// unreachable answers an allowed call that the carrier did not: by the RFC
-// with 408 or 500, safely with 480, since a 408 or 5xx makes trunks go round us.
-// In a dialog there is no way round, and 480 would end the call (RFC 5057).
+// unreachable answers an allowed call that the carrier did not, in the peer's
+// dialect: strict is what the RFC says, 408 for a silent carrier and 500 for
+// one that can't take calls. In a dialog it is that for every peer: there is
+// no way round, and 480 would end the call (RFC 5057).
 func (e *exchange) unreachable(strict int) {
-	status, extra := strict, []byte(nil)
-	if e.pass == nil && e.dialect() == Safe {
-		a := Answer{SIPCause: strict, Text: "carrier", RetryAfter: waitLoad}
-		status, extra = 480, a.Headers(e.p.o.Name, e.ruling.ID.String())
+	if e.pass != nil {
+		e.respond(strict, phrases[strict], nil)
+		e.finish(strict, policy.EndedByTimeout)
+		return
 	}
-	e.respond(status, phrases[status], extra)
-	e.finish(status, policy.EndedByTimeout)
+	c := classFailed
+	if strict == 408 {
+		c = classSilent
+	}
+	a := e.answers().unanswered(c)
+	e.respond(a.Code, a.Phrase, a.Headers(e.p.o.Name, e.ruling.ID.String()))
+	e.finish(a.Code, policy.EndedByTimeout)
 }
+
+// nobody is the peer of a call that comes from a carrier, or from who was taken
+// out of the configuration.
+var nobody = peer{Peer: Peer{Dialect: Safe}}

@@ -30,7 +30,8 @@ func (p *Proxy) repair(v *message.View) {
 		u = v.Target
 	}
 	if maddr, there := u.Param("maddr"); there {
-		named := message.URI{Host: maddr, Port: u.Port}
+		named := u // of its port and transport
+		named.Host = maddr
 		if p.isOurs(&named) {
 			p.reread(v, &message.Edits{URI: withoutParam(v.URI, &u, "maddr")}, nil)
 		}

@@ -28,23 +28,10 @@ func (p *Proxy) malformed(c *inForce, l *Listener, d *transport.Datagram, v *mes
 	default:
 		p.metrics.dropped(dropMalformed)
 	}
-	if !is || bad.Status == 0 || c.origin(d.Remote) == nil || !v.CanAnswer() {
+	if !is || bad.Status == 0 || c.origin(d) == nil || !v.CanAnswer() {
 		return
 	}
 	p.reply(l, d.Remote, v, bad.Status, nil)
-}
-
-// path is where responses to a request go (RFC 3261 section 18.2.2, RFC 3581).
-func (l *Listener) path(from netip.AddrPort, v *message.View) transaction.Path {
-	to := from
-	if v.Top.RPort == nil {
-		port := v.Top.Port
-		if port == 0 {
-			port = 5060
-		}
-		to = netip.AddrPortFrom(from.Addr(), port)
-	}
-	return transaction.Path{Conn: l.Conn, Remote: to}
 }
 
 // reply answers a request without keeping a transaction.
@@ -70,7 +57,7 @@ func phrase(status int) string {
 	if s := phrases[status]; s != "" {
 		return s
 	}
-	return "OK"
+	return "Refused" // a code that was agreed with a switch
 }
 
 // tag is the To tag of our own answers to a request: the same for each
@@ -92,20 +79,22 @@ func (p *Proxy) hashWith(n uint32, parts ...[]byte) uint64 {
 	return h.Sum64()
 }
 
-// request works off a request in the order of RFC 3261 section 16.3.
-func (p *Proxy) request(c *inForce, l *Listener, from netip.AddrPort, v *message.View) {
-	who := c.origin(from)
-	if who == nil && !p.ofACall(from, v) {
-		p.metrics.dropped(dropStranger)
-		if c.AnswerStrangers && !v.IsMethod("ACK") {
-			p.replyToStranger(l, from, v)
-		}
-		return
+// stranger drops a request from who is nobody's, or refuses it.
+func (p *Proxy) stranger(c *inForce, l *Listener, from netip.AddrPort, v *message.View) {
+	p.metrics.dropped(dropStranger)
+	if c.AnswerStrangers && !v.IsMethod("ACK") {
+		p.replyToStranger(l, from, v)
 	}
+}
+
+// request works off a request in the order of RFC 3261 section 16.3.
+// who is nil for a stranger to the configuration in force whose call one before
+// it let through.
+func (p *Proxy) request(c *inForce, l *Listener, who *source, from netip.AddrPort, v *message.View) {
 	p.repair(v)
 	switch {
 	case v.IsMethod("ACK"):
-		p.ack(c, l, who, v)
+		p.ack(c, l, who, from, v)
 		return
 	case v.IsMethod("CANCEL"):
 		p.cancel(l, from, v)
@@ -127,7 +116,7 @@ func (p *Proxy) request(c *inForce, l *Listener, from netip.AddrPort, v *message
 		return
 	}
 	if len(v.ToTag) > 0 {
-		if leg, routes, ok := p.dialog(v); ok && c.mayUse(who, &leg) {
+		if leg, routes, ok := p.dialog(v); ok && p.mayUse(c, who, from, &leg) {
 			p.inDialog(c, l, from, who, v, leg, routes)
 			return
 		}
@@ -159,7 +148,7 @@ func (p *Proxy) invalid(v *message.View) (status int, extra []byte) {
 	case !ok:
 		return 400, nil
 	case u.Scheme == message.OtherScheme || u.Scheme == message.SIPS:
-		return 416, nil // sips asks for TLS on every hop, which no listener offers
+		return 416, nil // sips asks for TLS on every hop, which we can promise for our own only
 	case u.Headers != nil:
 		return 400, nil // header fields hidden in a Request-URI, RFC 4475 section 3.1.2.11
 	case v.MaxForwards == 0 && !(v.IsMethod("OPTIONS") && p.isOurs(&u)):
@@ -220,7 +209,7 @@ func (p *Proxy) loopHash(v *message.View) uint32 {
 }
 
 // ack absorbs the ACK for a refusal of ours and passes on the one for a 2xx.
-func (p *Proxy) ack(c *inForce, l *Listener, who *source, v *message.View) {
+func (p *Proxy) ack(c *inForce, l *Listener, who *source, from netip.AddrPort, v *message.View) {
 	mine := false
 	p.locked(func() {
 		if s := p.layer.FindServer(v); s != nil {
@@ -231,7 +220,7 @@ func (p *Proxy) ack(c *inForce, l *Listener, who *source, v *message.View) {
 		return
 	}
 	leg, routes, ok := p.dialog(v)
-	if !ok || v.MaxForwards == 0 || !c.mayUse(who, &leg) {
+	if !ok || v.MaxForwards == 0 || !p.mayUse(c, who, from, &leg) {
 		p.metrics.dropped(dropStrayACK)
 		return
 	}

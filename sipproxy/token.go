@@ -33,17 +33,25 @@ const (
 // prints are keyed hashes of the numbers of a call, by which a later request
 // is told that names others. They say nothing to who has no key.
 type prints struct {
-	from, shown [printSize]byte // of the dialer's side: in From, and what is shown
-	other       [printSize]byte // the number at the other end
+	from, shown print // of the dialer's side: in From, and what is shown
+	other       print // the number at the other end
+	peer        print // the dialer itself; none when a call went to an address that is no peer's
 }
 
+type print [printSize]byte
+
 // print is the print of a number or short code, "" for none.
-func (t *tokens) print(number string) (p [printSize]byte) {
+func (t *tokens) print(number string) print { return t.printOf("number ", number) }
+
+// peer is the print of a dialer's id.
+func (t *tokens) peer(q *peer) print { return t.printOf("peer ", q.Terms.ID) }
+
+func (t *tokens) printOf(kind, text string) (p print) {
 	h := t.macs.Get().(hash.Hash)
 	defer t.macs.Put(h)
 	h.Reset()
-	h.Write([]byte("number "))
-	h.Write([]byte(number))
+	h.Write([]byte(kind))
+	h.Write([]byte(text))
 	var sum [sha256.Size]byte
 	copy(p[:], h.Sum(sum[:0]))
 	return p
@@ -56,9 +64,10 @@ func newTokens(key []byte) *tokens {
 
 // appendToken appends the token of a call between a dialer and a carrier.
 func (t *tokens) appendToken(b []byte, callID, tag []byte, dialer, carrier netip.AddrPort, of prints) []byte {
-	var buf [2*(1+16+2) + 3*printSize + macSize]byte
+	var buf [2*(1+16+2) + 4*printSize + macSize]byte
 	payload := appendAddr(appendAddr(buf[:0], dialer), carrier)
 	payload = append(append(append(payload, of.from[:]...), of.shown[:]...), of.other[:]...)
+	payload = append(payload, of.peer[:]...)
 	return base64.RawURLEncoding.AppendEncode(b, t.mac(payload, callID, tag))
 }
 
@@ -109,13 +118,14 @@ func (t *tokens) check(token []byte, v *message.View) (leg, bool) {
 		}
 		dialer, rest, ok := takeAddr(payload)
 		carrier, rest, ok2 := takeAddr(rest)
-		if !ok || !ok2 || len(rest) != 3*printSize {
+		if !ok || !ok2 || len(rest) != 4*printSize {
 			return leg{}, false
 		}
 		of := leg{fromDialer: fromDialer, dialer: dialer, carrier: carrier}
 		copy(of.from[:], rest)
 		copy(of.shown[:], rest[printSize:])
 		copy(of.other[:], rest[2*printSize:])
+		copy(of.peer[:], rest[3*printSize:])
 		return of, true
 	}
 	return leg{}, false

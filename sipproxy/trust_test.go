@@ -2,6 +2,7 @@ package sipproxy
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"dialgate/internal/simnet"
+	"dialgate/policy"
 	"dialgate/sipproxy/message"
 )
 
@@ -95,4 +97,67 @@ func TestLimitsOfMessages(t *testing.T) {
 			t.Error("a message that can't be read was judged")
 		}
 	})
+}
+
+// TestATokenIsOfItsDialer: a request with a token passes from the dialer that
+// the call is of, known by its address or by its certificate, and from no
+// other, even behind the same address.
+func TestATokenIsOfItsDialer(t *testing.T) {
+	ap := netip.MustParseAddrPort
+	mine, shared, unknown := ap("192.0.2.10:5060"), ap("203.0.113.7:40001"), ap("203.0.113.8:40001")
+	named := func(id string) Peer { return Peer{Terms: &policy.PeerTerms{ID: id}, Names: []string{id + ".example"}} }
+	c, err := newInForce(Config{
+		Peers:    []Peer{{Terms: &policy.PeerTerms{ID: "here"}, Sources: []netip.Prefix{netip.PrefixFrom(mine.Addr(), 32)}}, named("a"), named("b")},
+		Carriers: []Carrier{{ID: "carrier", Targets: []netip.AddrPort{carrierAddr}}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{tokens: newTokens([]byte("0123456789abcdef"))}
+	of := func(id string) print {
+		if id == "" {
+			return print{}
+		}
+		return p.tokens.peer(c.peers[id])
+	}
+	for _, x := range []struct {
+		says         string
+		who          string // a peer, carrier, or nobody
+		from         netip.AddrPort
+		began, other netip.AddrPort
+		of           string
+		may          bool
+	}{
+		{"by its address", "here", mine, mine, carrierAddr, "here", true},
+		{"by its certificate, on another connection", "a", ap("203.0.113.9:1"), shared, carrierAddr, "a", true},
+		{"another, behind the same address", "b", shared, shared, carrierAddr, "a", false},
+		{"another's, by address", "here", mine, shared, carrierAddr, "a", false},
+		{"a call back to an address that is nobody's", "a", unknown, carrierAddr, unknown, "", true},
+		{"such a call, from elsewhere", "b", shared, carrierAddr, unknown, "", false},
+		{"a call back to the dialer", "here", mine, carrierAddr, mine, "here", true},
+		{"a carrier", "carrier", carrierAddr, shared, carrierAddr, "a", true},
+		{"who was taken out", "", shared, shared, carrierAddr, "a", true},
+	} {
+		var who *source
+		switch {
+		case x.who == "carrier":
+			who = c.at(carrierAddr)
+		case x.who != "":
+			who = &source{peer: c.peers[x.who]}
+		}
+
+		bye := &message.View{}
+		if err := bye.Parse([]byte(strangersRequest("BYE", ""))); err != nil {
+			t.Fatal(err)
+		}
+		token := p.tokens.appendToken(nil, bye.Value(message.CallID), bye.FromTag, x.began, x.other, prints{peer: of(x.of)})
+		leg, ok := p.tokens.check(token, bye)
+		if !ok {
+			t.Fatal("the token is not taken")
+		}
+		leg.fromDialer = x.from == x.began
+		if may := p.mayUse(c, who, x.from, &leg); may != x.may {
+			t.Errorf("%s: %v", x.says, may)
+		}
+	}
 }

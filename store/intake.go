@@ -12,6 +12,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/text/encoding/charmap"
 
@@ -23,6 +24,7 @@ type Intake struct {
 	Form      policy.FactForm
 	Constants map[string]string // fields that every row has, unless it says otherwise
 	Batch     string            // part of the ids of rows without an id
+	Columns   *Columns          // nil: they are called as the fields are
 }
 
 // A Row is one row of a file: a fact, or why it is none.
@@ -36,8 +38,8 @@ type Row struct {
 
 const maxLine = 1 << 20
 
-// Rows reads JSON Lines when the file begins with a brace, else CSV with a
-// header: comma, semicolon or tab; UTF-8 with or without a byte order mark, or
+// Rows reads JSON Lines when the file begins with a brace, an XLSX workbook when
+// it is one, else CSV with a header: comma, semicolon or tab; UTF-8 with or without a byte order mark, or
 // Windows-1252. A row that is no fact is a Row with an Err; only a file that
 // can't be read at all is an error.
 func (in Intake) Rows(r io.Reader) iter.Seq2[Row, error] {
@@ -54,6 +56,10 @@ func (in Intake) Rows(r io.Reader) iter.Seq2[Row, error] {
 			head = head[len(byteOrderMark):]
 		}
 		if len(bytes.TrimSpace(head)) == 0 {
+			return
+		}
+		if bytes.HasPrefix(head, workbookBegins) {
+			in.xlsx(br, yield)
 			return
 		}
 		if bytes.TrimLeft(head, " \t\r\n")[0] == '{' {
@@ -129,13 +135,12 @@ func (in Intake) csv(r io.Reader, separator rune, yield func(Row, error) bool) {
 // header checks the column names and adds the constants that are no column.
 func (in Intake) header(header []string) ([]string, error) {
 	names := make([]string, 0, len(header)+len(in.Constants))
-	known := policy.FactFields()
 	for i, h := range header {
-		name := strings.ToLower(strings.TrimSpace(h))
-		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("column %d is called %q, which is no field of a fact; fields: %s", i+1, h, strings.Join(known, ", "))
+		name, err := in.Columns.field(h)
+		if err != nil {
+			return nil, fmt.Errorf("column %d is called %q, which %w", i+1, h, err)
 		}
-		if slices.Contains(names, name) {
+		if name != "" && slices.Contains(names, name) {
 			return nil, fmt.Errorf("the column %q is there twice", name)
 		}
 		names = append(names, name)
@@ -157,13 +162,25 @@ func (in Intake) row(names, cells []string, columns int) (policy.Fact, error) {
 	texts := make([]string, len(names))
 	for i, name := range names {
 		if i < len(cells) {
-			texts[i] = strings.TrimSpace(cells[i])
+			texts[i] = in.text(name, strings.TrimSpace(cells[i]))
 		}
 		if texts[i] == "" {
 			texts[i] = in.Constants[name]
 		}
 	}
 	return in.Form.ParseRow(names, texts)
+}
+
+// text is what a cell says in the words of its field, "" in a column that is not read.
+func (in Intake) text(field, cell string) string {
+	if field == "" {
+		return ""
+	}
+	zone := in.Form.Zone
+	if t, err := time.ParseInLocation(localSeconds, cell, zone); err == nil && slices.Contains(instantFields, field) {
+		return t.Format(time.RFC3339)
+	}
+	return in.Columns.text(field, cell, zone)
 }
 
 // finish names the field at fault, and gives a row without an id one that the

@@ -42,9 +42,11 @@ func (s *Store) known(numbers []policy.Number, each func(i int, value []byte, ca
 			key := factKey(n)
 			item, err := txn.Get(key[:])
 			if errors.Is(err, badger.ErrKeyNotFound) {
-				err = each(i, nil, flight[i])
+				err = s.withBlock(n, nil, func(value []byte) error { return each(i, value, flight[i]) })
 			} else if err == nil {
-				err = item.Value(func(value []byte) error { return each(i, value, flight[i]) })
+				err = item.Value(func(value []byte) error {
+					return s.withBlock(n, value, func(value []byte) error { return each(i, value, flight[i]) })
+				})
 			} else {
 				err = fmt.Errorf("store: %w", err)
 			}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -22,6 +23,9 @@ import (
 type projection struct {
 	db  *badger.DB
 	dir string
+
+	mu        sync.Mutex
+	discarded uint64 // versions before it may go
 }
 
 // Keys: "F" and a number's 8 octets; "M" and a name for what belongs to all.
@@ -243,17 +247,24 @@ func (p *projection) update(version uint64, f func(*badger.Txn) error) error {
 	if err := txn.CommitAt(version, nil); err != nil {
 		return err
 	}
-	p.db.SetDiscardTs(version)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if version > p.discarded {
+		p.discarded = version
+		p.db.SetDiscardTs(version)
+	}
 	return nil
 }
 
 // A change is one ledger record that concerns a number.
 type change struct {
-	seq  uint64
-	fact *policy.Fact        // a fact, or
-	call *policy.EarlierCall // a call that went out
-	to   policy.Number       // of call
-	done func(error)
+	seq     uint64
+	fact    *policy.Fact        // a fact, or
+	call    *policy.EarlierCall // a call that went out, or
+	erase   *erasure            // nothing that came before is known any more, or
+	carried *policy.Facts       // what was carried over from removed records
+	to      policy.Number       // of call, erase and carried
+	done    func(error)
 }
 
 func (c *change) number() policy.Number {
@@ -310,8 +321,21 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 		for _, number := range order {
 			key := factKey(number)
 			facts := byNumber[number]
-			if err := txn.Set(key[:], appendValue(nil, facts.All, facts.Calls)); err != nil {
+			var err error
+			if len(facts.All)+len(facts.Calls) > 0 {
+				err = txn.Set(key[:], appendValue(nil, facts.All, facts.Calls))
+			} else {
+				err = txn.Delete(key[:]) // it was erased
+			}
+			if err != nil {
 				return fmt.Errorf("store: %w", err)
+			}
+		}
+		for i := range changes[:n] {
+			if e := changes[i].erase; e != nil {
+				if err := e.write(txn); err != nil {
+					return fmt.Errorf("store: %w", err)
+				}
 			}
 		}
 		if n < len(changes) {
@@ -325,6 +349,14 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 // by id, kept in an order of their own, and of two with one id the one that
 // came first in the ledger stays.
 func merge(into *policy.Facts, c *change) {
+	if c.erase != nil {
+		*into = policy.Facts{}
+		return
+	}
+	if c.carried != nil {
+		mergeCarried(into, c.carried)
+		return
+	}
 	if c.call != nil {
 		MergeCall(into, c.call)
 		return

@@ -15,6 +15,8 @@ const (
 	kindFact     ledger.Kind = 1
 	kindDecision ledger.Kind = 2
 	kindOutcome  ledger.Kind = 3
+	kindRepeats  ledger.Kind = 4
+	kindCarried  ledger.Kind = 5 // see retention
 )
 
 // A fact's payload is its JSON, with recorded_at. Its public part names the
@@ -211,13 +213,20 @@ func outcomeRecord(o *policy.Outcome) ledger.Record {
 	b = append(b, `,"ring_ms":`...)
 	b = strconv.AppendInt(b, o.Ring.Milliseconds(), 10)
 	b = appendField(b, "ended_by", o.EndedBy.String())
-	return ledger.Record{Time: o.At, Kind: kindOutcome, Public: append(b, '}')}
+	var payload []byte
+	if o.Block != nil {
+		b = appendField(b, "blocked", o.Block.Kind.String())
+		b = appendField(b, "card", o.Block.Card.String())
+		payload = appendBlock(nil, o.Block)
+	}
+	return ledger.Record{Time: o.At, Kind: kindOutcome, Public: append(b, '}'), Payload: payload}
 }
 
 // A Decision is a decision as read back from the ledger.
 type Decision struct {
 	Seq        uint64    `json:"seq"`
 	At         time.Time `json:"at"`
+	Erased     bool      `json:"erased,omitempty"` // with its number; what follows is all that is left
 	ID         string    `json:"id"`
 	Verdict    string    `json:"verdict"`
 	Reason     string    `json:"reason"`
@@ -279,7 +288,11 @@ type Finding struct {
 }
 
 func readDecision(r ledger.Record) (d Decision, err error) {
-	for _, part := range [][]byte{r.Public, r.Payload} {
+	parts := [][]byte{r.Public, r.Payload}
+	if r.Erased {
+		parts, d.At, d.Erased = parts[:1], r.Time, true
+	}
+	for _, part := range parts {
 		if err := json.Unmarshal(part, &d); err != nil {
 			return d, fmt.Errorf("store: record %d of the ledger holds no decision: %w", r.Seq, err)
 		}

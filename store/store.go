@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,9 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 
 	"dialgate/policy"
 	"dialgate/store/ledger"
@@ -23,20 +21,31 @@ type Options struct {
 	Dir    string
 	Node   string // who writes, for the record
 	Ledger ledger.Options
-	Now    func() time.Time // when a fact is learnt; nil: the system's clock
-	Log    *slog.Logger
+	// ErasureKey is the file of the key that erased numbers are recognised by;
+	// "": beside Dir, with the ending "-erasure.key". The first erasure makes it.
+	ErasureKey string
+	// Keep is how long records of calls are kept at least; whole files of the
+	// ledger that are older go. 0: for ever.
+	Keep time.Duration
+	Now  func() time.Time // when a fact is learnt; nil: the system's clock
+	Log  *slog.Logger
 }
 
 // A Store is open in one process. It is safe for use by many goroutines.
 type Store struct {
-	o      Options
-	ledger *ledger.Ledger
-	state  *projection
+	o           Options
+	ledger      *ledger.Ledger
+	state       *projection
+	index       index
+	blocks      blocks
+	onObjection atomic.Pointer[func(...policy.Number)]
 
-	changes chan change
-	applied chan struct{} // closed when the applier has ended
-	adding  sync.Mutex    // one batch of facts at a time looks what is known and appends
-	records sync.Pool     // *[2][]byte: memory for decisions
+	changes   chan change
+	applied   chan struct{} // closed when the applier has ended
+	retention retention
+	retaining sync.Mutex // one retention at a time
+	adding    sync.Mutex // one batch of facts at a time looks what is known and appends
+	records   sync.Pool  // *[2][]byte: memory for decisions
 
 	flight inFlight
 
@@ -66,6 +75,7 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	o.Ledger.Dir, o.Ledger.Log = filepath.Join(o.Dir, "ledger"), o.Log
+	o.Ledger.Key = filepath.Join(o.Dir, "ledger.key") // not beside the segments: who copies them does not get it
 	l, err := ledger.Open(o.Ledger)
 	if err != nil {
 		return nil, err
@@ -73,9 +83,16 @@ func Open(o Options) (*Store, error) {
 	s := &Store{o: o, ledger: l, changes: make(chan change, maxChanges), applied: make(chan struct{})}
 	s.records.New = func() any { return new([2][]byte) }
 	if err := s.openState(); err != nil {
+		if s.state != nil {
+			err = errors.Join(err, s.state.db.Close())
+		}
 		return nil, errors.Join(err, l.Close())
 	}
+	if err := s.openIndex(); err != nil {
+		return nil, errors.Join(err, l.Close(), s.state.db.Close())
+	}
 	go s.follow(s.changes)
+	s.openRetention()
 	return s, nil
 }
 
@@ -86,9 +103,8 @@ func (s *Store) openState() error {
 	state, err := openProjection(dir, s.o.Log)
 	if err == nil {
 		s.state = state
-		err = s.catchUp()
-		if err == nil {
-			return nil
+		if err = s.catchUp(); err == nil {
+			return s.finishErasure()
 		}
 	}
 	var rebuild *errRebuild
@@ -113,6 +129,9 @@ func (s *Store) openState() error {
 
 // catchUp folds in what the ledger holds beyond the cursor, and counts.
 func (s *Store) catchUp() error {
+	if err := s.loadBlocks(); err != nil {
+		return err
+	}
 	cursor, err := s.state.cursor()
 	if err != nil {
 		return &errRebuild{err.Error()}
@@ -136,11 +155,17 @@ func (s *Store) catchUp() error {
 		if err != nil {
 			return err
 		}
+		if r.Kind == ledger.KindErasure {
+			if err := errors.Join(flush(r.Seq-1), s.foldErasure(&r)); err != nil {
+				return err
+			}
+			continue
+		}
 		c, err := changeOf(r)
 		if err != nil {
 			return err
 		}
-		if c.fact == nil && c.call == nil {
+		if c.fact == nil && c.call == nil && c.carried == nil {
 			continue
 		}
 		if changes = append(changes, c); len(changes) == changesPerTxn {
@@ -158,7 +183,16 @@ func (s *Store) catchUp() error {
 // changeOf is what a ledger record changes in the projection.
 func changeOf(r ledger.Record) (c change, err error) {
 	c.seq = r.Seq
+	if r.Erased {
+		return c, nil
+	}
 	switch r.Kind {
+	case kindCarried:
+		carried, err := readCarried(&r)
+		if err != nil {
+			return c, err
+		}
+		c.to, c.carried = carried.Number, &carried
 	case kindFact:
 		f, err := factForm.ParseJSON(r.Payload)
 		if err != nil {
@@ -305,6 +339,8 @@ func (s *Store) takeLate() []change {
 
 // Close writes what waits. Nothing may be added any more.
 func (s *Store) Close() error {
+	s.closeRetention()
+	s.closeIndex()
 	err := s.ledger.Close()
 	close(s.changes)
 	<-s.applied
@@ -324,7 +360,14 @@ func (s *Store) Facts(n policy.Number, into *policy.Facts) error {
 	if err != nil {
 		return err
 	}
-	return s.state.facts(n, into)
+	if err := s.state.facts(n, into); err != nil {
+		return err
+	}
+	if b := s.block(n); b != nil && len(b.Kept) > 0 {
+		into.All = append(into.All, b.facts(n)...)
+		into.Sort()
+	}
+	return nil
 }
 
 // Ready tells why calls can't be judged or recorded at the moment, nil when
@@ -348,154 +391,6 @@ func (s *Store) Counts() map[policy.Kind]int64 {
 
 // LedgerEnd is the sequence number of the last record on disk.
 func (s *Store) LedgerEnd() uint64 { return s.ledger.Durable() }
-
-// A Result is what became of one fact.
-type Result struct {
-	ID    string
-	Known bool  // the same fact was there before
-	Err   error // why it was refused, nil if it was not
-}
-
-// Add takes facts: each is durable and in force for the next call when Add
-// returns. A fact without an id gets one; a fact that is known already changes
-// nothing; one whose id is known with another content is refused, as is one
-// from the future. The error is about all of them: the ledger or the
-// projection has failed, and nothing can be said of those without an Err.
-func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error) {
-	s.adding.Lock()
-	defer s.adding.Unlock()
-	results := make([]Result, len(facts))
-	failures := make(chan error, len(facts))
-	waiting := 0
-	batch := batch{facts: map[factID]*policy.Fact{}, octets: map[policy.Number]int64{}}
-	for i := range facts {
-		f := &facts[i]
-		results[i] = s.admit(f, &batch)
-		if results[i].Err != nil || results[i].Known {
-			continue
-		}
-		batch.facts[factID{f.Number, f.ID}] = f
-		waiting++
-		s.ledger.Append(factRecord(f, s.o.Node), func(seq uint64, err error) {
-			if err != nil {
-				failures <- err
-				return
-			}
-			s.changes <- change{seq: seq, fact: f, done: func(err error) { failures <- err }}
-		})
-		// Wait in time, so that neither the ledger's queue nor the applier's
-		// can fill up.
-		if waiting == maxChanges/2 {
-			if err := wait(failures, waiting); err != nil {
-				return results, err
-			}
-			waiting = 0
-			if err := ctx.Err(); err != nil {
-				return results, err
-			}
-		}
-	}
-	return results, wait(failures, waiting)
-}
-
-func wait(c <-chan error, n int) (err error) {
-	for range n {
-		err = errors.Join(err, <-c)
-	}
-	return err
-}
-
-// admit decides what becomes of a fact before it is written.
-func (s *Store) admit(f *policy.Fact, batch *batch) Result {
-	now := s.o.Now().UTC()
-	if f.RecordedAt.After(now) {
-		return Result{ID: f.ID, Err: errors.New("recorded_at lies in the future")}
-	}
-	if f.ID == "" {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return Result{Err: fmt.Errorf("store: no random number for an id: %w", err)}
-		}
-		f.ID = id.String()
-	}
-	known, err := s.find(f, batch)
-	if err != nil {
-		return Result{ID: f.ID, Err: err}
-	}
-	if known != nil {
-		if !same(known, f) {
-			return Result{ID: f.ID, Err: fmt.Errorf("a fact with the id %q is known and says something else; facts are never altered, write a new one", f.ID)}
-		}
-		return Result{ID: f.ID, Known: true}
-	}
-	if err := s.room(f, batch); err != nil {
-		return Result{ID: f.ID, Err: err}
-	}
-	f.RecordedAt = now
-	return Result{ID: f.ID}
-}
-
-// A batch is what one call of Add has admitted.
-type batch struct {
-	facts  map[factID]*policy.Fact
-	octets map[policy.Number]int64
-}
-
-// What is kept of one number is read for every call to it, and must fit in one
-// transaction of Badger's and in its tree. Objections and withdrawals have room
-// of their own, so that nothing keeps them out.
-const (
-	maxOctets     = 512 << 10
-	maxProtective = 896 << 10
-)
-
-// room tells why there is no room for another fact of its number, nil if there is.
-func (s *Store) room(f *policy.Fact, batch *batch) error {
-	kept, err := s.state.size(f.Number)
-	if err != nil {
-		return err
-	}
-	size := int64(len(appendFact(nil, f)))
-	most := int64(maxOctets)
-	if f.Kind == policy.Objection || f.Kind == policy.Withdrawal {
-		most = maxProtective
-	}
-	if kept += batch.octets[f.Number]; kept+size > most {
-		return fmt.Errorf("%d octets are kept of the number already, and %d are the most: write shorter facts, or fewer", kept, most)
-	}
-	batch.octets[f.Number] += size
-	return nil
-}
-
-// factID identifies a fact: ids are unique among the facts of a number.
-type factID struct {
-	number policy.Number
-	id     string
-}
-
-// find looks for a fact with the same id among those of its number.
-func (s *Store) find(f *policy.Fact, batch *batch) (*policy.Fact, error) {
-	if b := batch.facts[factID{f.Number, f.ID}]; b != nil {
-		return b, nil
-	}
-	var facts policy.Facts
-	if err := s.Facts(f.Number, &facts); err != nil {
-		return nil, err
-	}
-	for i := range facts.All {
-		if facts.All[i].ID == f.ID {
-			return &facts.All[i], nil
-		}
-	}
-	return nil, nil
-}
-
-// same compares what two facts say, whenever they were learnt.
-func same(a, b *policy.Fact) bool {
-	x, y := *a, *b
-	x.RecordedAt, y.RecordedAt = time.Time{}, time.Time{}
-	return string(appendFact(nil, &x)) == string(appendFact(nil, &y)) && x.Number == y.Number
-}
 
 // Append records a decision; done is called once it is durable (see package
 // gate). An allowed call to a number is noted for the rules that ask for

@@ -109,7 +109,7 @@ func TestMoreAttemptsThanAreRememberedAreRefused(t *testing.T) {
 // that the disk does not drown the rest.
 func BenchmarkJudge(b *testing.B) {
 	config := b.TempDir() + "/dialgate.yaml"
-	writeFile(b, config, fmt.Sprintf(wireConfig, "127.0.0.1:5080", b.TempDir(), fmt.Sprintf(attemptsConfig, 0))+"ledger: {mode: memory}\n")
+	writeFile(b, config, fmt.Sprintf(wireConfig, "", "127.0.0.1:5080", b.TempDir(), fmt.Sprintf(attemptsConfig, 0))+"ledger: {mode: memory}\n")
 	w, err := loadWorld(config)
 	if err != nil {
 		b.Fatal(err)

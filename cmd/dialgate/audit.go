@@ -4,14 +4,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
 	"dialgate/store"
 )
 
 type auditCmd struct {
-	Config string       `short:"c" help:"Configuration file; default: the embedded one." placeholder:"FILE"`
-	List   auditListCmd `cmd:"" help:"List decisions."`
+	Config     string             `short:"c" help:"Configuration file; default: the embedded one." placeholder:"FILE"`
+	List       auditListCmd       `cmd:"" help:"List decisions."`
+	Export     auditExportCmd     `cmd:"" help:"Write the ledger of a period with its proofs."`
+	Prove      auditProveCmd      `cmd:"" help:"Make the proof pack of one number."`
+	Verify     auditVerifyCmd     `cmd:"" help:"Check a ledger, an export or a proof pack, anywhere."`
+	Key        auditKeyCmd        `cmd:"" help:"Print the node's public key."`
+	Checkpoint auditCheckpointCmd `cmd:"" help:"Print the signed checkpoint of all records, to be kept elsewhere."`
+	Repeats    auditRepeatsCmd    `cmd:"" help:"List how often refused calls were tried again, where they are only counted."`
+	Blocked    auditBlockedCmd    `cmd:"" help:"List allowed calls that were blocked as unwanted behind the carrier."`
 }
 
 type auditListCmd struct {
@@ -49,12 +55,9 @@ func (c auditListCmd) Run(s streams, parent *auditCmd) error {
 }
 
 func (c auditListCmd) filter() (func(*store.Decision) bool, error) {
-	var since time.Time
-	var err error
-	if c.Since != "" {
-		if since, err = time.Parse(time.RFC3339, c.Since); err != nil {
-			return nil, usageError("%q is no instant, such as 2026-07-01T09:00:00+02:00", c.Since)
-		}
+	since, err := instant(c.Since)
+	if err != nil {
+		return nil, err
 	}
 	number := ""
 	if c.Number != "" {

@@ -33,14 +33,15 @@ func (c checkCmd) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	if _, err := newWorld(cfg, nil); err != nil {
+	world, err := newWorld(cfg, nil)
+	if err != nil {
 		return err
 	}
 	own, err := caseFiles(cfg, c.Config)
 	if err != nil {
 		return err
 	}
-	for _, w := range cfg.Warnings() {
+	for _, w := range world.warnings() {
 		fmt.Fprintln(s.err, "warning:", w)
 	}
 	ran, failed := 0, 0

@@ -30,7 +30,7 @@ func (c configCheckCmd) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	for _, warning := range w.cfg.Warnings() {
+	for _, warning := range w.warnings() {
 		fmt.Fprintln(s.err, "warning:", warning)
 	}
 	fmt.Fprintf(s.out, "the configuration is right (%s)\n", w.cfg.ID())

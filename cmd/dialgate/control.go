@@ -31,7 +31,10 @@ type keeper interface {
 	Known(numbers []policy.Number, into []policy.Facts) error
 	Export(w io.Writer) error
 	Decisions(from uint64) iter.Seq2[store.Decision, error]
+	Blocked(from uint64) iter.Seq2[store.Blocked, error]
+	Repeats(from uint64) iter.Seq2[store.Repeated, error]
 	Last(n int) ([]store.Decision, error)
+	ledgerKeeper
 	Close() error
 }
 
@@ -75,7 +78,10 @@ func serveControl(dir string, k *store.Store, reload func() (reloaded, error)) (
 	})
 	mux.HandleFunc("GET /decisions/last", func(w http.ResponseWriter, r *http.Request) { controlLast(k, w, r) })
 	mux.HandleFunc("GET /decisions", func(w http.ResponseWriter, r *http.Request) { controlDecisions(k, w, r) })
+	mux.HandleFunc("GET /blocked", serveRows(k.Blocked))
+	mux.HandleFunc("GET /repeats", serveRows(k.Repeats))
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, _ *http.Request) { controlReload(reload, w) })
+	handleLedger(mux, k)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(sameUser{l}) }() // ends with Close
 	return server, nil

@@ -22,7 +22,7 @@ func TestDocsAreFresh(t *testing.T) {
 	for name, want := range map[string]string{
 		"policy.md":       policyDoc(t),
 		"law-coverage.md": coverageDoc(),
-		"dialects.md":     dialectsDoc(),
+		"dialects.md":     sipproxy.DialectsMarkdown(),
 		"config.md":       configs.Markdown(),
 	} {
 		path := filepath.Join("..", "..", "docs", name)
@@ -105,33 +105,6 @@ It judges what a message shows and what it was told. These it can't know, and it
 15. What an emergency call is about. It lets one through before anything else is read or known, since hindering one would be worse than any sales call.
 `
 
-func dialectsDoc() string {
-	var b strings.Builder
-	b.WriteString("# How a refusal is said\n\nGenerated from the table in `sipproxy/dialect.go`. `safe` survives real dialers: no answer on which a trunk fails over past us. `strict` is what the RFCs say.\n" +
-		"Every refusal carries `Warning: 399` with the decision's id. That another advertiser holds a consent or relationship is never told: these read `no-consent`.\n\n" +
-		"| reason | safe | strict |\n|---|---|---|\n")
-	cell := func(d sipproxy.Dialect, r policy.Reason) string {
-		a := sipproxy.AnswerTo(d, r)
-		var more []string
-		if a.Q850 != 0 {
-			more = append(more, fmt.Sprintf("Reason Q.850 %d", a.Q850))
-		}
-		if a.SIPCause != 0 {
-			more = append(more, fmt.Sprintf("Reason SIP %d", a.SIPCause))
-		}
-		if a.RetryAfter != 0 {
-			more = append(more, fmt.Sprintf("Retry-After %d", a.RetryAfter))
-		}
-		return fmt.Sprintf("%d %s; %s", a.Code, a.Phrase, strings.Join(more, ", "))
-	}
-	for _, r := range policy.Reasons() {
-		if !r.Allows() {
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r, strings.TrimSuffix(cell(sipproxy.Safe, r), "; "), strings.TrimSuffix(cell(sipproxy.Strict, r), "; "))
-		}
-	}
-	return b.String()
-}
-
 // TestEveryReasonIsAnsweredAndExplained: no reason may leave a dialer or a
 // reader without a word.
 func TestEveryReasonIsAnsweredAndExplained(t *testing.T) {
@@ -148,16 +121,47 @@ func TestEveryReasonIsAnsweredAndExplained(t *testing.T) {
 		if r.Step() == 0 {
 			t.Errorf("%s has no step", r)
 		}
-		for _, d := range []sipproxy.Dialect{sipproxy.Safe, sipproxy.Strict} {
+		for _, d := range sipproxy.Dialects() {
 			a := sipproxy.AnswerTo(d, r)
 			if a.Code < 400 || a.Code > 699 || a.Phrase == "" || a.Text == "" {
 				t.Errorf("%s in %s: %+v", r, d, a)
 			}
-			if d == sipproxy.Safe && (a.Code >= 500 && a.Code < 600 || a.Code == 408) {
-				t.Errorf("%s in the safe dialect is %d, on which trunks go round us", r, a.Code)
+			if d != sipproxy.Strict && (a.Code >= 500 && a.Code < 600 || a.Code == 408) {
+				t.Errorf("%s in the dialect %s is %d, on which trunks go round us", r, d, a.Code)
+			}
+			if a.Code == 404 || a.Code == 484 || a.Code == 604 {
+				t.Errorf("%s in the dialect %s is %d, by which a dialer files the number as disconnected", r, d, a.Code)
 			}
 			if len(a.Text) > 64 {
 				t.Errorf("%s: the Reason text has more than 64 characters", r)
+			}
+		}
+	}
+}
+
+// TestEveryDialectCanBeConfigured: the schema allows every dialect there is.
+func TestEveryDialectCanBeConfigured(t *testing.T) {
+	for _, d := range sipproxy.Dialects() {
+		text := fmt.Sprintf("peers: [{id: a, sources: [192.0.2.1], campaigns: [\"*\"], dialect: %s}]\ncarriers: [{id: c, targets: [\"192.0.2.9:5060\"]}]\n", d)
+		if _, err := configs.Parse("a.yaml", []byte(text)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestDialplansKnowThePhrase: the snippets for dialers go by the phrase that
+// their dialects have, and each refusal for good has it.
+func TestDialplansKnowThePhrase(t *testing.T) {
+	for file, d := range map[string]sipproxy.Dialect{
+		"extensions.conf": sipproxy.VicidialPJSIP, "dialgate_disposition.lua": sipproxy.FreeSWITCH, "README.md": sipproxy.VicidialChanSIP,
+	} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "dialplan", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []policy.Reason{policy.ReasonObjected, policy.ReasonListed, policy.ReasonConsentWithdrawn} {
+			if a := sipproxy.AnswerTo(d, r); !strings.Contains(string(text), a.Phrase) || a.Phrase == sipproxy.AnswerTo(d, policy.ReasonNoConsent).Phrase {
+				t.Errorf("%s does not go by the phrase %q of %s in %s", file, a.Phrase, r, d)
 			}
 		}
 	}

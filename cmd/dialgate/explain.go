@@ -13,6 +13,7 @@ type explainCmd struct {
 	From     string   `help:"Caller number." placeholder:"NUMBER"`
 	To       string   `help:"Called number." placeholder:"NUMBER"`
 	At       string   `help:"When, RFC 3339; default: now." placeholder:"TIME"`
+	KnownAt  string   `help:"Judge by what had been recorded by this instant, RFC 3339; default: by all that is known now." placeholder:"TIME"`
 	Campaign string   `help:"The campaign; default: told as for a live call." placeholder:"ID"`
 	Peer     string   `help:"The dialer; default: the only one." placeholder:"ID"`
 	Header   []string `help:"A further header line of the INVITE." placeholder:"'NAME: VALUE'" sep:"none"`
@@ -45,9 +46,13 @@ func (c explainCmd) Run(s streams) error {
 	}
 	at := time.Now()
 	if c.At != "" {
-		if at, err = time.Parse(time.RFC3339, c.At); err != nil {
-			return usageError("%q is no instant, such as 2026-07-01T09:00:00+02:00", c.At)
+		if at, err = instant(c.At); err != nil {
+			return err
 		}
+	}
+	knownAt, err := instant(c.KnownAt)
+	if err != nil {
+		return err
 	}
 	peer, err := w.peer(c.Peer)
 	if err != nil {
@@ -60,6 +65,9 @@ func (c explainCmd) Run(s streams) error {
 	facts, err := knownFacts(w, a.Called.Number)
 	if err != nil {
 		return err
+	}
+	if !knownAt.IsZero() {
+		facts = facts.KnownAt(knownAt)
 	}
 	d := w.books.Explain(a, &facts)
 	e := explain(a, &facts, &d, sipAnswerTo(a.Peer, &d))

@@ -29,13 +29,13 @@ type explanation struct {
 	Mode     string          `json:"mode"`
 	Offers   []string        `json:"offers,omitempty"` // streams and their codecs
 	Book     string          `json:"book,omitempty"`
-	SIP      *sipAnswer      `json:"sip,omitempty"` // of a refusal
+	SIP      *sipAnswer      `json:"sip,omitempty"` // of a refusal, or of an allowed call that the switch makes itself
 	Findings []findingReport `json:"findings"`
 	Marks    []string        `json:"marks,omitempty"`
 	Facts    []factReport    `json:"facts"`
 }
 
-// sipAnswer is how the refusal is said in the peer's dialect.
+// sipAnswer is how the verdict is said in the peer's dialect.
 type sipAnswer struct {
 	Code    int      `json:"code"`
 	Phrase  string   `json:"phrase"`

@@ -27,11 +27,12 @@ type factsCmd struct {
 	Add    factsAddCmd    `cmd:"" help:"Add one fact."`
 	List   factsListCmd   `cmd:"" help:"Show what is known of a number."`
 	Export factsExportCmd `cmd:"" help:"Write all facts as JSON Lines."`
+	Erase  factsEraseCmd  `cmd:"" help:"Erase a number and keep its block."`
 }
 
 // storeOptions are those of the configuration.
 func storeOptions(cfg *configs.Config) store.Options {
-	return store.Options{Dir: cfg.Store.Path, Node: cfg.Node, Ledger: ledger.Options{
+	return store.Options{Dir: cfg.Store.Path, Node: cfg.Node, ErasureKey: cfg.Store.ErasureKey, Keep: time.Duration(cfg.Ledger.KeepDays) * 24 * time.Hour, Ledger: ledger.Options{
 		SegmentSize: int64(cfg.Ledger.SegmentSize), Memory: cfg.Ledger.Mode == "memory", Linger: cfg.Ledger.Linger,
 	}}
 }
@@ -54,7 +55,8 @@ type factsImportCmd struct {
 	Rejects string            `help:"File for the rows that are refused, with line, column and cause; default: FILE.rejects." placeholder:"FILE"`
 	Batch   string            `help:"Name of this import; default: the file's name." placeholder:"NAME"`
 	Const   map[string]string `help:"A field that every row has, such as --const advertiser=windkracht." placeholder:"FIELD=VALUE"`
-	File    string            `arg:"" help:"CSV with a header line, or JSON Lines; - is standard input."`
+	Map     string            `help:"File that says how its columns become fields; FILE:NAME takes one of several." placeholder:"FILE"`
+	File    string            `arg:"" help:"XLSX, CSV with a header line, or JSON Lines; - is standard input."`
 }
 
 // Help is printed by --help.
@@ -77,6 +79,11 @@ func (c factsImportCmd) Run(s streams, parent *factsCmd) error {
 		intake := store.Intake{
 			Form:      policy.FactForm{Zone: calledZone(), Number: localNumber, Attested: true},
 			Constants: c.Const, Batch: c.batchName(),
+		}
+		if c.Map != "" {
+			if err := readMap(c.Map, &intake); err != nil {
+				return err
+			}
 		}
 		if err := i.run(intake, in); err != nil {
 			return errors.Join(err, i.rejects.close())

@@ -34,7 +34,7 @@ type commands struct {
 	Trace   traceCmd   `cmd:"" help:"Make captures that may leave the house."`
 	Facts   factsCmd   `cmd:"" help:"Import, add, list and export facts."`
 	Scrub   scrubCmd   `cmd:"" help:"Judge a list of numbers before it is called."`
-	Audit   auditCmd   `cmd:"" help:"Read the record of decisions."`
+	Audit   auditCmd   `cmd:"" help:"Read, export, prove and verify the record of facts and decisions."`
 	Config  configCmd  `cmd:"" help:"Check, print or reload the configuration."`
 	Version versionCmd `cmd:"" help:"Print version, Go version and commit."`
 }

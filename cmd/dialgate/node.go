@@ -22,7 +22,6 @@ import (
 	"dialgate/policy"
 	"dialgate/sipproxy"
 	"dialgate/sipproxy/transaction"
-	"dialgate/sipproxy/transport"
 	"dialgate/store"
 )
 
@@ -33,6 +32,8 @@ type node struct {
 	store    *store.Store
 	proxy    *sipproxy.Proxy
 	metrics  *nodeMetrics
+	unwanted *unwanted
+	redials  *gate.Redials
 	registry *prometheus.Registry
 	sip      []netip.AddrPort // where SIP is received
 	http     netip.AddrPort
@@ -80,6 +81,9 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 	n.closers = append(n.closers, control.Close)
 
 	n.metrics = newNodeMetrics(n.registry, n.store, w)
+	n.redials = newRedials(n)
+	n.unwanted = newUnwanted(n)
+	n.closers = append(n.closers, n.unwanted.close)
 	po, err := n.proxyOptions(o.log)
 	if err != nil {
 		return n, err
@@ -87,6 +91,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 	if n.proxy, err = sipproxy.New(po); err != nil {
 		return n, err
 	}
+	n.store.OnObjection(n.proxy.Objected)
 	if err = n.serveHTTP(o.log); err != nil {
 		return n, err
 	}
@@ -98,25 +103,12 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 // proxyOptions opens the sockets and gathers what the proxy takes.
 func (n *node) proxyOptions(log *slog.Logger) (o sipproxy.Options, err error) {
 	cfg := n.world.cfg
-	for _, l := range cfg.Listen.UDP {
-		conn, err := transport.ListenUDP(context.Background(), addrPort(l.Address), transport.Options{})
-		if err != nil {
-			return o, err
-		}
-		n.closers = append(n.closers, func() error {
-			if err := conn.Close(); !errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			return nil // the proxy has closed it
-		})
-		advertised := conn.LocalAddr()
-		if l.Advertised != "" {
-			advertised = addrPort(l.Advertised)
-		}
-		o.Listeners = append(o.Listeners, sipproxy.Listener{Conn: conn, Advertised: advertised})
-		n.sip = append(n.sip, conn.LocalAddr())
+	if o.Listeners, err = n.listen(log); err != nil {
+		return o, err
 	}
-	o.Config = n.proxyConfig(n.world)
+	if o.Config, err = n.proxyConfig(n.world); err != nil {
+		return o, err
+	}
 	if o.Key, err = tokenKey(cfg.SIP.TokenKey, cfg.Store.Path); err != nil {
 		return o, err
 	}
@@ -132,7 +124,7 @@ func (n *node) newGate(w *world) *gate.Gate {
 	return gate.New(gate.Options{
 		Rules: gate.Rules{Books: w.books, Config: w.cfg.ID()}, Facts: n.store, Ledger: n.store, Node: n.world.cfg.Node, Now: n.o.now,
 		Answer: func(p *policy.PeerTerms, r policy.Reason) int { return answer(p, r).Code },
-		Permit: w.permit(),
+		Permit: w.permit(), Redials: n.redials,
 		Observe: func(a *policy.Attempt, d *policy.Decision, took time.Duration) {
 			n.metrics.observe(a, d, took)
 			if n.o.observe != nil {
@@ -144,15 +136,18 @@ func (n *node) newGate(w *world) *gate.Gate {
 
 // proxyConfig is what the proxy takes of a world: who calls and who carries,
 // with the reader and the gate that belong to it.
-func (n *node) proxyConfig(w *world) (o sipproxy.Config) {
+func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 	cfg := w.cfg
 	for _, p := range w.domain.Peers {
-		dialect, _ := sipproxy.ParseDialect(p.Terms.Dialect)
-		o.Peers = append(o.Peers, sipproxy.Peer{Terms: p.Terms, Sources: p.Sources, Dialect: dialect,
-			CallsPerSecond: p.Limits.CallsPerSecond, CallsInSetup: p.Limits.CallsInSetup})
+		peer := sipproxy.PeerOf(p.Terms)
+		peer.Sources, peer.Names, peer.CallsPerSecond, peer.CallsInSetup = p.Sources, p.Names, p.Limits.CallsPerSecond, p.Limits.CallsInSetup
+		o.Peers = append(o.Peers, peer)
 	}
 	for _, c := range cfg.Carriers {
-		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight}
+		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight, Transport: kind(c.Transport), LargeOverTCP: c.LargeOverTCP}
+		if carrier.TLS, err = carrierTLS(&c, n.o.log); err != nil {
+			return o, err
+		}
 		for _, t := range c.Targets {
 			carrier.Targets = append(carrier.Targets, addrPort(t))
 		}
@@ -165,14 +160,15 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config) {
 		}
 		o.Carriers = append(o.Carriers, carrier)
 	}
-	o.Inbound = map[policy.Number]netip.AddrPort{}
+	o.Inbound = map[policy.Number]sipproxy.Target{}
 	for _, in := range cfg.Inbound {
-		o.Inbound[policy.MustNumber(in.Number)] = addrPort(in.Target)
+		o.Inbound[policy.MustNumber(in.Number)] = sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
 	}
 	g := n.newGate(w)
-	o.Reader, o.Judge, o.JudgeCaller, o.Outcome = w.reader, g.Judge, g.JudgeCaller, g.Outcome
+	o.Reader, o.Judge, o.JudgeCaller, o.Objected = w.reader, g.Judge, g.JudgeCaller, g.Objected
+	o.Outcome = func(out policy.Outcome) { g.Outcome(out); n.unwanted.outcome(w, &out) }
 	o.AnswerStrangers, o.EmergencyRate = cfg.SIP.AnswerStrangers, cfg.Emergency.CallsPerSecond
-	return o
+	return o, nil
 }
 
 // tokenKey is the configured key, or one made at the first start and kept, so

@@ -26,6 +26,8 @@ func (e *errUnjudgeable) Error() string { return e.why }
 // judgeable is nil when a decision followed from the call and its facts alone.
 func judgeable(d *store.Decision) error {
 	switch r, _ := policy.ParseReason(d.Reason); {
+	case d.Erased:
+		return &errUnjudgeable{"erased with its number"}
 	case d.Version == 0:
 		return &errUnjudgeable{"recorded by a version that did not keep all it takes"}
 	case r.Step() == policy.StepOperation:

@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"dialgate/sipproxy"
 )
 
 // A reloaded says what came of a reload.
@@ -37,7 +39,11 @@ func (n *node) reload() (reloaded, error) {
 	began, before := time.Now(), n.current.Load()
 	w, err := n.reread()
 	if err == nil {
-		if err = n.proxy.Use(n.proxyConfig(w)); err != nil {
+		var c sipproxy.Config
+		if c, err = n.proxyConfig(w); err == nil {
+			err = n.proxy.Use(c)
+		}
+		if err != nil {
 			err = usageError("%v", err)
 		}
 	}
@@ -51,7 +57,7 @@ func (n *node) reload() (reloaded, error) {
 	if n.o.setLevel != nil {
 		n.o.setLevel(w.cfg.Log.Level)
 	}
-	r := reloaded{File: n.o.config, Before: before.cfg.ID(), Config: w.cfg.ID(), Cases: w.cases, Warnings: w.cfg.Warnings()}
+	r := reloaded{File: n.o.config, Before: before.cfg.ID(), Config: w.cfg.ID(), Cases: w.cases, Warnings: w.warnings()}
 	r.Changed, _ = before.cfg.Changes(w.cfg)
 	_, r.Restart = n.world.cfg.Changes(w.cfg)
 	n.o.log.Info("the configuration was reloaded", "config", r.Config, "before", r.Before, "cases", r.Cases,

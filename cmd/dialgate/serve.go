@@ -30,7 +30,7 @@ func (c serveCmd) Run(s streams) error {
 		return err
 	}
 	defer log.close()
-	for _, warning := range w.cfg.Warnings() {
+	for _, warning := range w.warnings() {
 		log.Warn(warning)
 	}
 	// Signals are caught before anything is opened, so that none is lost.
@@ -43,9 +43,6 @@ func (c serveCmd) Run(s streams) error {
 	n, err := startNode(w, nodeOptions{now: time.Now, log: log.Logger, config: c.Config, setLevel: log.setLevel})
 	if err != nil {
 		return err
-	}
-	for _, a := range n.sip {
-		log.Info("listening for SIP", "udp", a.String())
 	}
 	log.Info("ready", "http", n.http.String(), "config", w.cfg.ID(), "store", w.cfg.Store.Path, "ledger", w.cfg.Ledger.Mode)
 

@@ -33,19 +33,26 @@ type wire struct {
 	mu     sync.Mutex
 	last   policy.Decision
 	seen   map[string]int        // INVITEs at the carrier, by Call-ID
+	invite string                // the last of them
 	answer func(cseq int) string // status line of the carrier's answer
 }
 
 const wireConfig = `
 node: wire
 listen: {udp: [{address: "127.0.0.1:0"}]}
-peers: [{id: dialer, sources: [127.0.0.1], campaigns: ["*"]}]
+peers: [{id: dialer, sources: [127.0.0.1], campaigns: ["*"]%s}]
 carriers: [{id: carrier, targets: ["%s"]}]
 store: {path: %q}
 api: {address: "127.0.0.1:0"}
 %s`
 
 func newWire(t *testing.T, sections string) *wire {
+	t.Helper()
+	return newWireOf(t, sections, "")
+}
+
+// newWireOf is a wire with more to the peer's configuration.
+func newWireOf(t *testing.T, sections, peer string) *wire {
 	t.Helper()
 	w := &wire{t: t, seen: map[string]int{}, answer: func(int) string { return "486 Busy Here" }}
 	for _, conn := range []**net.UDPConn{&w.dialer, &w.carrier} {
@@ -58,7 +65,7 @@ func newWire(t *testing.T, sections string) *wire {
 	}
 	dir := t.TempDir()
 	w.config = filepath.Join(dir, "dialgate.yaml")
-	text := fmt.Sprintf(wireConfig, w.carrier.LocalAddr(), filepath.Join(dir, "data"), sections)
+	text := fmt.Sprintf(wireConfig, peer, w.carrier.LocalAddr(), filepath.Join(dir, "data"), sections)
 	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +120,7 @@ func (w *wire) serveCarrier() {
 		cseq, _ := strconv.Atoi(strings.Fields(header(msg, "CSeq"))[0])
 		w.mu.Lock()
 		w.seen[header(msg, "Call-ID")]++
+		w.invite = msg
 		line := w.answer(cseq)
 		w.mu.Unlock()
 		var b strings.Builder
@@ -145,7 +153,8 @@ func header(msg, name string) string {
 type wireCall struct {
 	decision policy.Decision
 	code     int
-	passed   bool // the carrier saw it
+	passed   bool   // the carrier saw it
+	answer   string // the final response
 }
 
 // call sends an INVITE of a hypothetical call at a time, waits for its final
@@ -187,7 +196,7 @@ func (w *wire) call(h hypothetical, cseq int, at time.Time) wireCall {
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return wireCall{w.last, code, w.seen[h.callID] > before}
+		return wireCall{w.last, code, w.seen[h.callID] > before, msg}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -151,20 +152,40 @@ func (w *world) read(v *message.View, malformed error, peer *policy.PeerTerms) *
 }
 
 // answer is how a refusal is said to a peer.
-func answer(p *policy.PeerTerms, r policy.Reason) sipproxy.Answer {
-	dialect := sipproxy.Safe
-	if p != nil {
-		dialect, _ = sipproxy.ParseDialect(p.Dialect)
-	}
-	return sipproxy.AnswerTo(dialect, r)
+func answer(t *policy.PeerTerms, r policy.Reason) sipproxy.Answer {
+	p := sipproxy.PeerOf(t)
+	return p.Answer(r)
 }
 
-// sipAnswerTo is answer for explanations, nil for an allowed call.
-func sipAnswerTo(p *policy.PeerTerms, d *policy.Decision) *sipAnswer {
-	if d.Verdict == policy.Allowed {
-		return nil
+// warnings are what is allowed but strange in the configuration, and the
+// answers on which a peer's trunk is known to go round us.
+func (w *world) warnings() []string {
+	all := slices.Clone(w.cfg.Warnings())
+	for i, p := range w.domain.Peers {
+		peer := sipproxy.PeerOf(p.Terms)
+		var rounds []string
+		for _, r := range peer.GoesRound() {
+			rounds = append(rounds, r.String())
+		}
+		if len(rounds) > 0 {
+			all = append(all, w.cfg.At(fmt.Sprintf("peers[%d].dialect", i), fmt.Errorf("trunks are known to try another way, past dialgate, when they get %s; choose another dialect for %s unless its trunk was told not to",
+				strings.Join(rounds, ", "), p.Terms.ID)).Error())
+		}
 	}
+	return all
+}
+
+// sipAnswerTo is what the peer is answered, for explanations; nil when the
+// call goes on to the carrier.
+func sipAnswerTo(p *policy.PeerTerms, d *policy.Decision) *sipAnswer {
 	a := answer(p, d.Reason)
+	if d.Verdict == policy.Allowed {
+		peer := sipproxy.PeerOf(p)
+		if !peer.Dialect.Redirects() {
+			return nil
+		}
+		a = peer.Allowed()
+	}
 	headers := strings.Split(strings.TrimSpace(string(a.Headers("dialgate", ""))), "\r\n")
 	return &sipAnswer{Code: a.Code, Phrase: a.Phrase, Headers: headers}
 }

@@ -121,6 +121,9 @@ func (c *Conn) deliver(p Packet) {
 // LocalAddr is the connection's address.
 func (c *Conn) LocalAddr() netip.AddrPort { return c.addr }
 
+// Kind is UDP: the network carries datagrams.
+func (c *Conn) Kind() transport.Kind { return transport.UDP }
+
 // Network is the network that the connection belongs to.
 func (c *Conn) Network() *Network { return c.n }
 

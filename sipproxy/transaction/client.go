@@ -25,8 +25,9 @@ const (
 type End uint8
 
 const (
-	TimedOut End = iota // timer B or F: nobody answered
-	Silent              // timer C: it rang for too long
+	TimedOut    End = iota // timer B or F: nobody answered
+	Silent                 // timer C: it rang for too long
+	Unreachable            // a reliable transport could not deliver the request
 )
 
 // A Client is one client transaction.
@@ -241,6 +242,16 @@ func (c *Client) sendCancel() {
 	l.set(&s.end, 64*l.timers.T1)
 	l.set(&c.ring, 64*l.timers.T1)
 	l.Send(s.path, s.request)
+}
+
+// Undelivered ends the transaction of a request that a reliable transport could
+// not deliver (RFC 3261 section 17.1.4).
+func (l *Layer) Undelivered(v *message.View) {
+	id, _, ok := BranchID(v.Top.Branch)
+	if c := l.clients[id]; ok && c != nil && c.state == clientCalling && c.invite == v.IsMethod("INVITE") && !v.IsMethod("CANCEL") && !v.IsMethod("ACK") {
+		c.terminate()
+		c.Failed(Unreachable)
+	}
 }
 
 // again is timers A and E.

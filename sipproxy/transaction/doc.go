@@ -17,11 +17,15 @@
 //
 // A server transaction is found by branch, sent-by and method of the topmost
 // Via (section 17.2.3), a client transaction by a number in our own branch.
+// A request that a reliable transport could not deliver ends its transaction
+// ([Layer.Undelivered]); over UDP its timers send it again.
 package transaction
 
 import "time"
 
-// Timers are the values of RFC 3261 table 4, in this case for UDP.
+// Timers are the values of RFC 3261 table 4, in this case for UDP. Over a
+// reliable transport nothing is sent again (A, E and G) and nothing waits for
+// what could come again (D, I, J and K).
 type Timers struct {
 	T1 time.Duration // round-trip estimate
 	T2 time.Duration // greatest interval of non-INVITE requests and INVITE responses

@@ -15,9 +15,10 @@ const Cookie = message.MagicCookie + "dg"
 
 // A Path is how a message travels: from one of our sockets to an address.
 type Path struct {
-	Conn     transport.PacketConn
+	Conn     transport.Conn
 	Remote   netip.AddrPort
-	Reliable bool // the transport itself repeats what is lost
+	Else     netip.AddrPort // see [transport.Datagram]
+	Reliable bool           // the transport itself repeats what is lost
 }
 
 // A Layer holds all transactions.
@@ -34,7 +35,7 @@ type Layer struct {
 	spare  []outgoing
 	wake   chan struct{} // tells the sleeping clock that a timer was set
 	asleep bool
-	failed func(Path, error)
+	failed func(Path, []byte, error)
 }
 
 type outgoing struct {
@@ -43,8 +44,8 @@ type outgoing struct {
 }
 
 // New makes a Layer of at most this many transactions. failed is told, without
-// the lock, of each datagram that the network did not take.
-func New(t Timers, most int, failed func(Path, error)) *Layer {
+// the lock, of each message that the network did not take.
+func New(t Timers, most int, failed func(p Path, payload []byte, err error)) *Layer {
 	return &Layer{
 		timers: t, wheel: newWheel(time.Now()), most: most, failed: failed,
 		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, wake: make(chan struct{}, 1),
@@ -82,14 +83,14 @@ func (l *Layer) flush(out []outgoing) {
 	for i := 0; i < len(out); {
 		conn, n := out[i].path.Conn, 0
 		for i+n < len(out) && n < len(batch) && out[i+n].path.Conn == conn {
-			batch[n] = transport.Datagram{Payload: out[i+n].payload, Remote: out[i+n].path.Remote}
+			batch[n] = transport.Datagram{Payload: out[i+n].payload, Remote: out[i+n].path.Remote, Else: out[i+n].path.Else}
 			n++
 		}
 		for done := 0; done < n; {
 			k, err := conn.WriteBatch(batch[done:n])
 			done += k
 			if err != nil {
-				l.failed(out[i+done].path, err)
+				l.failed(out[i+done].path, out[i+done].payload, err)
 				done++ // what the network refused once is not tried again here: timers do that
 			}
 		}

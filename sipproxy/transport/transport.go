@@ -1,8 +1,16 @@
-// Package transport moves SIP messages between the network and the proxy in
-// batches: one system call for many datagrams each way.
+// Package transport moves SIP messages between the network and the proxy:
+// datagrams in batches, one system call for many of them each way, and
+// messages over streams (TCP, TLS, WebSocket), each read to its end by the
+// goroutine of its connection.
 //
-// What is above it knows only [PacketConn]. A test puts a network in memory in
-// its place.
+// What is above it knows [Conn], and how each of its two kinds is read: a
+// [PacketConn] by asking for batches, a [Stream] by handing it functions. A
+// test puts a network in memory in place of a PacketConn.
+//
+// Nobody who writes waits for the network. A datagram is handed to the kernel.
+// A message for a stream joins the queue of its connection, which a goroutine
+// empties; where there is no connection yet, it is made by that goroutine. A
+// queue that is full because the other side does not read ends its connection.
 package transport
 
 import (
@@ -21,23 +29,40 @@ const MaxDatagram = 65535
 const Batch = 32
 
 // A Datagram is one SIP message as it crossed the network. On reading, Payload
-// is a slice of a buffer of the connection, valid until its next ReadBatch, and
-// Remote is the source. On writing, Remote is the destination.
+// is a slice of a buffer of the connection, valid until its next ReadBatch or
+// until the function that was given it returns, and Remote is the source. On
+// writing, Remote is the destination.
 type Datagram struct {
 	Payload []byte
 	Remote  netip.AddrPort
+	// Else is where a stream opens a connection when it has none to Remote.
+	// Not valid: to Remote itself.
+	Else netip.AddrPort
+	// Names are those of the certificate that the other side has proved to be
+	// its own.
+	Names []string
+	// Broken tells why nothing can be read after this message, of which
+	// Payload may be only the beginning. Its connection ends.
+	Broken error
 }
 
-// A PacketConn reads and writes datagrams in batches. One goroutine may read
-// while many write.
+// A Conn writes messages in batches. Many goroutines may write.
+type Conn interface {
+	// WriteBatch hands ds to the network: n were taken; err tells why ds[n] was
+	// not. A stream keeps their payloads until they are written.
+	WriteBatch(ds []Datagram) (n int, err error)
+	LocalAddr() netip.AddrPort
+	Kind() Kind
+	Close() error
+}
+
+// A PacketConn is a Conn that reads datagrams in batches. One goroutine may
+// read while many write.
 type PacketConn interface {
+	Conn
 	// ReadBatch waits for at least one datagram and fills ds[:n]. After Close
 	// it returns net.ErrClosed. Any other error is the listener's end.
 	ReadBatch(ds []Datagram) (n int, err error)
-	// WriteBatch hands ds to the network: n were taken; err tells why ds[n] was not.
-	WriteBatch(ds []Datagram) (n int, err error)
-	LocalAddr() netip.AddrPort
-	Close() error
 }
 
 // Options of a UDP listener.
@@ -68,5 +93,5 @@ func ListenUDP(ctx context.Context, addr netip.AddrPort, o Options) (PacketConn,
 	// under load, which SIP repeats.
 	_ = conn.SetReadBuffer(o.Buffer)
 	_ = conn.SetWriteBuffer(o.Buffer)
-	return newUDP(conn)
+	return newUDP(conn, o.Buffer)
 }

@@ -31,7 +31,7 @@ func TestDatagramsOfEverySizeArriveWhole(t *testing.T) {
 			ds := make([]Datagram, Batch)
 			for _, size := range []int{0, 1, 1300, 1500, 9000, 65000} {
 				want := bytes.Repeat([]byte{'x'}, size)
-				if n, err := a.WriteBatch([]Datagram{{want, b.LocalAddr()}}); n != 1 || err != nil {
+				if n, err := a.WriteBatch([]Datagram{{Payload: want, Remote: b.LocalAddr()}}); n != 1 || err != nil {
 					t.Fatalf("size %d: wrote %d: %v", size, n, err)
 				}
 				n, err := b.ReadBatch(ds)
@@ -50,7 +50,7 @@ func TestABatchIsWrittenInOrder(t *testing.T) {
 	a, b := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
 	var out []Datagram
 	for i := range 3*Batch + 5 {
-		out = append(out, Datagram{fmt.Appendf(nil, "%d", i), b.LocalAddr()})
+		out = append(out, Datagram{Payload: fmt.Appendf(nil, "%d", i), Remote: b.LocalAddr()})
 	}
 	if n, err := a.WriteBatch(out); n != len(out) || err != nil {
 		t.Fatalf("wrote %d: %v", n, err)
@@ -76,7 +76,7 @@ func TestAnICMPErrorEndsNobody(t *testing.T) {
 	a, b, gone := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
 	gone.Close()
 	for range 3 {
-		if _, err := a.WriteBatch([]Datagram{{[]byte("lost"), gone.LocalAddr()}, {[]byte("there"), b.LocalAddr()}}); err != nil {
+		if _, err := a.WriteBatch([]Datagram{{Payload: []byte("lost"), Remote: gone.LocalAddr()}, {Payload: []byte("there"), Remote: b.LocalAddr()}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -88,7 +88,7 @@ func TestAnICMPErrorEndsNobody(t *testing.T) {
 		}
 		got += n
 	}
-	if _, err := b.WriteBatch([]Datagram{{[]byte("back"), a.LocalAddr()}}); err != nil {
+	if _, err := b.WriteBatch([]Datagram{{Payload: []byte("back"), Remote: a.LocalAddr()}}); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := a.ReadBatch(ds); n != 1 || err != nil || string(ds[0].Payload) != "back" {
@@ -123,7 +123,7 @@ func BenchmarkDatagram(b *testing.B) {
 			from, to := listen(b, "127.0.0.1:0"), listen(b, "127.0.0.1:0")
 			out := make([]Datagram, size)
 			for i := range out {
-				out[i] = Datagram{bytes.Repeat([]byte{'x'}, 850), to.LocalAddr()}
+				out[i] = Datagram{Payload: bytes.Repeat([]byte{'x'}, 850), Remote: to.LocalAddr()}
 			}
 			in := make([]Datagram, Batch)
 			b.ReportAllocs()

@@ -73,7 +73,8 @@ func newVector(buffers bool) *vector {
 }
 
 // newUDP takes the socket of conn out of the runtime's poller and closes conn.
-func newUDP(conn *net.UDPConn) (PacketConn, error) {
+// buffer is the size of the kernel's buffers to ask for.
+func newUDP(conn *net.UDPConn, buffer int) (PacketConn, error) {
 	local := conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	u := &udp{
 		fd: -1, in: newVector(true), local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()),
@@ -86,6 +87,10 @@ func newUDP(conn *net.UDPConn) (PacketConn, error) {
 	}
 	if err = errors.Join(err, conn.Close()); err == nil {
 		err = unix.SetNonblock(u.fd, false)
+		// Who may administer the network gets all that was asked for; others
+		// have what the system's limit left them.
+		_ = unix.SetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer)
+		_ = unix.SetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, buffer)
 	}
 	if err != nil && u.fd >= 0 {
 		_ = unix.Close(u.fd) // the error that stands is the first
@@ -94,6 +99,7 @@ func newUDP(conn *net.UDPConn) (PacketConn, error) {
 }
 
 func (u *udp) LocalAddr() netip.AddrPort { return u.local }
+func (u *udp) Kind() Kind                { return UDP }
 
 // Close wakes the reader and waits for it before it gives the socket back.
 func (u *udp) Close() error {

@@ -16,12 +16,13 @@ type udp struct {
 	buf   []byte
 }
 
-func newUDP(conn *net.UDPConn) (PacketConn, error) {
+func newUDP(conn *net.UDPConn, _ int) (PacketConn, error) {
 	local := conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	return &udp{conn: conn, local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), buf: make([]byte, MaxDatagram)}, nil
 }
 
 func (u *udp) LocalAddr() netip.AddrPort { return u.local }
+func (u *udp) Kind() Kind                { return UDP }
 func (u *udp) Close() error              { return u.conn.Close() }
 
 // ReadBatch reads one datagram.

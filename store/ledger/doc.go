@@ -14,6 +14,27 @@
 //
 //	segment  NNNNNNNNNNNNNNNNNNNN.seg, named by its first sequence number
 //	frame    header (72 octets), public part, payload, zeros to a multiple of 8
+//
+// Over the records stands a Merkle tree (RFC 6962). Record n is leaf n-1, and
+// a leaf is
+//
+//	SHA-256(0x00 || octets 8 to 63 of the header || public part)
+//
+// so that it covers the lengths, the kind, the version, the sequence number,
+// the time and, by the commitment, the payload, but still stands when the
+// payload is erased. The checksums and the batch are not evidence and are not
+// covered. The tree's hashes lie in the file "hashes": 32 octets of header,
+// then the stored hashes of [tlog.StoredHashIndex] in their order. It can be
+// made anew from the segments.
+//
+//	hashes       "dialgate/hashes1", u64 little-endian: how many records it
+//	             surely covers, 8 zeros, then 32 octets for each hash
+//	checkpoints  signed tree heads, one after another, each a note
+//	             (golang.org/x/mod/sumdb/note) and an empty line
+//	erasing      an erasure that was begun; see Erase
+//
+// A payload is erased by writing zeros over it. That is damage, unless a later
+// record of kind [KindErasure] names the sequence number.
 package ledger
 
 import (
@@ -36,8 +57,17 @@ type Record struct {
 	Public     []byte
 	Payload    []byte // the data without its salt; nil when it was erased
 	Commitment [sha256.Size]byte
+	Erased     bool
+	Place      Place // where it lies, of a record that was read
 
 	batch uint64
+	frame []byte
+}
+
+// A Place is where a record lies. Its segment follows from its number.
+type Place struct {
+	Seq    uint64
+	Offset int64
 }
 
 // Errors of Append.
@@ -133,12 +163,15 @@ func parseFrame(b []byte) (r Record, size int, err error) {
 	if crc32.Checksum(b[4:end], castagnoli) != binary.LittleEndian.Uint32(b) {
 		return r, 0, errNoFrame
 	}
-	if crc32.Checksum(b[end:end+payload], castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
-		return r, 0, errNoFrame
-	}
 	r = Record{
 		Seq: binary.LittleEndian.Uint64(b[16:]), Time: time.Unix(0, int64(binary.LittleEndian.Uint64(b[24:]))).UTC(),
-		Kind: Kind(b[10]), Public: b[headerSize:end], Payload: b[end+saltSize : end+payload],
+		Kind: Kind(b[10]), Public: b[headerSize:end], Payload: b[end+saltSize : end+payload], frame: b[:end+payload],
+	}
+	if crc32.Checksum(b[end:end+payload], castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
+		if !isZero(b[end : end+payload]) {
+			return r, 0, errNoFrame
+		}
+		r.Erased, r.Payload = true, nil
 	}
 	copy(r.Commitment[:], b[32:64])
 	r.batch = binary.LittleEndian.Uint64(b[64:])

@@ -26,7 +26,10 @@ type Options struct {
 	// there are at most 1/Linger syncs a second. A lone record does not wait.
 	// 0: 2 ms.
 	Linger time.Duration
-	Log    *slog.Logger
+	// Key is the file of the key that checkpoints are signed with; one is made
+	// when there is none. "": the file "key" in Dir.
+	Key string
+	Log *slog.Logger
 
 	sync func(*os.File) error // a test's disk
 }
@@ -47,10 +50,16 @@ type Ledger struct {
 
 	durable uint64 // the last sequence number on disk, under mu
 
+	first   uint64          // the first record of the first segment at Open, 0: none
+	asked   chan request    // for a checkpoint at once
+	erasing sync.Mutex      // one erasure at a time
+	begun   map[uint64]bool // records of an erasure that Open has finished
+
 	// the committer's own
-	file   *segment
-	done   chan struct{}
-	synced time.Time
+	file     *segment
+	done     chan struct{}
+	synced   time.Time
+	evidence evidence
 }
 
 type frame struct {
@@ -77,6 +86,9 @@ func Open(o Options) (*Ledger, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Key == "" {
+		o.Key = filepath.Join(o.Dir, "key")
+	}
 	if o.sync == nil {
 		o.sync = func(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
 	}
@@ -89,13 +101,39 @@ func Open(o Options) (*Ledger, error) {
 	}
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // never fails
-	l := &Ledger{o: o, lock: lock, wake: make(chan struct{}, 1), done: make(chan struct{}), salts: mathrand.NewChaCha8(seed)}
-	if err := l.recover(); err != nil {
-		lock.Close()
-		return nil, err
+	l := &Ledger{o: o, lock: lock, wake: make(chan struct{}, 1), asked: make(chan request), done: make(chan struct{}), salts: mathrand.NewChaCha8(seed)}
+	l.evidence.due = time.NewTimer(checkpointEvery)
+	l.evidence.armed = true
+	interrupted, err := l.finishErasure()
+	if err == nil {
+		err = l.recover()
+	}
+	if err == nil {
+		err = l.openEvidence()
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.closeFiles())
 	}
 	go l.commit()
+	if interrupted == nil {
+		return l, nil
+	}
+	// Whether its record was written is not known; one more says nothing new.
+	_, err = l.nameErased(interrupted)
+	if err == nil {
+		err = l.erased()
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	return l, nil
+}
+
+func (l *Ledger) closeFiles() (err error) {
+	if l.file != nil {
+		err = l.file.close()
+	}
+	return errors.Join(err, l.lock.Close())
 }
 
 // lockDir keeps other processes out of a directory.
@@ -198,20 +236,27 @@ func (l *Ledger) Close() error {
 	default:
 	}
 	<-l.done
-	var err error
-	if l.file != nil {
-		err = l.file.close()
-	}
-	return errors.Join(err, l.lock.Close())
+	err := l.evidence.tree.settle()
+	l.closeEvidence()
+	return errors.Join(err, l.closeFiles())
 }
 
 // commit writes and syncs what has come in, again and again. In memory mode it
-// writes at a slow beat and never syncs.
+// writes at a slow beat and syncs only what it signs.
 func (l *Ledger) commit() {
 	defer close(l.done)
+	defer l.evidence.due.Stop()
 	var buf []byte
 	var frames []frame
-	for range l.wake {
+	for {
+		var asked request
+		select {
+		case <-l.wake:
+		case asked = <-l.asked:
+		case <-l.evidence.due.C:
+			_ = l.sign() // it has logged
+			continue
+		}
 		wait := l.o.Linger - time.Since(l.synced)
 		if l.o.Memory {
 			wait = 20 * l.o.Linger
@@ -219,7 +264,7 @@ func (l *Ledger) commit() {
 		l.mu.Lock()
 		closing := l.closed
 		l.mu.Unlock()
-		if wait > 0 && !closing {
+		if wait > 0 && !closing && asked.done == nil {
 			time.Sleep(wait)
 		}
 		l.mu.Lock()
@@ -232,11 +277,15 @@ func (l *Ledger) commit() {
 			l.synced = time.Now()
 		}
 		clear(frames)
+		if asked.done != nil {
+			asked.done <- l.answer(asked)
+		}
 		if closing {
 			l.mu.Lock()
 			left := len(l.frames)
 			l.mu.Unlock()
 			if left == 0 {
+				_ = l.sign() // it has logged
 				return
 			}
 			select {
@@ -272,6 +321,9 @@ func (l *Ledger) write(buf []byte, frames []frame) {
 			continue
 		}
 		frames[i].done(frames[i].seq, nil)
+	}
+	if err == nil {
+		l.follow(buf, frames)
 	}
 }
 

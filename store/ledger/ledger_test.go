@@ -98,7 +98,8 @@ func TestManyWritersShareTheirSyncs(t *testing.T) {
 // and torn with later frames of the same batch present.
 func TestACrashAnywhereLosesNothingAcknowledged(t *testing.T) {
 	dir := t.TempDir()
-	l := open(t, Options{Dir: dir, SegmentSize: 1 << 13})
+	key := filepath.Join(t.TempDir(), "key")
+	l := open(t, Options{Dir: dir, SegmentSize: 1 << 13, Key: key})
 	for i := 1; i <= 3; i++ {
 		if _, err := l.AppendSync(record(i)); err != nil {
 			t.Fatal(err)
@@ -132,7 +133,7 @@ func TestACrashAnywhereLosesNothingAcknowledged(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(at, names[0]), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		l, err := Open(Options{Dir: at, SegmentSize: 1 << 13})
+		l, err := Open(Options{Dir: at, SegmentSize: 1 << 13, Key: key})
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
@@ -232,7 +233,8 @@ func TestOnlyOneProcessMayOpen(t *testing.T) {
 
 func TestMemoryModeAcknowledgesAtOnceAndStillWrites(t *testing.T) {
 	dir := t.TempDir()
-	l := open(t, Options{Dir: dir, Memory: true, sync: func(*os.File) error { t.Error("synced"); return nil }})
+	block := make(chan struct{}) // the disk hangs until everything is acknowledged
+	l := open(t, Options{Dir: dir, Memory: true, sync: func(*os.File) error { <-block; return nil }})
 	for i := 1; i <= 1000; i++ {
 		acked := false
 		l.Append(record(i), func(_ uint64, err error) { acked = err == nil })
@@ -240,6 +242,7 @@ func TestMemoryModeAcknowledgesAtOnceAndStillWrites(t *testing.T) {
 			t.Fatal("not acknowledged at once")
 		}
 	}
+	close(block)
 	l.Close()
 	check(t, open(t, Options{Dir: dir}), 1000)
 }

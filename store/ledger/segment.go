@@ -3,8 +3,8 @@ package ledger
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,12 +119,10 @@ func (l *Ledger) roll(first uint64, least int64) error {
 		return err
 	}
 	if l.file != nil {
-		if !l.o.Memory {
-			if err := l.o.sync(l.file.f); err != nil {
-				next.close()
-				os.Remove(filepath.Join(l.o.Dir, next.name))
-				return err
-			}
+		if err := l.o.sync(l.file.f); err != nil {
+			next.close()
+			os.Remove(filepath.Join(l.o.Dir, next.name))
+			return err
 		}
 		if err := l.file.close(); err != nil {
 			return err
@@ -179,10 +177,19 @@ func (l *Ledger) recover() error {
 		s.close()
 		return fmt.Errorf("ledger: %w", err)
 	}
-	next, end, err := scan(data, firstOf(last), func(Record) bool { return true })
-	if err != nil {
+	zeroed := erasures{begun: l.begun}
+	var unreadable error
+	next, end, err := scan(data, firstOf(last), func(r Record) bool {
+		unreadable = zeroed.see(&r)
+		return unreadable == nil
+	})
+	if err = errors.Join(unreadable, err); err != nil {
 		s.close()
 		return &DamageError{File: last, Offset: end, Text: err.Error()}
+	}
+	if seq, place := zeroed.unnamed(); seq != 0 {
+		// Of a batch that a crash has torn, the header may be there and the payload not.
+		next, end = seq, place.Offset
 	}
 	if !isZero(data[end:]) {
 		if at := laterFrame(data[end:], next); at >= 0 {
@@ -196,7 +203,7 @@ func (l *Ledger) recover() error {
 		}
 	}
 	s.end = end
-	l.file, l.seq, l.durable = s, next-1, next-1
+	l.file, l.seq, l.durable, l.first = s, next-1, next-1, firstOf(names[0])
 	return nil
 }
 
@@ -212,6 +219,7 @@ func scan(data []byte, first uint64, f func(Record) bool) (next uint64, end int6
 		if r.Seq != next {
 			return next, end, fmt.Errorf("record %d stands where %d belongs", r.Seq, next)
 		}
+		r.Place = Place{r.Seq, end}
 		if !f(r) {
 			return next, end, nil
 		}
@@ -240,62 +248,4 @@ func laterFrame(data []byte, next uint64) int {
 		}
 	}
 	return -1
-}
-
-// All walks the records on disk from a sequence number on. A record is valid
-// until the next one is asked for. An error ends the walk.
-func (l *Ledger) All(from uint64) iter.Seq2[Record, error] {
-	return walk(l.o.Dir, from, l.Durable())
-}
-
-// walk reads segments of a directory from record from to record last.
-func walk(dir string, from, last uint64) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		names, err := segments(dir)
-		if err != nil {
-			yield(Record{}, err)
-			return
-		}
-		var next uint64
-		for i, name := range names {
-			if i+1 < len(names) && firstOf(names[i+1]) <= from {
-				continue
-			}
-			if next != 0 && firstOf(name) != next {
-				yield(Record{}, &DamageError{File: name, Text: fmt.Sprintf("it begins with record %d, but %d is missing", firstOf(name), next)})
-				return
-			}
-			data, err := os.ReadFile(filepath.Join(dir, name))
-			if err != nil {
-				yield(Record{}, fmt.Errorf("ledger: %w", err))
-				return
-			}
-			goOn := true
-			var end int64
-			next, end, err = scan(data, firstOf(name), func(r Record) bool {
-				if r.Seq > last {
-					return false
-				}
-				if r.Seq >= from {
-					goOn = yield(r, nil)
-				}
-				return goOn
-			})
-			if !goOn {
-				return
-			}
-			if err != nil {
-				yield(Record{}, &DamageError{File: name, Offset: end, Text: err.Error()})
-				return
-			}
-			if next > last {
-				return
-			}
-			if i+1 < len(names) && firstOf(names[i+1]) == next {
-				continue
-			}
-			yield(Record{}, &DamageError{File: name, Offset: end, Text: fmt.Sprintf("record %d can't be read", next)})
-			return
-		}
-	}
 }

@@ -1,0 +1,81 @@
+package configs
+
+import (
+	"fmt"
+	"strings"
+)
+
+// checkTransports finds what is wrong between listeners and those who are
+// reached through them.
+func (c *Config) checkTransports(at, warn func(path, format string, args ...any)) {
+	listeners := map[string]int{"udp": len(c.Listen.UDP), "tcp": len(c.Listen.TCP), "tls": len(c.Listen.TLS), "ws": len(c.Listen.WS), "wss": len(c.Listen.WSS)}
+	any := 0
+	for _, n := range listeners {
+		any += n
+	}
+	needs := func(path, key, kind string) {
+		if n, known := listeners[kind]; known && n == 0 && any > 0 {
+			if _, written := c.positions[path+"."+key]; written {
+				path += "." + key
+			}
+			at(path, "is reached over %s, but there is no listener under listen.%s to do it from", kind, kind)
+		}
+	}
+	asked := false // for client certificates
+	for i, l := range c.Listen.TLS {
+		asked = asked || l.ClientCA != ""
+		if l.RequireClient && l.ClientCA == "" {
+			at(fmt.Sprintf("listen.tls[%d].require_client", i), "needs client_ca, the authorities whose certificates count")
+		}
+	}
+	for i, l := range c.Listen.WSS {
+		asked = asked || l.ClientCA != ""
+		if l.RequireClient && l.ClientCA == "" {
+			at(fmt.Sprintf("listen.wss[%d].require_client", i), "needs client_ca, the authorities whose certificates count")
+		}
+	}
+	names := map[string]string{}
+	for i := range c.Peers {
+		p := &c.Peers[i]
+		for j, name := range p.TLSNames {
+			path := fmt.Sprintf("peers[%d].tls_names[%d]", i, j)
+			name = strings.ToLower(name)
+			if other, there := names[name]; there {
+				at(path, "%s belongs to peer %q already", name, other)
+			}
+			names[name] = p.ID
+		}
+		if len(p.TLSNames) > 0 && !asked {
+			at(fmt.Sprintf("peers[%d].tls_names", i), "no listener asks for a client certificate: set client_ca under listen.tls or listen.wss")
+		}
+	}
+	for i := range c.Inbound {
+		needs(fmt.Sprintf("inbound[%d]", i), "transport", c.Inbound[i].Transport)
+	}
+	for i := range c.Carriers {
+		c.checkCarrier(fmt.Sprintf("carriers[%d]", i), &c.Carriers[i], needs, at, warn)
+	}
+}
+
+func (c *Config) checkCarrier(path string, k *Carrier, needs func(path, key, kind string), at, warn func(path, format string, args ...any)) {
+	needs(path, "transport", k.Transport)
+	secure := k.Transport == "tls" || k.Transport == "wss"
+	switch t := &k.TLS; {
+	case !secure && *t != (CarrierTLS{Verify: "full"}):
+		at(path+".tls", "is set, but the transport is %s, which has no TLS", k.Transport)
+	case t.Verify == "pinned" && t.CA == "":
+		at(path+".tls", "verify: pinned needs ca, the authorities to which it is pinned")
+	case (t.Certificate == "") != (t.Key == ""):
+		at(path+".tls", "certificate and key belong together, and one is missing")
+	case secure && t.Verify == "none":
+		warn(path+".tls.verify", "is none: anybody who answers at its address is taken for the carrier")
+	}
+	if k.LargeOverTCP {
+		switch {
+		case k.Transport != "udp":
+			at(path+".large_over_tcp", "is for carriers on udp; this one is on %s", k.Transport)
+		default:
+			needs(path, "large_over_tcp", "tcp")
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package sipproxy
+
+import (
+	"dialgate/policy"
+)
+
+// Objected ends the set-up of calls to numbers for which an objection has just
+// been recorded: a call whose phone rings is cancelled, one whose ruling is on
+// its way to the disk is asked about again before it goes on. Whether the
+// objection refuses a call is for the judge to say. It costs one look at each
+// call in set-up, and the calls themselves nothing.
+func (p *Proxy) Objected(numbers ...policy.Number) {
+	if len(numbers) == 0 {
+		return
+	}
+	objected := make(map[policy.Number]bool, len(numbers))
+	for _, n := range numbers {
+		objected[n] = true
+	}
+	var calls []*exchange
+	p.locked(func() {
+		for _, e := range p.open {
+			if e.ended || !e.judged || e.peer == nil || e.attempt.Called.Emergency || !objected[e.attempt.Called.Number] {
+				continue
+			}
+			if !e.ruled {
+				e.askAgain = true
+				continue
+			}
+			calls = append(calls, e)
+		}
+	})
+	for _, e := range calls {
+		if e.config.Objected == nil || !e.config.Objected(&e.attempt) { // it looks facts up: not under the lock
+			continue
+		}
+		p.locked(func() {
+			if e.ended || e.cancelled || e.objected || e.client == nil {
+				return
+			}
+			e.objected = true
+			e.client.Cancel([]byte(`SIP;cause=603;text="objected"`))
+		})
+	}
+}
+
+// refusesNow reports whether an objection that came while the ruling was on its
+// way refuses the call after all.
+func (e *exchange) refusesNow() bool {
+	return e.askAgain && e.config.Objected != nil && e.config.Objected(&e.attempt)
+}
+
+// refuseObjected answers a call that was allowed and that an objection has ended.
+func (e *exchange) refuseObjected() int {
+	a := AnswerTo(e.peer.Dialect, policy.ReasonObjected)
+	e.respond(a.Code, a.Phrase, a.Headers(e.p.o.Name, e.ruling.ID.String()))
+	e.finish(a.Code, policy.EndedByObjection)
+	return a.Code
+}

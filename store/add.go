@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"dialgate/policy"
+)
+
+// A Result is what became of one fact.
+type Result struct {
+	ID    string
+	Known bool  // the same fact was there before
+	Err   error // why it was refused, nil if it was not
+}
+
+// Add takes facts: each is durable and in force for the next call when Add
+// returns. A fact without an id gets one; a fact that is known already changes
+// nothing; one whose id is known with another content is refused, as is one
+// from the future. The error is about all of them: the ledger or the
+// projection has failed, and nothing can be said of those without an Err.
+func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error) {
+	s.adding.Lock()
+	defer s.adding.Unlock()
+	results := make([]Result, len(facts))
+	defer func() { s.tellObjected(facts, results) }()
+	failures := make(chan error, len(facts))
+	waiting := 0
+	batch := batch{facts: map[factID]*policy.Fact{}, octets: map[policy.Number]int64{}}
+	for i := range facts {
+		f := &facts[i]
+		results[i] = s.admit(f, &batch)
+		if results[i].Err != nil || results[i].Known {
+			continue
+		}
+		batch.facts[factID{f.Number, f.ID}] = f
+		waiting++
+		s.ledger.Append(factRecord(f, s.o.Node), func(seq uint64, err error) {
+			if err != nil {
+				failures <- err
+				return
+			}
+			s.changes <- change{seq: seq, fact: f, done: func(err error) { failures <- err }}
+		})
+		// Wait in time, so that neither the ledger's queue nor the applier's
+		// can fill up.
+		if waiting == maxChanges/2 {
+			if err := wait(failures, waiting); err != nil {
+				return results, err
+			}
+			waiting = 0
+			if err := ctx.Err(); err != nil {
+				return results, err
+			}
+		}
+	}
+	return results, wait(failures, waiting)
+}
+
+func wait(c <-chan error, n int) (err error) {
+	for range n {
+		err = errors.Join(err, <-c)
+	}
+	return err
+}
+
+// admit decides what becomes of a fact before it is written.
+func (s *Store) admit(f *policy.Fact, batch *batch) Result {
+	now := s.o.Now().UTC()
+	if f.RecordedAt.After(now) {
+		return Result{ID: f.ID, Err: errors.New("recorded_at lies in the future")}
+	}
+	if f.ID == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return Result{Err: fmt.Errorf("store: no random number for an id: %w", err)}
+		}
+		f.ID = id.String()
+	}
+	if b := s.block(f.Number); b != nil {
+		if known, err := b.refuse(f); known || err != nil {
+			return Result{ID: f.ID, Known: known, Err: err}
+		}
+	}
+	known, err := s.find(f, batch)
+	if err != nil {
+		return Result{ID: f.ID, Err: err}
+	}
+	if known != nil {
+		if !same(known, f) {
+			return Result{ID: f.ID, Err: fmt.Errorf("a fact with the id %q is known and says something else; facts are never altered, write a new one", f.ID)}
+		}
+		return Result{ID: f.ID, Known: true}
+	}
+	if err := s.room(f, batch); err != nil {
+		return Result{ID: f.ID, Err: err}
+	}
+	f.RecordedAt = now
+	return Result{ID: f.ID}
+}
+
+// A batch is what one call of Add has admitted.
+type batch struct {
+	facts  map[factID]*policy.Fact
+	octets map[policy.Number]int64
+}
+
+// What is kept of one number is read for every call to it, and must fit in one
+// transaction of Badger's and in its tree. Objections and withdrawals have room
+// of their own, so that nothing keeps them out.
+const (
+	maxOctets     = 512 << 10
+	maxProtective = 896 << 10
+)
+
+// room tells why there is no room for another fact of its number, nil if there is.
+func (s *Store) room(f *policy.Fact, batch *batch) error {
+	kept, err := s.state.size(f.Number)
+	if err != nil {
+		return err
+	}
+	size := int64(len(appendFact(nil, f)))
+	most := int64(maxOctets)
+	if f.Kind == policy.Objection || f.Kind == policy.Withdrawal {
+		most = maxProtective
+	}
+	if kept += batch.octets[f.Number]; kept+size > most {
+		return fmt.Errorf("%d octets are kept of the number already, and %d are the most: write shorter facts, or fewer", kept, most)
+	}
+	batch.octets[f.Number] += size
+	return nil
+}
+
+// factID identifies a fact: ids are unique among the facts of a number.
+type factID struct {
+	number policy.Number
+	id     string
+}
+
+// find looks for a fact with the same id among those of its number.
+func (s *Store) find(f *policy.Fact, batch *batch) (*policy.Fact, error) {
+	if b := batch.facts[factID{f.Number, f.ID}]; b != nil {
+		return b, nil
+	}
+	var facts policy.Facts
+	if err := s.Facts(f.Number, &facts); err != nil {
+		return nil, err
+	}
+	for i := range facts.All {
+		if facts.All[i].ID == f.ID {
+			return &facts.All[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// same compares what two facts say, whenever they were learnt.
+func same(a, b *policy.Fact) bool {
+	x, y := *a, *b
+	x.RecordedAt, y.RecordedAt = time.Time{}, time.Time{}
+	return string(appendFact(nil, &x)) == string(appendFact(nil, &y)) && x.Number == y.Number
+}

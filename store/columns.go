@@ -1,0 +1,97 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"dialgate/policy"
+)
+
+// Columns say how the columns of somebody else's file become fields of facts.
+type Columns struct {
+	Fields map[string]string            // column → field
+	Ignore []string                     // columns that are not read; "*": all that are not named
+	Values map[string]map[string]string // field → text in the file → text of the field
+	Dutch  bool                         // 31-12-2026, 31/12/2026 and 31.12.2026, with or without 14:05, are dates
+}
+
+// Check tells what is wrong with the columns, nil if nothing is.
+func (c *Columns) Check() error {
+	known := policy.FactFields()
+	var errs []error
+	unknown := func(field string) {
+		if !slices.Contains(known, field) {
+			errs = append(errs, fmt.Errorf("%q is no field of a fact; fields: %s", field, strings.Join(known, ", ")))
+		}
+	}
+	for _, column := range slices.Sorted(maps.Keys(c.Fields)) {
+		unknown(c.Fields[column])
+	}
+	for _, field := range slices.Sorted(maps.Keys(c.Values)) {
+		unknown(field)
+	}
+	return errors.Join(errs...)
+}
+
+// field is what a column is read as, "" when it is not read. Without columns
+// of its own, a file's are called as the fields are.
+func (c *Columns) field(column string) (string, error) {
+	name := strings.ToLower(strings.TrimSpace(column))
+	if c != nil {
+		for of, field := range c.Fields {
+			if strings.EqualFold(strings.TrimSpace(of), strings.TrimSpace(column)) {
+				return field, nil
+			}
+		}
+		for _, ignored := range c.Ignore {
+			if ignored == "*" || strings.EqualFold(ignored, strings.TrimSpace(column)) {
+				return "", nil
+			}
+		}
+	}
+	if known := policy.FactFields(); !slices.Contains(known, name) {
+		return "", fmt.Errorf("is no field of a fact; name it in a map (--map), or take a field's name: %s", strings.Join(known, ", "))
+	}
+	return name, nil
+}
+
+// Fields that hold instants, and those that hold a bare date.
+var (
+	instantFields = []string{"at", "recorded_at", "verified_at", "valid_until", "first_call_by", "until"}
+	dateFields    = []string{"started", "ended"}
+)
+
+// text is what a cell says in a field's own words.
+func (c *Columns) text(field, cell string, zone *time.Location) string {
+	if c == nil {
+		return cell
+	}
+	for of, text := range c.Values[field] {
+		if strings.EqualFold(of, cell) {
+			return text
+		}
+	}
+	if !c.Dutch {
+		return cell
+	}
+	instant := slices.Contains(instantFields, field)
+	if !instant && !slices.Contains(dateFields, field) {
+		return cell
+	}
+	dashed := strings.NewReplacer("/", "-", ".", "-").Replace(cell)
+	if d, err := time.Parse("2-1-2006", dashed); err == nil {
+		return d.Format(time.DateOnly)
+	}
+	if instant {
+		for _, form := range []string{"2-1-2006 15:04", "2-1-2006 15:04:05"} {
+			if t, err := time.ParseInLocation(form, dashed, zone); err == nil {
+				return t.Format(time.RFC3339)
+			}
+		}
+	}
+	return cell
+}

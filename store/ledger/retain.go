@@ -1,0 +1,80 @@
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// A Retention is the public part of a record of [KindRetention]: the records up
+// to Last were removed. Their hashes stay, so what comes after is proved as before.
+type Retention struct {
+	Last   uint64 `json:"last"`
+	Ground string `json:"ground"`
+}
+
+func parseRetention(public []byte) (r Retention, err error) {
+	if err := json.Unmarshal(public, &r); err != nil {
+		return r, errors.New("a retention's record can't be read")
+	}
+	return r, nil
+}
+
+// First is the first record that is there, 0 in an empty ledger.
+func (l *Ledger) First() uint64 {
+	names, err := segments(l.o.Dir)
+	if err != nil || len(names) == 0 {
+		return 0
+	}
+	return firstOf(names[0])
+}
+
+// Oldest is the last record of the oldest segment when all its records are
+// older than an instant; 0 when they are not, or when it is written to.
+func (l *Ledger) Oldest(before time.Time) (last uint64, err error) {
+	names, err := segments(l.o.Dir)
+	if err != nil || len(names) < 2 {
+		return 0, err
+	}
+	last = firstOf(names[1]) - 1
+	w := walker{dir: l.o.Dir, last: last}
+	err = w.segment(names[0], 0, 0, func(r Record) bool { return r.Time.Before(before) })
+	if errors.Is(err, errStopped) {
+		return 0, nil
+	}
+	if err == nil && w.next != last+1 {
+		err = &DamageError{File: names[0], Offset: w.end, Text: fmt.Sprintf("record %d can't be read", w.next)}
+	}
+	return last, err
+}
+
+// Remove removes the oldest segment, which ends with record last, for good, and
+// records that and the ground. The hashes of its records are on disk before.
+func (l *Ledger) Remove(last uint64, now time.Time, ground string) error {
+	l.erasing.Lock()
+	defer l.erasing.Unlock()
+	names, err := segments(l.o.Dir)
+	if err != nil {
+		return err
+	}
+	if len(names) < 2 || firstOf(names[1]) != last+1 {
+		return fmt.Errorf("ledger: record %d does not end the oldest segment", last)
+	}
+	public, err := json.Marshal(Retention{last, ground})
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	if _, err := l.AppendSync(Record{Time: now, Kind: KindRetention, Public: public}); err != nil {
+		return err
+	}
+	if err := l.ask(request{settle: true}); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(l.o.Dir, names[0])); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	return syncDir(l.o.Dir)
+}

@@ -1,0 +1,58 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strconv"
+	"time"
+
+	"dialgate/policy"
+	"dialgate/store/ledger"
+)
+
+// AppendRepeats records how often a refusal was repeated. It names the
+// decision that has the call, and holds nothing personal.
+func (s *Store) AppendRepeats(r *policy.Repeats, done func(error)) {
+	b := append(make([]byte, 0, 192), `{"id":"`...)
+	b = append(append(b, r.ID.String()...), '"')
+	b = appendField(b, "reason", r.Reason.String())
+	b = append(b, `,"count":`...)
+	b = strconv.AppendInt(b, int64(r.Count), 10)
+	b = append(b, `,"since":"`...)
+	b = append(r.Since.UTC().AppendFormat(b, time.RFC3339Nano), '"', '}')
+	s.ledger.Append(ledger.Record{Time: r.Until, Kind: kindRepeats, Public: b}, func(_ uint64, err error) { done(err) })
+}
+
+// A Repeated is a refusal that was repeated, as read back from the ledger.
+type Repeated struct {
+	Seq    uint64    `json:"seq"`
+	Until  time.Time `json:"until"`
+	ID     string    `json:"id"` // of the decision that has the call
+	Reason string    `json:"reason"`
+	Count  int       `json:"count"` // so far; a later record of the same id has the greater one
+	Since  time.Time `json:"since"`
+}
+
+// Repeats walks the repeated refusals on disk from a ledger record on.
+func (s *Store) Repeats(from uint64) iter.Seq2[Repeated, error] {
+	return func(yield func(Repeated, error) bool) {
+		for r, err := range s.ledger.All(max(from, 1)) {
+			if err != nil {
+				yield(Repeated{}, err)
+				return
+			}
+			if r.Kind != kindRepeats {
+				continue
+			}
+			t := Repeated{Seq: r.Seq, Until: r.Time}
+			if err := json.Unmarshal(r.Public, &t); err != nil {
+				yield(t, fmt.Errorf("store: record %d of the ledger holds no repeats: %w", r.Seq, err))
+				return
+			}
+			if !yield(t, nil) {
+				return
+			}
+		}
+	}
+}

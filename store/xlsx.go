@@ -1,0 +1,110 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/xuri/excelize/v2"
+)
+
+// Bounds of a workbook, against one that is made to unpack for ever.
+const (
+	maxWorkbook = 256 << 20 // octets of the file
+	maxUnpacked = 2 << 30
+)
+
+var workbookBegins = []byte("PK\x03\x04")
+
+// xlsx reads the first sheet of a workbook as CSV is read.
+func (in Intake) xlsx(r io.Reader, yield func(Row, error) bool) {
+	fail := func(err error) { yield(Row{}, fmt.Errorf("the workbook can't be read: %w", err)) }
+	data, err := io.ReadAll(io.LimitReader(r, maxWorkbook+1))
+	if err != nil {
+		fail(err)
+		return
+	}
+	if len(data) > maxWorkbook {
+		fail(fmt.Errorf("it has more than %d octets; save it as CSV", maxWorkbook))
+		return
+	}
+	book, err := excelize.OpenReader(bytes.NewReader(data), excelize.Options{UnzipSizeLimit: maxUnpacked, RawCellValue: true})
+	if err != nil {
+		fail(err)
+		return
+	}
+	defer book.Close()
+	sheets := book.GetSheetList()
+	if len(sheets) == 0 {
+		fail(fmt.Errorf("it has no sheet"))
+		return
+	}
+	rows, err := book.Rows(sheets[0])
+	if err != nil {
+		fail(err)
+		return
+	}
+	defer rows.Close()
+	var names []string
+	columns := 0
+	for line := 1; rows.Next(); line++ {
+		cells, err := rows.Columns(excelize.Options{RawCellValue: true})
+		if err != nil {
+			fail(err)
+			return
+		}
+		if len(strings.TrimSpace(strings.Join(cells, ""))) == 0 {
+			continue
+		}
+		if names == nil {
+			if names, err = in.header(cells); err != nil {
+				yield(Row{}, err)
+				return
+			}
+			columns = len(cells)
+			continue
+		}
+		for len(cells) < columns {
+			cells = append(cells, "") // a workbook leaves empty cells at the end out
+		}
+		row := Row{Line: line, Text: joinCells(cells, ',')}
+		for i := range min(len(cells), len(names)) {
+			cells[i] = serialDate(names[i], strings.TrimSpace(cells[i]))
+		}
+		row.Fact, row.Err = in.row(names, cells, columns)
+		if !yield(in.finish(row), nil) {
+			return
+		}
+	}
+	if err := rows.Error(); err != nil {
+		fail(err)
+	}
+}
+
+// serialDate turns a date as workbooks keep it, days since 1900 with the time
+// of day as a fraction, into the local date or time that the sheet shows.
+func serialDate(field, cell string) string {
+	instant := slices.Contains(instantFields, field)
+	if !instant && !slices.Contains(dateFields, field) {
+		return cell
+	}
+	days, err := strconv.ParseFloat(cell, 64)
+	if err != nil || days < 1 || days > 2_958_465 { // the year 9999
+		return cell
+	}
+	t, err := excelize.ExcelDateToTime(days, false)
+	if err != nil {
+		return cell
+	}
+	if t = t.Round(time.Second); t.Equal(t.Truncate(24 * time.Hour)) {
+		return t.Format(time.DateOnly)
+	}
+	return t.Format(localSeconds)
+}
+
+// localSeconds is a time of day without a zone: that of the file's reader.
+const localSeconds = "2006-01-02 15:04:05"
