@@ -6,7 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -110,5 +114,49 @@ func TestNobodyButCmdReadsConfiguration(t *testing.T) {
 		if slices.Contains(p.Imports, "dialgate/configs") && !within(p.ImportPath, "dialgate/cmd") && !within(p.ImportPath, "dialgate/e2e") && p.ImportPath != "dialgate/dialgatetest" {
 			t.Errorf("%s imports configs; only cmd may", p.ImportPath)
 		}
+	}
+}
+
+var (
+	cited  = regexp.MustCompile(`RFC ([0-9]{4,5})`)
+	status = regexp.MustCompile(`^RFC ([0-9]{4,5})  .+?  (yes|partial|no)( |$)`)
+)
+
+// TestCitedRFCsAreListed: docs/rfcs.txt says of every RFC that code or a flow
+// cites how much of it there is, in order and once.
+func TestCitedRFCsAreListed(t *testing.T) {
+	list, err := os.ReadFile(filepath.Join("docs", "rfcs.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, before := map[string]bool{}, ""
+	for line := range strings.Lines(string(list)) {
+		if !strings.HasPrefix(line, "RFC ") {
+			continue
+		}
+		m := status.FindStringSubmatch(strings.TrimSpace(line))
+		if m == nil {
+			t.Errorf("docs/rfcs.txt: no status in %q", line)
+			continue
+		}
+		if m[1] <= before {
+			t.Errorf("docs/rfcs.txt: RFC %s stands behind RFC %s", m[1], before)
+		}
+		listed[m[1]], before = true, m[1]
+	}
+	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") && !strings.Contains(path, filepath.Join("testdata", "flows")) {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range cited.FindAllStringSubmatch(string(text), -1) {
+			if !listed[m[1]] {
+				t.Errorf("%s cites RFC %s, which docs/rfcs.txt does not list", path, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -86,7 +86,27 @@ func New(o Options) *Gate {
 // refusal, ledger-unavailable. The attempt must not change until ready is called.
 func (g *Gate) Judge(a *policy.Attempt, ready func(policy.Ruling)) {
 	start := time.Now()
-	ruling := policy.Ruling{ID: newID(), Decision: g.decide(g.o.Rules.Books, a)}
+	g.record(a, g.decide(g.o.Rules.Books, a), start, ready)
+}
+
+// JudgeCaller decides whether a call that was allowed may go on under another
+// caller identity (RFC 4916): by the rules about the caller alone, without any
+// facts. A refusal is recorded as any other is. That the identity may be shown
+// changes nothing and leaves no record.
+func (g *Gate) JudgeCaller(a *policy.Attempt, ready func(policy.Ruling)) {
+	start := time.Now()
+	a.At = g.o.Now()
+	d := g.o.Rules.Books.DecideCaller(a)
+	if d.Verdict == policy.Allowed {
+		ready(policy.Ruling{Decision: d})
+		return
+	}
+	g.record(a, d, start, ready)
+}
+
+// record makes a decision a ruling once it is durable.
+func (g *Gate) record(a *policy.Attempt, d policy.Decision, start time.Time, ready func(policy.Ruling)) {
+	ruling := policy.Ruling{ID: newID(), Decision: d}
 	g.o.Observe(a, &ruling.Decision, time.Since(start))
 
 	alike, comparable := refusal{}, false

@@ -219,3 +219,32 @@ func TestIdsGrowWithTime(t *testing.T) {
 		last = id
 	}
 }
+
+// TestJudgeCaller: a caller identity that may be shown leaves no trace, and one
+// that may not is refused when the record of it is durable. No facts are held.
+func TestJudgeCaller(t *testing.T) {
+	var f facts
+	l := ledger{later: true}
+	g := newGate(t, &f, &l)
+	var got policy.Ruling
+	times := 0
+	ready := func(r policy.Ruling) { got, times = r, times+1 }
+
+	g.JudgeCaller(attempt(unknown), ready)
+	if times != 1 || got.Decision.Verdict != policy.Allowed || len(l.records) != 0 {
+		t.Errorf("an identity that may be shown: %d rulings, %s, %d records", times, got.Decision.Verdict, len(l.records))
+	}
+	hidden := attempt(known)
+	hidden.Caller.Marks = []policy.Mark{{Kind: policy.MarkHidden, Header: "Privacy"}}
+	g.JudgeCaller(hidden, ready)
+	if times != 1 || len(l.records) != 1 {
+		t.Fatalf("before the record is durable: %d rulings, %d records", times, len(l.records))
+	}
+	l.waiting[0](nil)
+	if times != 2 || got.Decision.Verdict != policy.Denied || got.Decision.Reason != policy.ReasonCallerAnonymous || l.records[0].Answer != 403 || l.records[0].At != now {
+		t.Errorf("a hidden caller: %d rulings, %s %s, record %+v", times, got.Decision.Verdict, got.Decision.Reason, l.records[0])
+	}
+	if f.held != 0 || len(f.made) != 0 {
+		t.Errorf("facts were held %d times, %d calls made", f.held, len(f.made))
+	}
+}

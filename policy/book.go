@@ -164,6 +164,26 @@ func (s *Books) decide(a *Attempt, facts *Facts, explain bool, found []Finding) 
 	return d
 }
 
+// DecideCaller judges only who calls and which number is shown, by the rules
+// that Decide judges that by: for a call that was allowed and whose caller
+// identity changes (RFC 4916). The decision to allow gives no reason, since it
+// is none to call.
+func (s *Books) DecideCaller(a *Attempt) Decision {
+	c := s.call(a, &Facts{Number: a.Called.Number})
+	c.book = nil // no rule of a country's is asked
+	d := Decision{decided: -1}
+	for i := range s.base {
+		if covers("base.caller", s.base[i].ID) || covers("base.peer", s.base[i].ID) {
+			c.judge(s.base[i : i+1])
+		}
+	}
+	d.Findings = c.found
+	if d.conclude(true); d.decided < 0 || d.Reason == ReasonNotEnforced {
+		d.Reason = NoReason
+	}
+	return d
+}
+
 // call is an attempt as rules see it.
 func (s *Books) call(a *Attempt, facts *Facts) Call {
 	c := Call{Attempt: a, Facts: facts, Local: a.At.UTC(), book: s.book(a.Called.Number)}

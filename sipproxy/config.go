@@ -26,6 +26,9 @@ type Config struct {
 	Reader  *Reader
 	Judge   Judge
 	Outcome func(policy.Outcome)
+	// JudgeCaller decides whether a call may go on when its caller identity
+	// changes, by the rules about the caller alone; nil: Judge does.
+	JudgeCaller Judge
 	// Objected reports whether an objection refuses, by what is known now, a
 	// call that was allowed; nil: none does.
 	Objected func(*policy.Attempt) bool
@@ -163,6 +166,9 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	if c.Outcome == nil {
 		c.Outcome = func(policy.Outcome) {}
 	}
+	if c.JudgeCaller == nil {
+		c.JudgeCaller = c.Judge
+	}
 	f := &inForce{Config: c, names: map[string]*source{}, targets: map[netip.AddrPort]*source{}, peers: map[string]*peer{}}
 	f.Carriers = slices.SortedStableFunc(slices.Values(c.Carriers), func(a, b Carrier) int { return cmp.Compare(a.Priority, b.Priority) })
 	for i := range c.Peers {
@@ -223,11 +229,16 @@ func (f *inForce) origin(d *transport.Datagram) *source {
 			return s
 		}
 	}
-	if s := f.targets[d.Remote]; s != nil {
+	return f.at(d.Remote)
+}
+
+// at is who an address is of, nil when it is nobody's.
+func (f *inForce) at(a netip.AddrPort) *source {
+	if s := f.targets[a]; s != nil {
 		return s
 	}
 	for i := range f.sources {
-		if f.sources[i].prefix.Contains(d.Remote.Addr()) {
+		if f.sources[i].prefix.Contains(a.Addr()) {
 			return &f.sources[i]
 		}
 	}

@@ -97,6 +97,10 @@ type stage struct {
 	verdict  string        // what the judge says: allow or a deny reason
 	after    time.Duration // how long the record takes
 	judged   int
+	callers  int // changes of the caller identity that were judged
+	books    *policy.Books
+	options  Options
+	ended    chan error
 	outcomes []policy.Outcome
 	lose     map[string]int // label → how many to lose
 	spared   bool           // an objection does not refuse calls
@@ -107,6 +111,7 @@ var (
 	gateAddr    = netip.MustParseAddrPort("192.0.2.1:5060")
 	gateAddr6   = netip.MustParseAddrPort("[2001:db8::1]:5060")
 	dialerAddr  = netip.MustParseAddrPort("192.0.2.10:5060")
+	phoneAddr   = netip.MustParseAddrPort("198.51.100.200:5060") // another target behind the carrier
 	carrierAddr = netip.MustParseAddrPort("198.51.100.5:5060")
 	carrier6    = netip.MustParseAddrPort("[2001:db8::5]:5060")
 	secondAddr  = netip.MustParseAddrPort("198.51.100.6:5060")
@@ -139,7 +144,7 @@ func newStage(t *testing.T, change func(*Options)) *stage {
 		Config: Config{
 			Peers:    []Peer{{Terms: flowTerms(), Sources: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}}},
 			Carriers: []Carrier{{ID: "carrier", Targets: []netip.AddrPort{carrierAddr}}},
-			Reader:   flowReader(t), Judge: s.judge, Outcome: func(o policy.Outcome) { s.outcomes = append(s.outcomes, o) },
+			Reader:   flowReader(t), Judge: s.judge, JudgeCaller: s.judgeCaller, Outcome: func(o policy.Outcome) { s.outcomes = append(s.outcomes, o) },
 			Objected: func(*policy.Attempt) bool { return !s.spared },
 		},
 		Key: bytes.Repeat([]byte("k"), 32), Name: "gate", Log: slog.New(turns{slog.DiscardHandler, s.ladder}), Metrics: s.metrics,
@@ -148,11 +153,12 @@ func newStage(t *testing.T, change func(*Options)) *stage {
 	if change != nil {
 		change(&o)
 	}
-	s.config = o.Config
+	s.config, s.options = o.Config, o
 	var err error
-	if s.proxy, err = New(o); err != nil {
+	if s.books, err = policy.NewBooks(policy.Settings{}); err != nil {
 		t.Fatal(err)
 	}
+	s.start()
 	s.dialer = newAgent(s, "dialer", dialerAddr)
 	first := carrierAddr
 	if len(o.Carriers[0].Targets) > 0 {
@@ -175,20 +181,52 @@ func newStage(t *testing.T, change func(*Options)) *stage {
 			}
 		}
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.proxy.Serve() }()
 	t.Cleanup(func() {
-		s.proxy.Close()
 		for _, a := range []*agent{s.dialer, s.carrier, s.other, s.more["second"], s.more["third"]} {
 			if a != nil {
 				a.conn.Close()
 			}
 		}
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		s.stop()
 	})
 	return s
+}
+
+// start starts a proxy.
+func (s *stage) start() {
+	var err error
+	if s.proxy, err = New(s.options); err != nil {
+		s.t.Fatal(err)
+	}
+	p, ended := s.proxy, make(chan error, 1)
+	s.ended = ended
+	go func() { ended <- p.Serve() }()
+}
+
+func (s *stage) stop() {
+	s.proxy.Close()
+	if err := <-s.ended; err != nil {
+		s.t.Error(err)
+	}
+}
+
+// restart puts another proxy with the same key in the place of the one that
+// runs, as its second node takes over a pair's address.
+func (s *stage) restart() {
+	s.stop()
+	for i := range s.options.Listeners {
+		l := &s.options.Listeners[i]
+		l.Conn = s.net.Listen(l.Advertised)
+	}
+	s.options.Metrics = prometheus.NewRegistry()
+	s.start()
+}
+
+// judgeCaller judges by the rules themselves.
+func (s *stage) judgeCaller(a *policy.Attempt, ready func(policy.Ruling)) {
+	s.callers++
+	a.At = time.Now()
+	ready(policy.Ruling{Decision: s.books.DecideCaller(a)})
 }
 
 func flowTerms() *policy.PeerTerms {
@@ -197,24 +235,30 @@ func flowTerms() *policy.PeerTerms {
 
 func flowReader(t testing.TB) *Reader {
 	campaign := &policy.Campaign{ID: "energy", Advertiser: &policy.Advertiser{ID: "windkracht"}, Purpose: policy.Commercial, Products: []string{"energy"}, ObjectionOffered: true}
-	number := &policy.CallerNumber{Number: policy.MustNumber("+31205550100"), Campaigns: []*policy.Campaign{campaign}}
-	d, err := policy.NewDirectory([]*policy.Campaign{campaign}, []*policy.CallerNumber{number}, nil)
+	var numbers []*policy.CallerNumber
+	for _, n := range [...]string{"+31205550100", "+31205550101"} {
+		numbers = append(numbers, &policy.CallerNumber{Number: policy.MustNumber(n), Campaigns: []*policy.Campaign{campaign}})
+	}
+	d, err := policy.NewDirectory([]*policy.Campaign{campaign}, numbers, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &Reader{Directory: d, Plans: policy.NewPlans(nl.Plan()), Home: nl.Plan(), Emergency: map[string]bool{"112": true}}
 }
 
-// judge says what the script told it to.
+// judge says what the script told it to, but never lets pass what is malformed.
 func (s *stage) judge(a *policy.Attempt, ready func(policy.Ruling)) {
 	s.judged++
 	if s.verdict == "panic" {
 		panic("a fault that the script asked for")
 	}
 	r := policy.Ruling{ID: policy.RulingID{15: byte(s.judged)}}
-	if s.verdict == "allow" || a.Called.Emergency {
+	switch {
+	case a.Malformed != "":
+		r.Decision = policy.Operational(policy.ReasonMalformed)
+	case s.verdict == "allow" || a.Called.Emergency:
 		r.Decision.Verdict, r.Decision.Reason = policy.Allowed, policy.ReasonConsent
-	} else {
+	default:
 		reason, ok := policy.ParseReason(s.verdict)
 		if !ok {
 			s.t.Fatalf("%q is no reason", s.verdict)
@@ -231,7 +275,8 @@ func (s *stage) judge(a *policy.Attempt, ready func(policy.Ruling)) {
 // drop loses what the script asked for.
 func (s *stage) drop(p simnet.Packet) bool {
 	for what, n := range s.lose {
-		if n > 0 && strings.HasPrefix(string(p.Payload), what) {
+		begins, ours := strings.CutPrefix(what, "ours ")
+		if n > 0 && strings.HasPrefix(string(p.Payload), begins) && (!ours || p.From == gateAddr) {
 			s.lose[what]--
 			return true
 		}
@@ -279,9 +324,15 @@ func play(t *testing.T, script string) string {
 	if n := len(s.proxy.open); n > 0 {
 		t.Errorf("%d calls are still open after five minutes", n)
 	}
+	if n := s.proxy.inSetup; n != 0 {
+		t.Errorf("%d calls count as in set-up after five minutes", n)
+	}
 	var b strings.Builder
 	b.WriteString(s.ladder.String())
 	fmt.Fprintf(&b, "%9s  judged %d", "", s.judged)
+	if s.callers > 0 {
+		fmt.Fprintf(&b, ", callers judged again %d", s.callers)
+	}
 	for _, o := range s.outcomes {
 		fmt.Fprintf(&b, ", ended %d by %s", o.Code, o.EndedBy)
 		if o.Tried > 1 || o.Carrier != "" && o.Carrier != "carrier" {
@@ -328,6 +379,14 @@ func option(t *testing.T, words []string) func(*Options) {
 			namedOption(t, words, o)
 		case "other-dialer":
 			o.Peers[0].Sources = []netip.Prefix{netip.MustParsePrefix("192.0.2.99/32")}
+		case "second-peer": // the stranger is another dialer
+			o.Peers = append(o.Peers, Peer{Terms: &policy.PeerTerms{ID: "second", AllCampaigns: true, Plan: nl.Plan()}, Sources: []netip.Prefix{netip.PrefixFrom(otherAddr.Addr(), 32)}})
+		case "may-route":
+			o.Peers[0].Terms.MayRoute = true
+		case "trust":
+			o.Peers[0].Terms.TrustIdentity = true
+		case "displays-pai":
+			o.Peers[0].Terms.TrustIdentity, o.Peers[0].Terms.DisplayFrom = true, policy.HeaderPAI
 		case "other-carrier":
 			o.Carriers[0].Targets = []netip.AddrPort{netip.MustParseAddrPort("198.51.100.99:5060")}
 		default:
@@ -361,12 +420,15 @@ func (s *stage) do(words []string, line string) {
 		if len(words) > 3 {
 			s.after = s.duration(words[3])
 		}
-	case "lose": // lose N BEGINNING
+	case "lose": // lose N [ours] BEGINNING
 		var n int
 		fmt.Sscan(words[1], &n)
 		s.lose[strings.Join(words[2:], " ")] = n
 	case "wait":
 		time.Sleep(s.duration(words[1]))
+	case "restart":
+		s.ladder.Note(line)
+		s.restart()
 	case "objection": // objection [NUMBER] [spares]: of the called by default
 		number := "+31612345678"
 		for _, w := range words[1:] {
@@ -411,13 +473,19 @@ type agent struct {
 	name string
 	conn *simnet.Conn
 
-	branch   int
-	invite   []byte      // the last INVITE sent or received
-	request  []byte      // the last request sent
-	final    []byte      // the last final response to an INVITE received
-	received []byte      // the last request received
-	pong     atomic.Bool // answers OPTIONS by itself
-	busy     atomic.Bool // answers INVITEs by itself, with 486
+	branch      int
+	cseq        int
+	routes      []string    // the route set of its call
+	invite      []byte      // the last INVITE sent or received
+	asked       []byte      // the last INVITE received
+	placed      []byte      // the last INVITE sent
+	target      string      // where the other side wants requests of the call
+	provisional []byte      // the last one received but 100
+	request     []byte      // the last request sent
+	final       []byte      // the last final response to an INVITE received
+	received    []byte      // the last request received
+	pong        atomic.Bool // answers OPTIONS by itself
+	busy        atomic.Bool // answers INVITEs by itself, with 486
 }
 
 func newAgent(s *stage, name string, at netip.AddrPort) *agent {
@@ -446,7 +514,10 @@ func (a *agent) take(b []byte) {
 	if v.IsRequest() {
 		a.received = b
 		if v.IsMethod("INVITE") {
-			a.invite = b
+			a.invite, a.asked = b, b
+			if rr := recordRoutes(&v); rr != nil {
+				a.routes = rr
+			}
 		}
 		if v.IsMethod("OPTIONS") && a.pong.Load() {
 			a.respond(200, map[string]string{"of": "request"})
@@ -456,7 +527,13 @@ func (a *agent) take(b []byte) {
 		}
 		return
 	}
-	if v.Status >= 200 && string(v.CSeqMethod) == "INVITE" {
+	if string(v.CSeqMethod) != "INVITE" {
+		return
+	}
+	if v.Status > 100 && v.Status < 200 {
+		a.provisional = b
+	}
+	if v.Status >= 200 {
 		a.final = b
 	}
 }
@@ -491,7 +568,11 @@ func (a *agent) act(words []string) {
 	args := map[string]string{}
 	for _, w := range words[1:] {
 		k, v, _ := strings.Cut(w, "=")
-		args[k] = strings.ReplaceAll(v, "_", " ")
+		v = strings.ReplaceAll(v, "_", " ")
+		if k == "header" && args[k] != "" {
+			v = args[k] + "\r\n" + v
+		}
+		args[k] = v
 	}
 	var code int
 	if _, err := fmt.Sscan(words[0], &code); err == nil {
@@ -505,19 +586,31 @@ func (a *agent) act(words []string) {
 		a.pong.Store(words[0] == "pong")
 	case "busy":
 		a.busy.Store(true)
-	case "INVITE", "OPTIONS", "REGISTER", "MESSAGE":
+	case "INVITE", "OPTIONS", "REGISTER", "MESSAGE", "SUBSCRIBE", "PUBLISH":
 		a.begin(words[0], args)
 	case "overhear": // know all that the dialer was answered
-		a.final = a.s.dialer.final
+		a.final, a.target = a.s.dialer.final, a.s.dialer.target
+	case "overhear-invite":
+		a.placed = a.s.dialer.placed
+	case "early": // an early dialog is one too
+		a.final = a.provisional
 	case "bounce": // send what was received back as it is, one hop further
 		v := a.view(a.invite, "INVITE to bounce")
-		a.send(v.AppendForward(nil, &message.Edits{Source: a.gate(), Via: []byte("SIP/2.0/UDP " + a.conn.LocalAddr().String() + ";branch=z9hG4bK-bounced"), MaxForwards: v.MaxForwards - 1}))
+		e := message.Edits{Source: a.gate(), Via: []byte("SIP/2.0/UDP " + a.conn.LocalAddr().String() + ";branch=z9hG4bK-bounced"), MaxForwards: v.MaxForwards - 1}
+		if uri, ok := args["uri"]; ok {
+			e.URI = []byte(uri)
+		}
+		if h := args["header"]; h != "" {
+			e.Add = []byte(h + "\r\n")
+		}
+		a.placed = v.AppendForward(nil, &e)
+		a.send(a.placed)
 	case "ACK":
 		a.ack(args)
 	case "CANCEL":
-		a.request = nil
-		v := a.view(a.invite, "INVITE to cancel")
-		a.send(v.AppendCANCEL(nil, nil))
+		v := a.view(a.placed, "INVITE to cancel")
+		a.request = v.AppendCANCEL(nil, nil)
+		a.send(a.request)
 	default:
 		a.inDialog(words[0], args)
 	}
@@ -538,8 +631,8 @@ func (a *agent) begin(method string, args map[string]string) {
 	if mf := get("max-forwards", "70"); mf != "none" {
 		fmt.Fprintf(&b, "Max-Forwards: %s\r\n", mf)
 	}
-	fmt.Fprintf(&b, "From: <sip:+31205550100@dialer.example>;tag=%s\r\n", a.name)
-	fmt.Fprintf(&b, "To: <sip:+31612345678@carrier.example>%s\r\n", get("to-tag", ""))
+	fmt.Fprintf(&b, "From: <sip:%s@dialer.example>;tag=%s\r\n", get("from", "+31205550100"), a.name)
+	fmt.Fprintf(&b, "To: <sip:%s@carrier.example>%s\r\n", get("to", "+31612345678"), get("to-tag", ""))
 	fmt.Fprintf(&b, "Call-ID: %s\r\nCSeq: %s %s\r\n", get("call-id", a.name), get("cseq", "1"), method)
 	fmt.Fprintf(&b, "Contact: <sip:%s@%s>\r\n", a.name, a.conn.LocalAddr())
 	if h := get("header", ""); h != "" {
@@ -548,7 +641,7 @@ func (a *agent) begin(method string, args map[string]string) {
 	b.WriteString("Content-Length: 0\r\n\r\n")
 	a.request = []byte(b.String())
 	if method == "INVITE" {
-		a.invite = a.request
+		a.invite, a.placed, a.final, a.routes, a.cseq = a.request, a.request, nil, nil, 1
 	}
 	a.send(a.request)
 }
@@ -556,76 +649,116 @@ func (a *agent) begin(method string, args map[string]string) {
 // respond answers the last INVITE, or with of=request the last request.
 func (a *agent) respond(code int, args map[string]string) {
 	of := a.invite
-	if args["of"] == "request" {
+	switch args["of"] {
+	case "request":
 		of = a.received
+	case "asked": // the last INVITE received, of both sides' at once
+		of = a.asked
 	}
 	v := a.view(of, "request to answer")
-	extra := []byte(fmt.Sprintf("Contact: <sip:%s@%s>\r\n", a.name, a.conn.LocalAddr()))
+	tag := a.name
+	if t, ok := args["tag"]; ok {
+		tag = t
+	}
+	extra := []byte(fmt.Sprintf("Contact: <sip:%s@%s>\r\n", tag, a.conn.LocalAddr()))
 	if h := args["header"]; h != "" {
-		extra = append(extra, h+"\r\n"...)
+		extra = append(append(extra, h...), "\r\n"...)
 	}
 	for i := range v.Headers {
 		if v.Headers[i].Kind == message.RecordRoute {
 			extra = append(append(append(extra, "Record-Route: "...), v.Headers[i].Value...), "\r\n"...)
 		}
 	}
-	text := map[int]string{100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 486: "Busy Here", 487: "Request Terminated", 503: "Service Unavailable",
+	text := map[int]string{100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 486: "Busy Here", 487: "Request Terminated", 491: "Request Pending", 503: "Service Unavailable",
 		603: "Decline", 607: "Unwanted", 608: "Rejected"}[code]
 	to := a.gate()
 	if args["to"] == "carrier" {
 		to = carrierAddr
 	}
-	a.sendTo(v.AppendResponse(nil, &message.Response{Status: code, Phrase: text, ToTag: []byte(a.name), Source: to, Extra: extra}), to)
+	a.sendTo(v.AppendResponse(nil, &message.Response{Status: code, Phrase: text, ToTag: []byte(tag), Source: to, Extra: extra}), to)
 }
 
 // ack acknowledges the last final response: hop by hop, or, for a 2xx, along the route.
 func (a *agent) ack(args map[string]string) {
 	res := a.view(a.final, "final response")
 	if res.Status >= 300 {
-		sent := a.view(a.invite, "INVITE")
+		sent := a.view(a.placed, "INVITE")
 		a.send(sent.AppendACK(nil, res.Value(message.To)))
 		return
 	}
 	a.inDialog("ACK", args)
 }
 
-// inDialog sends a request along the route set of the call.
+// inDialog sends a request along the route set of the call, as far as the
+// script wants it right.
 func (a *agent) inDialog(method string, args map[string]string) {
 	a.branch++
 	var from, to, target, callID string
 	var routes []string
-	cseq := 2
-	if a.final != nil { // this side sent the INVITE
+	if a.final != nil { // this side sent the last INVITE
 		res := a.view(a.final, "final response")
 		from, to, callID = string(res.Value(message.From)), string(res.Value(message.To)), string(res.Value(message.CallID))
-		target = between(string(res.Value(message.Contact)))
+		if target = between(string(res.Value(message.Contact))); target == "" {
+			target = a.target // a refusal gives none
+		}
+		a.target = target
 		routes = recordRoutes(res)
-		for i, j := 0, len(routes)-1; i < j; i, j = i+1, j-1 {
-			routes[i], routes[j] = routes[j], routes[i]
-		}
-		if method == "ACK" {
-			cseq = 1
-		}
+		slices.Reverse(routes)
 	} else {
 		inv := a.view(a.invite, "INVITE")
-		from, to, callID = string(inv.Value(message.To))+";tag="+a.name, string(inv.Value(message.From)), string(inv.Value(message.CallID))
+		from, to, callID = string(inv.Value(message.To)), string(inv.Value(message.From)), string(inv.Value(message.CallID))
+		if len(inv.ToTag) == 0 {
+			from += ";tag=" + a.name
+		}
 		target = between(string(inv.Value(message.Contact)))
 		routes = recordRoutes(inv)
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK-%s%d\r\nMax-Forwards: 70\r\n", method, target, a.conn.LocalAddr(), a.name, a.branch)
-	if args["route"] != "none" {
-		for _, r := range routes {
-			fmt.Fprintf(&b, "Route: %s\r\n", r)
+	if len(routes) == 0 { // a request in a dialog has no Record-Route
+		routes = a.routes
+	}
+	a.routes = routes
+	a.cseq++
+	cseq := a.cseq
+	if method == "ACK" {
+		cseq = int(a.view(a.final, "final response").CSeqNumber)
+	}
+	for key, into := range map[string]*string{"uri": &target, "from": &from, "to": &to, "call-id": &callID} {
+		if v, ok := args[key]; ok {
+			*into = v
 		}
 	}
-	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\n", from, to, callID, cseq, strings.TrimPrefix(method, "RE"))
-	fmt.Fprintf(&b, "Contact: <sip:%s@%s>\r\nContent-Length: 0\r\n\r\n", a.name, a.conn.LocalAddr())
-	a.request = []byte(strings.Replace(b.String(), "REINVITE", "INVITE", 1))
-	if method == "REINVITE" {
-		a.invite = a.request
+	switch args["route"] {
+	case "none":
+		routes = nil
+	case "forged": // a token that one letter was changed in
+		i := strings.Index(routes[0], tokenParam+"=") + len(tokenParam) + 1
+		routes = []string{routes[0][:i] + "AAAA" + routes[0][i+4:]}
+	case "strict": // as a router of RFC 2543 sends it
+		routes, target = append(slices.Clone(routes[1:]), "<"+target+">"), between(routes[0])
+	case "strict-next": // and one that comes behind us
+		routes = append(slices.Clone(routes), "<sip:"+carrierAddr.String()+">")
+	case "behind": // ours stands below another
+		routes = append([]string{"<sip:" + phoneAddr.String() + ";lr>"}, routes...)
 	}
-	if len(routes) == 0 && a.s.config.Peers[0].LeavesPath && args["to"] != "dialgate" { // nobody stayed in the path
+	var b strings.Builder
+	name := strings.TrimSuffix(method, "-IN")
+	if method == "REINVITE" {
+		name = "INVITE"
+	}
+	fmt.Fprintf(&b, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK-%s%d\r\nMax-Forwards: 70\r\n", name, target, a.conn.LocalAddr(), a.name, a.branch)
+	for _, r := range routes {
+		fmt.Fprintf(&b, "Route: %s\r\n", r)
+	}
+	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\n", from, to, callID, cseq, name)
+	if h := args["header"]; h != "" {
+		b.WriteString(h + "\r\n")
+	}
+	fmt.Fprintf(&b, "Contact: <sip:%s@%s>\r\nContent-Length: 0\r\n\r\n", a.name, a.conn.LocalAddr())
+	a.request = []byte(b.String())
+	if method == "REINVITE" {
+		a.invite, a.placed = a.request, a.request
+	}
+	if len(routes) == 0 && a.s.config.Peers[0].LeavesPath && args["at"] != "dialgate" { // nobody stayed in the path
 		a.sendTo(a.request, netip.MustParseAddrPort(target[strings.Index(target, "@")+1:]))
 		return
 	}

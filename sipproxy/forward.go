@@ -49,7 +49,7 @@ func (e *exchange) forwardBy(v *message.View, l *Listener, to netip.AddrPort) {
 	edits.Remove[message.PPreferredIdentity] = true // a hint for the first proxy only (RFC 3325 section 9.2)
 	edits.Remove[message.PAssertedIdentity] = !e.peer.Terms.TrustIdentity
 	if !e.peer.LeavesPath {
-		edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to)
+		edits.RecordRoute = p.recordRoute(v, e.listener, l, e.source, to, e.prints(v))
 	}
 	edits.URI = p.retarget(v, l, to)
 	e.send(v, &edits, l, to)
@@ -67,8 +67,8 @@ func hops(v *message.View) int {
 // recordRoute makes the Record-Route values that keep us in the call: two when
 // it leaves by another listener than it came by, be it another transport or
 // address family (RFC 5658), the one for the next hop on top.
-func (p *Proxy) recordRoute(v *message.View, came, leaves *Listener, dialer, carrier netip.AddrPort) (rr [2][]byte) {
-	token := p.tokens.appendToken(nil, v.Value(message.CallID), v.FromTag, dialer, carrier)
+func (p *Proxy) recordRoute(v *message.View, came, leaves *Listener, dialer, carrier netip.AddrPort, of prints) (rr [2][]byte) {
+	token := p.tokens.appendToken(nil, v.Value(message.CallID), v.FromTag, dialer, carrier, of)
 	value := func(l *Listener) []byte {
 		b := append(make([]byte, 0, 128), "<sip:"...)
 		b = appendTransport(l.Advertised.AppendTo(b), l)

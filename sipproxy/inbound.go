@@ -33,7 +33,7 @@ func (p *Proxy) inbound(c *inForce, l *Listener, from netip.AddrPort, v *message
 		p.begin(e, v)
 		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v), URI: p.retarget(v, out, to.Addr)}
 		// The side that began the call is the carrier's, the one it goes to the dialer's.
-		edits.RecordRoute = p.recordRoute(v, l, out, from, to.Addr)
+		edits.RecordRoute = p.recordRoute(v, l, out, from, to.Addr, p.inboundPrints(c, v, to.Addr))
 		e.send(v, &edits, out, to.Addr)
 	})
 	if full {

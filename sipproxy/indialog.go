@@ -11,13 +11,13 @@ import (
 )
 
 // dialog reports whether a request carries a valid token of ours in one of the
-// Route values that lead here, which leg of the call it comes from, and how
-// many of its Route values are ours.
+// topmost Route values, which lead here, which leg of the call it comes from,
+// and how many of these values there are.
 func (p *Proxy) dialog(v *message.View) (from leg, own int, ok bool) {
 	v.Routes(func(a message.Address) bool {
 		u, parsed := message.ParseURI(a.URI)
 		if !parsed || !p.isOurs(&u) {
-			return false
+			return false // the next one is where it goes from here
 		}
 		own++
 		if token, found := u.Param(tokenParam); found && !ok {
@@ -28,12 +28,31 @@ func (p *Proxy) dialog(v *message.View) (from leg, own int, ok bool) {
 	return from, own, ok
 }
 
+// mayUse reports whether a request that carries a token comes from a side of
+// its call: of the dialers only from the one that the call is of, which its
+// address tells, or the token, where a certificate told who it is. A carrier
+// may send from any of its addresses.
+func (p *Proxy) mayUse(c *inForce, who *source, from netip.AddrPort, of *leg) bool {
+	if who == nil || who.peer == nil {
+		return true // who is nil: see ofACall
+	}
+	for _, side := range [...]netip.AddrPort{of.dialer, of.carrier} {
+		if s := c.at(side); s != nil && s.peer == who.peer {
+			return true
+		}
+	}
+	if of.peer == (print{}) { // it went to an address that was no peer's: who is there is the side
+		return !of.fromDialer && from.Addr() == of.carrier.Addr()
+	}
+	return of.peer == p.tokens.peer(who.peer)
+}
+
 // ofACall reports whether a request from an address that the configuration in
 // force does not name belongs to a call that one before it let through: a
 // transaction of that very address, or a request in a dialog whose token names
 // the address as a side. So a call goes on to its end when its dialer or
-// carrier is taken out of the configuration. An INVITE in the dialog does not
-// pass: who was taken out may end what runs, not begin media anew.
+// carrier is taken out of the configuration. An INVITE or REFER in the dialog
+// does not pass: who was taken out may end what runs, not begin anything.
 func (p *Proxy) ofACall(from netip.AddrPort, v *message.View) bool {
 	mine := false
 	p.locked(func() {
@@ -46,7 +65,7 @@ func (p *Proxy) ofACall(from netip.AddrPort, v *message.View) bool {
 			mine = ok && e.source == from
 		}
 	})
-	if mine || len(v.ToTag) == 0 || v.IsMethod("INVITE") {
+	if mine || len(v.ToTag) == 0 || v.IsMethod("INVITE") || v.IsMethod("REFER") {
 		return mine
 	}
 	leg, _, ok := p.dialog(v)
@@ -104,28 +123,44 @@ func (p *Proxy) nextHop(l *Listener, v *message.View, from leg, own int) (*Liste
 	return p.listenerFor(l, k, to.Addr()), to
 }
 
-// inDialog passes on a request of a call that was judged when it began.
-func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, v *message.View, leg leg, own int) {
+// inDialog passes on a request of a call that was judged when it began. What
+// would change that call into another one is judged before (see [again]).
+func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *source, v *message.View, leg leg, own int) {
 	out, to := p.nextHop(l, v, leg, own)
 	if out == nil {
 		p.reply(l, from, v, 480, nil)
 		return
 	}
 	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), began: time.Now()}
+	judge := e.again(c, who, v, leg)
+	fromCarrier := who != nil && who.carrier != nil
+	e.onward = func(v *message.View) {
+		e.roomy(c, v, out, to, weAdd, func(v *message.View, l *Listener) {
+			edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: own}
+			if !fromCarrier {
+				e.withhold(&edits)
+			}
+			strictNext(v, &edits)
+			e.send(v, &edits, l, to)
+		})
+	}
 	full := false
 	p.locked(func() {
 		if full = p.layer.Full(); full {
 			return
 		}
 		e.server = p.layer.NewServer(v, l.path(from, v))
-		e.server.User = e
+		e.server.User, e.server.Ended = e, e.over
 		if v.IsMethod("INVITE") {
 			e.server.TryingAfter(func() []byte { return e.build(100, "Trying", nil) })
 		}
-		e.roomy(c, v, out, to, weAdd, func(v *message.View, l *Listener) {
-			e.send(v, &message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: own}, l, to)
-		})
+		if judge == nil {
+			e.onward(v)
+		}
 	})
+	if judge != nil && !full {
+		e.ask(judge)
+	}
 	if full {
 		p.metrics.overloaded.Inc()
 		a := AnswerTo(Safe, policy.ReasonOverloaded)
@@ -145,6 +180,7 @@ func (p *Proxy) passACK(l *Listener, v *message.View, from leg, own int) {
 		var buf [96]byte
 		via, _ := p.via(buf[:0], v, out)
 		edits := message.Edits{Via: via, MaxForwards: hops(v), DropRoutes: own, Add: out.length(v)}
+		strictNext(v, &edits)
 		p.metrics.request(v.Method, sent, out.kind())
 		p.layer.Send(path(out, to), v.AppendForward(make([]byte, 0, len(v.Raw)+256), &edits))
 	})

@@ -37,6 +37,7 @@ type exchange struct {
 	merge   uint64        // key in the table of open INVITEs
 	held    handOver
 	judged  bool
+	onward  func(v *message.View) // in a dialog: how the request goes on
 
 	// of its way to a carrier
 	tries    []*try
@@ -103,7 +104,7 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 			p.locked(func() { e.know(); e.log(0) })
 		})
 	default:
-		p.judge(e)
+		e.ask(c.Judge)
 	}
 }
 
@@ -125,13 +126,19 @@ func (p *Proxy) begin(e *exchange, v *message.View) {
 		e.merge = p.hashWith(v.CSeqNumber, v.Value(message.CallID), v.FromTag)
 	}
 	p.open[e.merge] = e
+	p.inSetup++
 	if e.peer != nil {
 		e.peer.inSetup++
 	}
 }
 
 // over is called when the server transaction is, whatever happened before.
-func (e *exchange) over() { e.finish(0, policy.EndedByTimeout) }
+func (e *exchange) over() {
+	if e.p.open[e.merge] == e {
+		delete(e.p.open, e.merge)
+	}
+	e.finish(0, policy.EndedByTimeout)
+}
 
 // A handOver decides who goes on with a call when its ruling is there: the
 // reader if it came at once, else the resumer.
@@ -142,17 +149,17 @@ const (
 	parked = 2 // the reader has gone on
 )
 
-// judge asks for the ruling. If it is not there at once the reader goes on,
+// ask asks for the ruling. If it is not there at once the reader goes on,
 // and the call waits parked for its record to be durable.
-func (p *Proxy) judge(e *exchange) {
-	e.config.Judge(&e.attempt, func(r policy.Ruling) {
+func (e *exchange) ask(judge Judge) {
+	judge(&e.attempt, func(r policy.Ruling) {
 		e.ruling = r
 		if !e.held.state.CompareAndSwap(0, ruled) {
-			p.resume.add(e)
+			e.p.resume.add(e)
 		}
 	})
 	if !e.held.state.CompareAndSwap(0, parked) {
-		p.locked(e.decided)
+		e.p.locked(e.decided)
 	}
 }
 
@@ -211,8 +218,13 @@ func (e *exchange) decided() {
 		if err := p.scratch.Parse(e.raw); err != nil {
 			panic("a message that was read once can't be read again: " + err.Error())
 		}
+		if e.onward != nil {
+			e.onward(&p.scratch)
+			break
+		}
 		e.forward(&p.scratch)
 	default:
+		e.judged = true // also one that was only asked who calls
 		code = e.refuse(d.Reason)
 	}
 	e.log(code)
@@ -230,8 +242,15 @@ func (e *exchange) log(code int) {
 	}
 	log.LogAttrs(context.Background(), slog.LevelInfo, "call",
 		slog.String("verdict", e.ruling.Decision.Verdict.String()), slog.String("reason", e.ruling.Decision.Reason.String()),
-		slog.String("peer", e.peer.Terms.ID), slog.String("campaign", campaign), slog.Int("code", code),
+		slog.String("peer", e.peerID()), slog.String("campaign", campaign), slog.Int("code", code),
 		slog.String("id", e.ruling.ID.String()), slog.Int64("us", time.Since(e.began).Microseconds()))
+}
+
+func (e *exchange) peerID() string {
+	if e.peer == nil {
+		return ""
+	}
+	return e.peer.Terms.ID
 }
 
 // cancel is the dialer's wish to end the set-up. An INVITE that has not gone
@@ -267,9 +286,11 @@ func (e *exchange) finish(code int, by policy.Party) {
 		return
 	}
 	e.ended = true
-	delete(e.p.open, e.merge)
-	if e.peer != nil {
-		e.peer.inSetup--
+	if e.merge != 0 { // a request in a dialog sets nothing up
+		e.p.inSetup--
+		if e.peer != nil {
+			e.peer.inSetup--
+		}
 	}
 	e.leaveCarrier()
 	if !e.judged {

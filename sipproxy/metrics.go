@@ -23,12 +23,14 @@ type drop int
 
 const (
 	dropMalformed drop = iota
+	dropTooLarge
+	dropTooManyHeaders
 	dropStranger
 	dropStray
 	dropStrayACK
 )
 
-var drops = [...]string{dropMalformed: "malformed", dropStranger: "unknown-source", dropStray: "stray-response", dropStrayACK: "stray-ack"}
+var drops = [...]string{dropMalformed: "malformed", dropTooLarge: "too-large", dropTooManyHeaders: "too-many-headers", dropStranger: "unknown-source", dropStray: "stray-response", dropStrayACK: "stray-ack"}
 
 // methods are the label values; any other method is "other", so that nobody
 // can make up new ones.
@@ -102,7 +104,7 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_calls_in_setup", Help: "Calls without a final response."}, func() float64 {
 			p.layer.Lock()
 			defer p.layer.Unlock()
-			return float64(len(p.open))
+			return float64(p.inSetup)
 		}))
 	return m
 }

@@ -20,7 +20,7 @@ func (p *Proxy) Objected(numbers ...policy.Number) {
 	var calls []*exchange
 	p.locked(func() {
 		for _, e := range p.open {
-			if !e.judged || e.peer == nil || e.attempt.Called.Emergency || !objected[e.attempt.Called.Number] {
+			if e.ended || !e.judged || e.peer == nil || e.attempt.Called.Emergency || !objected[e.attempt.Called.Number] {
 				continue
 			}
 			if !e.ruled {

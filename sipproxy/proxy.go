@@ -33,7 +33,8 @@ type Proxy struct {
 
 	draining  atomic.Bool
 	warned    atomic.Int64         // in which second it was last said that messages can't be sent
-	open      map[uint64]*exchange // INVITEs without a final response, against merged requests
+	open      map[uint64]*exchange // INVITE transactions that run, against merged requests
+	inSetup   int                  // INVITEs without a final response
 	emergency bucket
 	scratch   message.View // for building responses, under the layer's lock
 
@@ -126,7 +127,7 @@ func (p *Proxy) Drain(ctx context.Context) error {
 	defer poll.Stop()
 	for {
 		p.layer.Lock()
-		left := len(p.open)
+		left := p.inSetup
 		p.layer.Unlock()
 		if left == 0 {
 			return nil

@@ -7,11 +7,24 @@ import (
 )
 
 // refuse answers a refused call in the peer's dialect and returns the status.
+// In a dialog the answer is one after which the call goes on as it was (RFC
+// 5057 section 5.1).
 func (e *exchange) refuse(r policy.Reason) int {
-	a := e.peer.Answer(r)
+	a := e.answers().Answer(r)
+	if e.onward != nil && a.Code != 433 {
+		a.Code, a.Phrase, a.RetryAfter = 403, phrases[403], 0
+	}
 	e.respond(a.Code, a.Phrase, a.Headers(e.p.o.Name, e.ruling.ID.String()))
 	e.finish(a.Code, policy.EndedByGate)
 	return a.Code
+}
+
+// answers is the peer whose dialect counts.
+func (e *exchange) answers() *peer {
+	if e.peer == nil {
+		return &nobody
+	}
+	return e.peer
 }
 
 // refusePanic answers a call that a fault of ours has struck as if we were
@@ -45,20 +58,23 @@ func (p *Proxy) refusePanic(c *inForce, l *Listener, d *transport.Datagram, v *m
 
 // unreachable answers an allowed call that the carrier did not, in the peer's
 // dialect: strict is what the RFC says, 408 for a silent carrier and 500 for
-// one that can't take calls.
+// one that can't take calls. In a dialog it is that for every peer: there is
+// no way round, and 480 would end the call (RFC 5057).
 func (e *exchange) unreachable(strict int) {
+	if e.onward != nil {
+		e.respond(strict, phrases[strict], nil)
+		e.finish(strict, policy.EndedByTimeout)
+		return
+	}
 	c := classFailed
 	if strict == 408 {
 		c = classSilent
 	}
-	peer := e.peer
-	if peer == nil {
-		peer = &nobody
-	}
-	a := peer.unanswered(c)
+	a := e.answers().unanswered(c)
 	e.respond(a.Code, a.Phrase, a.Headers(e.p.o.Name, e.ruling.ID.String()))
 	e.finish(a.Code, policy.EndedByTimeout)
 }
 
-// nobody is the peer of a call that comes from a carrier.
+// nobody is the peer of a call that comes from a carrier, or from who was taken
+// out of the configuration.
 var nobody = peer{Peer: Peer{Dialect: Safe}}

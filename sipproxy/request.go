@@ -18,9 +18,17 @@ const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, REFER, NO
 // malformed answers a request that could not be read with what it deserves,
 // and drops everything else. Strangers get nothing.
 func (p *Proxy) malformed(c *inForce, l *Listener, d *transport.Datagram, v *message.View, err error) {
-	p.metrics.dropped(dropMalformed)
 	var bad *message.ParseError
-	if !errors.As(err, &bad) || bad.Status == 0 || c.origin(d) == nil || !v.CanAnswer() {
+	is := errors.As(err, &bad)
+	switch {
+	case is && bad.Limit == message.SizeLimit:
+		p.metrics.dropped(dropTooLarge)
+	case is && bad.Limit == message.HeaderLimit:
+		p.metrics.dropped(dropTooManyHeaders)
+	default:
+		p.metrics.dropped(dropMalformed)
+	}
+	if !is || bad.Status == 0 || c.origin(d) == nil || !v.CanAnswer() {
 		return
 	}
 	p.reply(l, d.Remote, v, bad.Status, nil)
@@ -32,6 +40,17 @@ func (p *Proxy) reply(l *Listener, from netip.AddrPort, v *message.View, status 
 	out := v.AppendResponse(nil, &r)
 	p.metrics.response(status, sent)
 	p.locked(func() { p.layer.Send(l.path(from, v), out) })
+}
+
+// replyToStranger refuses a request of somebody we do not know. Its source may
+// be forged, so whoever is there gets no more octets than were sent in its
+// name, once: an answer that would be larger is left out.
+func (p *Proxy) replyToStranger(l *Listener, from netip.AddrPort, v *message.View) {
+	r := message.Response{Status: 403, Phrase: phrase(403), ToTag: p.tag(v), Source: from}
+	if out := v.AppendResponse(nil, &r); len(out) <= len(v.Raw) {
+		p.metrics.response(403, sent)
+		p.locked(func() { p.layer.Send(l.path(from, v), out) })
+	}
 }
 
 func phrase(status int) string {
@@ -64,7 +83,7 @@ func (p *Proxy) hashWith(n uint32, parts ...[]byte) uint64 {
 func (p *Proxy) stranger(c *inForce, l *Listener, from netip.AddrPort, v *message.View) {
 	p.metrics.dropped(dropStranger)
 	if c.AnswerStrangers && !v.IsMethod("ACK") {
-		p.reply(l, from, v, 403, nil)
+		p.replyToStranger(l, from, v)
 	}
 }
 
@@ -72,9 +91,10 @@ func (p *Proxy) stranger(c *inForce, l *Listener, from netip.AddrPort, v *messag
 // who is nil for a stranger to the configuration in force whose call one before
 // it let through.
 func (p *Proxy) request(c *inForce, l *Listener, who *source, from netip.AddrPort, v *message.View) {
+	p.repair(v)
 	switch {
 	case v.IsMethod("ACK"):
-		p.ack(l, v)
+		p.ack(c, l, who, from, v)
 		return
 	case v.IsMethod("CANCEL"):
 		p.cancel(l, from, v)
@@ -96,8 +116,8 @@ func (p *Proxy) request(c *inForce, l *Listener, who *source, from netip.AddrPor
 		return
 	}
 	if len(v.ToTag) > 0 {
-		if leg, routes, ok := p.dialog(v); ok {
-			p.inDialog(c, l, from, v, leg, routes)
+		if leg, routes, ok := p.dialog(v); ok && p.mayUse(c, who, from, &leg) {
+			p.inDialog(c, l, from, who, v, leg, routes)
 			return
 		}
 		if !v.IsMethod("INVITE") {
@@ -131,8 +151,11 @@ func (p *Proxy) invalid(v *message.View) (status int, extra []byte) {
 		return 416, nil // sips asks for TLS on every hop, which we can promise for our own only
 	case u.Headers != nil:
 		return 400, nil // header fields hidden in a Request-URI, RFC 4475 section 3.1.2.11
-	case v.MaxForwards == 0 && !v.IsMethod("OPTIONS"):
-		return 483, nil
+	case v.MaxForwards == 0 && !(v.IsMethod("OPTIONS") && p.isOurs(&u)):
+		return 483, nil // an OPTIONS to ourselves has arrived
+	}
+	if p.loops(v) {
+		return 482, nil
 	}
 	if v.Get(message.ProxyRequire) != nil {
 		extra = []byte("Unsupported: ")
@@ -142,9 +165,6 @@ func (p *Proxy) invalid(v *message.View) (status int, extra []byte) {
 			}
 		}
 		return 420, append(extra[:len(extra)-2], "\r\n"...)
-	}
-	if p.loops(v) {
-		return 482, nil
 	}
 	return 0, nil
 }
@@ -189,7 +209,7 @@ func (p *Proxy) loopHash(v *message.View) uint32 {
 }
 
 // ack absorbs the ACK for a refusal of ours and passes on the one for a 2xx.
-func (p *Proxy) ack(l *Listener, v *message.View) {
+func (p *Proxy) ack(c *inForce, l *Listener, who *source, from netip.AddrPort, v *message.View) {
 	mine := false
 	p.locked(func() {
 		if s := p.layer.FindServer(v); s != nil {
@@ -200,7 +220,7 @@ func (p *Proxy) ack(l *Listener, v *message.View) {
 		return
 	}
 	leg, routes, ok := p.dialog(v)
-	if !ok || v.MaxForwards == 0 {
+	if !ok || v.MaxForwards == 0 || !p.mayUse(c, who, from, &leg) {
 		p.metrics.dropped(dropStrayACK)
 		return
 	}

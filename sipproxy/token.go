@@ -15,7 +15,8 @@ import (
 
 // A token in our Record-Route URI proves that a call was judged here: a keyed
 // hash over the Call-ID and the tag of who began the call, together with the
-// addresses of both sides, to which requests go whose own target is a name.
+// addresses of both sides, to which requests go whose own target is a name,
+// and the prints of the numbers that were judged, by which a change is told.
 // Without it, a To tag made up by a dialer would walk past the policy.
 type tokens struct {
 	macs sync.Pool // hash.Hash
@@ -24,7 +25,37 @@ type tokens struct {
 // tokenParam is the URI parameter that carries the token.
 const tokenParam = "dg"
 
-const macSize = 16
+const (
+	macSize   = 16
+	printSize = 5
+)
+
+// prints are keyed hashes of the numbers of a call, by which a later request
+// is told that names others. They say nothing to who has no key.
+type prints struct {
+	from, shown print // of the dialer's side: in From, and what is shown
+	other       print // the number at the other end
+	peer        print // the dialer itself; none when a call went to an address that is no peer's
+}
+
+type print [printSize]byte
+
+// print is the print of a number or short code, "" for none.
+func (t *tokens) print(number string) print { return t.printOf("number ", number) }
+
+// peer is the print of a dialer's id.
+func (t *tokens) peer(q *peer) print { return t.printOf("peer ", q.Terms.ID) }
+
+func (t *tokens) printOf(kind, text string) (p print) {
+	h := t.macs.Get().(hash.Hash)
+	defer t.macs.Put(h)
+	h.Reset()
+	h.Write([]byte(kind))
+	h.Write([]byte(text))
+	var sum [sha256.Size]byte
+	copy(p[:], h.Sum(sum[:0]))
+	return p
+}
 
 func newTokens(key []byte) *tokens {
 	key = bytes.Clone(key)
@@ -32,9 +63,11 @@ func newTokens(key []byte) *tokens {
 }
 
 // appendToken appends the token of a call between a dialer and a carrier.
-func (t *tokens) appendToken(b []byte, callID, tag []byte, dialer, carrier netip.AddrPort) []byte {
-	var buf [2*18 + 2 + macSize]byte
+func (t *tokens) appendToken(b []byte, callID, tag []byte, dialer, carrier netip.AddrPort, of prints) []byte {
+	var buf [2*(1+16+2) + 4*printSize + macSize]byte
 	payload := appendAddr(appendAddr(buf[:0], dialer), carrier)
+	payload = append(append(append(payload, of.from[:]...), of.shown[:]...), of.other[:]...)
+	payload = append(payload, of.peer[:]...)
 	return base64.RawURLEncoding.AppendEncode(b, t.mac(payload, callID, tag))
 }
 
@@ -57,6 +90,7 @@ func (t *tokens) mac(payload, callID, tag []byte) []byte {
 type leg struct {
 	fromDialer      bool
 	dialer, carrier netip.AddrPort
+	prints
 }
 
 // check verifies the token of a request in a dialog: its From tag is that of
@@ -83,8 +117,16 @@ func (t *tokens) check(token []byte, v *message.View) (leg, bool) {
 			continue
 		}
 		dialer, rest, ok := takeAddr(payload)
-		carrier, _, ok2 := takeAddr(rest)
-		return leg{fromDialer, dialer, carrier}, ok && ok2
+		carrier, rest, ok2 := takeAddr(rest)
+		if !ok || !ok2 || len(rest) != 4*printSize {
+			return leg{}, false
+		}
+		of := leg{fromDialer: fromDialer, dialer: dialer, carrier: carrier}
+		copy(of.from[:], rest)
+		copy(of.shown[:], rest[printSize:])
+		copy(of.other[:], rest[2*printSize:])
+		copy(of.peer[:], rest[3*printSize:])
+		return of, true
 	}
 	return leg{}, false
 }

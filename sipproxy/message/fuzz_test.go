@@ -20,6 +20,14 @@ func FuzzView(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Add([]byte(invite))
+	// What smugglers try, as one more line of an INVITE.
+	for _, lines := range [...]string{
+		"f: <sip:b@c>;tag=2", "From : <sip:b@c>;tag=2", "Fr\u043em: <sip:b@c>;tag=2", "\uff26rom: <sip:b@c>", "l: 4", "l: 0,4", "X: y\nFrom: z", "X: y\rFrom: z", "X: \x00", "X: y\n\nFrom: z",
+		"X: y\r\n \r\nFrom: z", "X: y\r\n \r\n \tz", "Privacy: none;id", "privacy:id\r\nPRIVACY : none", "Remote-Party-ID: \"a,b\" <sip:c@d>;privacy=full, <sip:e@f>", "v: SIP/2.0/UDP h;branch=\"a,b\"",
+		"Route: <sip:a;lr>, <sip:b;lr>;c=\"d,e\"", "P-Asserted-Identity: <sip:%2b31@a>, <tel:+31>", "Max-Forwards: 070", "CSeq: 1 INVITE",
+	} {
+		f.Add([]byte(strings.Replace(invite, "\r\nTo:", "\r\n"+lines+"\r\nTo:", 1)))
+	}
 	f.Add([]byte(dialerInvite))
 	f.Add([]byte("SIP/2.0 200 OK\r\nv: SIP/2.0/UDP h;branch=z9hG4bK1,SIP/2.0/UDP g\r\nf: <sip:a@b>;tag=1\r\nt: <sip:c@d>;tag=2\r\ni: 1\r\nCSeq: 1 INVITE\r\n\r\n"))
 	parser := sip.NewParser()

@@ -34,9 +34,10 @@ func (v *View) lines(suspicious bool) (err *ParseError) {
 			return err
 		}
 		if !ok || suspicious && !cleanLine(v.Raw[at:end]) {
-			fail(n, "is not ended by CR LF, or holds a NUL, a bare CR or a bare LF")
-		} else if len(v.Headers) == maxHeaders {
+			fail(n, "is not ended by CR LF, is folded to nothing, or holds a NUL, a bare CR or a bare LF")
+		} else if len(v.Headers) == MaxHeaders {
 			fail(n, "is one too many")
+			err.Limit = HeaderLimit
 			break
 		} else if fault := v.headerLine(at, end); fault != "" {
 			fail(n, fault)
@@ -48,7 +49,8 @@ func (v *View) lines(suspicious bool) (err *ParseError) {
 }
 
 // lineEnd is the index past the end of the header field at raw[at:], folded
-// lines included. ok is false when one of them does not end in CR LF.
+// lines included. ok is false when one of them does not end in CR LF, or is
+// folded and holds nothing but blanks: some take that for the end of the header.
 func lineEnd(raw []byte, at int) (end int, ok bool) {
 	end, ok = at, true
 	for {
@@ -56,7 +58,7 @@ func lineEnd(raw []byte, at int) (end int, ok bool) {
 		if n < 0 {
 			return len(raw), false
 		}
-		ok = ok && n > 0 && raw[end+n-1] == '\r'
+		ok = ok && n > 0 && raw[end+n-1] == '\r' && (end == at || len(trim(raw[end:end+n-1])) > 0)
 		empty := end == at && n == 1
 		end += n + 1
 		if empty || end == len(raw) || raw[end] != ' ' && raw[end] != '\t' {

@@ -101,7 +101,7 @@ func TestParseRefuses(t *testing.T) {
 		"not SIP at all":               {"\x16\x03\x01\x02\x00\r\n\r\n", 0},
 		"HTTP":                         {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 400},
 		"larger than a datagram":       {invite + strings.Repeat("x", MaxSize), 0},
-		"too many header lines":        {change("X-Campaign: energy\r\n", strings.Repeat("X: y\r\n", maxHeaders)), 400},
+		"too many header lines":        {change("X-Campaign: energy\r\n", strings.Repeat("X: y\r\n", MaxHeaders)), 400},
 		"two Content-Types":            {change("Content-Type:", "c: text/plain\r\nContent-Type:"), 400},
 		"tag in quotes":                {change("tag=1928301774", `tag="1"`), 400},
 		"empty tag":                    {change("tag=1928301774", "tag="), 400},

@@ -42,11 +42,14 @@ func (v *View) vias() *ParseError {
 	if !ok {
 		return bad("Via has an unclosed quote")
 	}
-	v.Top, ok = parseVia(value)
+	top, ok := parseVia(value)
+	if ok || len(top.Host) > 0 { // one whose sent-by could be read is enough for a refusal
+		v.Top = top
+		v.Top.value, v.Top.line, v.Top.more = value, int(v.first[Via])-1, rest != nil
+	}
 	if !ok {
 		return bad("the topmost Via is malformed")
 	}
-	v.Top.value, v.Top.line, v.Top.more = value, int(v.first[Via])-1, rest != nil
 	if !closed(rest) {
 		return bad("Via has an unclosed quote or an empty value")
 	}
@@ -90,13 +93,14 @@ func (v *View) EachVia(f func(t *TopVia) bool) {
 var empty = []byte{}
 
 // parseVia reads "SIP / 2.0 / UDP host:port ;params" (RFC 3261 section 20.42).
-// White space may stand around the slashes, the colon and the semicolons.
+// White space may stand around the slashes, the colon and the semicolons. What
+// could be read is there also when it is malformed.
 func parseVia(b []byte) (t TopVia, ok bool) {
 	name, b := token(b)
 	version, b := token(slash(b))
 	t.Transport, b = token(slash(b))
 	// An empty transport tells that one of the parts before it was missing.
-	if !EqualFold(name, "SIP") || string(version) != "2.0" || len(t.Transport) == 0 || len(b) == 0 || !isSpace(b[0]) {
+	if !EqualFold(name, "SIP") || len(version) == 0 || len(t.Transport) == 0 || len(b) == 0 || !isSpace(b[0]) {
 		return t, false
 	}
 	end := bytes.IndexByte(b, ';')
@@ -135,7 +139,7 @@ func parseVia(b []byte) (t TopVia, ok bool) {
 		}
 		params = rest
 	}
-	return t, true
+	return t, string(version) == "2.0"
 }
 
 // keep is into when a parameter's name is the one wanted, else nil.

@@ -37,7 +37,7 @@ type View struct {
 // Limits of what is read. A message beyond them is refused, never cut.
 const (
 	MaxSize    = 65535
-	maxHeaders = 512
+	MaxHeaders = 512
 )
 
 // A ParseError says why a message is refused.
@@ -46,7 +46,18 @@ type ParseError struct {
 	// or nothing of SIP, so nothing can be answered and it is dropped.
 	Status int
 	Text   string
+	// Limit is which of our limits the message is beyond.
+	Limit Limit
 }
+
+// A Limit is one of the bounds of what is read.
+type Limit uint8
+
+const (
+	NoLimit     Limit = iota
+	SizeLimit         // of the message, MaxSize octets
+	HeaderLimit       // of its header lines, MaxHeaders
+)
 
 func (e *ParseError) Error() string { return "message: " + e.Text }
 
@@ -105,7 +116,7 @@ func (v *View) Parse(raw []byte) error {
 	headers := v.Headers[:0]
 	*v = View{Raw: raw, Headers: headers, MaxForwards: -1, ContentLength: -1}
 	if len(raw) > MaxSize {
-		return &ParseError{Text: "larger than any datagram"}
+		return &ParseError{Text: "larger than any datagram", Limit: SizeLimit}
 	}
 	// Empty lines before a message are ignored (RFC 3261 section 7.5).
 	for bytes.HasPrefix(v.Raw, crlf) {

@@ -142,9 +142,8 @@ func (c *Client) Receive(v *message.View) {
 	case v.Status < 200:
 		c.provisional(v)
 	case c.invite && v.Status < 300:
-		if c.state == clientCompleted {
-			return
-		}
+		// Also after another final response: a proxy behind us passes on a 2xx
+		// that came too late, and somebody is on the line.
 		if c.state != clientAccepted {
 			c.settle(clientAccepted)
 			l.set(&c.end, 64*l.timers.T1) // M

@@ -167,8 +167,9 @@ func (s *Server) Respond(status int, response []byte) {
 		}
 		s.state, s.last = proceeding, response
 	case s.invite && status < 300:
-		if s.state < completed {
-			s.state, s.last = accepted, nil
+		if s.state != accepted {
+			s.state, s.last = accepted, nil // another final response is not sent again
+			l.wheel.stop(&s.resend)
 			l.set(&s.end, 64*l.timers.T1) // L
 		}
 	case s.state >= completed:
