@@ -18,6 +18,9 @@ type Result struct {
 	Err   error // why it was refused, nil if it was not
 }
 
+// maxAdding bounds the facts that wait between ledger and projection.
+const maxAdding = 2048
+
 // Add takes facts: each is durable and in force for the next call when Add
 // returns. A fact without an id gets one; a fact that is known already changes
 // nothing; one whose id is known with another content is refused, as is one
@@ -44,11 +47,11 @@ func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error)
 				failures <- err
 				return
 			}
-			s.changes <- change{seq: seq, fact: f, done: func(err error) { failures <- err }}
+			s.queue.put(change{seq: seq, fact: f, done: func(err error) { failures <- err }})
 		})
 		// Wait in time, so that neither the ledger's queue nor the applier's
-		// can fill up.
-		if waiting == maxChanges/2 {
+		// grows without bound.
+		if waiting == maxAdding {
 			if err := wait(failures, waiting); err != nil {
 				return results, err
 			}

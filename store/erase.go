@@ -369,7 +369,7 @@ func (s *Store) forget(n policy.Number, places []ledger.Place, h numberHash, b *
 		return err
 	}
 	done := make(chan error, 1)
-	s.changes <- change{seq: b.Records[len(b.Records)-1], to: n, erase: &erasure{key: blockKey(h), value: value}, done: func(err error) { done <- err }}
+	s.queue.put(change{seq: b.Records[len(b.Records)-1], to: n, erase: &erasure{key: blockKey(h), value: value}, done: func(err error) { done <- err }})
 	if err := <-done; err != nil {
 		return err
 	}
@@ -426,7 +426,7 @@ func (s *Store) carryBlock(h numberHash, b *Block) error {
 	}
 	s.setBlock(h, &next)
 	done := make(chan error, 1)
-	s.changes <- change{seq: seq, erase: &erasure{key: blockKey(h), value: value, carried: true}, done: func(err error) { done <- err }}
+	s.queue.put(change{seq: seq, erase: &erasure{key: blockKey(h), value: value, carried: true}, done: func(err error) { done <- err }})
 	return <-done
 }
 

@@ -237,8 +237,13 @@ func putCursor(txn *badger.Txn, seq uint64) error {
 	return txn.Set(cursorKey, binary.BigEndian.AppendUint64(nil, seq))
 }
 
-// update writes with the version of a ledger record; older versions may go.
+// update writes with the version of a ledger record; older versions may go. A
+// change that comes late gets the version of the last one, since a read takes
+// the newest.
 func (p *projection) update(version uint64, f func(*badger.Txn) error) error {
+	p.mu.Lock()
+	version = max(version, p.discarded)
+	p.mu.Unlock()
 	txn := p.db.NewTransactionAt(math.MaxUint64, true)
 	defer txn.Discard()
 	if err := f(txn); err != nil {
@@ -256,7 +261,8 @@ func (p *projection) update(version uint64, f func(*badger.Txn) error) error {
 	return nil
 }
 
-// A change is one ledger record that concerns a number.
+// A change is one ledger record that concerns a number; somebody may also wait
+// for nothing but those before it.
 type change struct {
 	seq     uint64
 	fact    *policy.Fact        // a fact, or
@@ -307,6 +313,9 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 		var order []policy.Number
 		for i := range changes[:n] {
 			number := changes[i].number()
+			if number.IsZero() {
+				continue
+			}
 			facts := byNumber[number]
 			if facts == nil {
 				facts = &policy.Facts{}

@@ -116,13 +116,7 @@ func (s *Store) Retain(ctx context.Context, before time.Time) (removed uint64, e
 // retire carries over what the records first to last tell of numbers, and
 // removes them.
 func (s *Store) retire(first, last uint64) error {
-	s.mu.RLock()
-	err, late := s.broken, len(s.late) > 0 && s.late[0].seq <= last
-	s.mu.RUnlock()
-	if err == nil && late {
-		err = errors.New("store: earlier calls of the oldest file are not in the projection yet")
-	}
-	if err != nil {
+	if err := s.settle(last); err != nil {
 		return err
 	}
 	if err := s.catchUpIndex(0); err != nil {

@@ -40,7 +40,7 @@ type Store struct {
 	blocks      blocks
 	onObjection atomic.Pointer[func(...policy.Number)]
 
-	changes   chan change
+	queue     *queue
 	applied   chan struct{} // closed when the applier has ended
 	retention retention
 	retaining sync.Mutex // one retention at a time
@@ -51,16 +51,8 @@ type Store struct {
 
 	mu     sync.RWMutex
 	counts map[policy.Kind]int64
-	broken error    // why the projection no longer follows
-	late   []change // calls that found no room in changes, in the order of the ledger
+	broken error // why the projection no longer follows
 }
-
-// maxChanges bounds what waits between ledger and projection; maxLate bounds
-// the calls that find no room there. No call waits for the applier.
-const (
-	maxChanges = 4096
-	maxLate    = 1 << 16
-)
 
 // Open opens the store in a directory, makes it if there is none, and brings
 // the projection up to the ledger.
@@ -80,7 +72,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{o: o, ledger: l, changes: make(chan change, maxChanges), applied: make(chan struct{})}
+	s := &Store{o: o, ledger: l, queue: newQueue(), applied: make(chan struct{})}
 	s.records.New = func() any { return new([2][]byte) }
 	if err := s.openState(); err != nil {
 		if s.state != nil {
@@ -91,7 +83,7 @@ func Open(o Options) (*Store, error) {
 	if err := s.openIndex(); err != nil {
 		return nil, errors.Join(err, l.Close(), s.state.db.Close())
 	}
-	go s.follow(s.changes)
+	go s.follow(l.Durable())
 	s.openRetention()
 	return s, nil
 }
@@ -228,121 +220,12 @@ func (s *Store) count() error {
 	return nil
 }
 
-// follow is the applier: the only writer of the projection.
-func (s *Store) follow(changes <-chan change) {
-	defer close(s.applied)
-	var batch []change
-	for c := range changes {
-		batch = append(batch[:0], c)
-	more:
-		for len(batch) < changesPerTxn {
-			select {
-			case next, ok := <-changes:
-				if !ok {
-					break more
-				}
-				batch = append(batch, next)
-			default:
-				break more
-			}
-		}
-		s.fold(batch)
-		s.fold(s.takeLate())
-		clear(batch)
-	}
-	s.fold(s.takeLate())
-}
-
-// fold applies a batch and tells whoever waits for it. Once one has failed no
-// later one is applied: the cursor would pass what is missing, and the next
-// start would not look for it.
-func (s *Store) fold(batch []change) {
-	if len(batch) == 0 {
-		return
-	}
-	s.mu.RLock()
-	err := s.broken
-	cursor := batch[len(batch)-1].seq
-	if len(s.late) > 0 {
-		cursor = min(cursor, s.late[0].seq-1)
-	}
-	s.mu.RUnlock()
-	if err == nil {
-		if err = s.state.apply(batch, cursor); err != nil {
-			s.fail(err)
-		}
-	}
-	if err == nil {
-		s.mu.Lock()
-		for i := range batch {
-			if f := batch[i].fact; f != nil {
-				s.counts[f.Kind]++
-			}
-		}
-		s.mu.Unlock()
-	}
-	for i := range batch {
-		c := &batch[i]
-		if c.call != nil && err == nil {
-			s.flight.drop(c.to, *c.call)
-		}
-		if c.done != nil {
-			c.done(err)
-		}
-	}
-}
-
-// fail ends the following of the ledger.
-func (s *Store) fail(err error) {
-	s.mu.Lock()
-	first := s.broken == nil
-	if first {
-		s.broken = err
-	}
-	s.mu.Unlock()
-	if first {
-		s.o.Log.Error("the facts can't follow the ledger; calls are refused until the next start", "error", err)
-	}
-}
-
-var errBehind = fmt.Errorf("store: %d calls wait for the projection, which can't keep up", maxLate)
-
-// note hands a call to the applier without waiting for it. What finds no room
-// is late: it is folded in when there is time, and until then the cursor stays
-// before it.
-func (s *Store) note(c change) {
-	select {
-	case s.changes <- c:
-		return
-	default:
-	}
-	s.mu.Lock()
-	full := len(s.late) == maxLate
-	if !full {
-		s.late = append(s.late, c)
-	}
-	s.mu.Unlock()
-	if full {
-		s.fail(errBehind)
-	}
-}
-
-// takeLate is the calls that were late. The cursor is not moved beyond those
-// that come after them.
-func (s *Store) takeLate() []change {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	late := s.late
-	s.late = nil
-	return late
-}
-
 // Close writes what waits. Nothing may be added any more.
 func (s *Store) Close() error {
 	s.closeRetention()
 	s.closeIndex()
 	err := s.ledger.Close()
-	close(s.changes)
+	s.queue.close()
 	<-s.applied
 	if s.broken == nil {
 		// Nothing is left to fold in, so the next start need not look.

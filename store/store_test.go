@@ -421,7 +421,7 @@ func TestAFailedProjectionTakesNothingMore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.changes <- change{seq: seq, fact: &f, done: func(err error) { done <- err }}
+	s.queue.put(change{seq: seq, fact: &f, done: func(err error) { done <- err }})
 	if <-done == nil {
 		t.Error("the change was acknowledged")
 	}
