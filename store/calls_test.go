@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"dialgate/policy"
+	"dialgate/store/ledger"
 )
 
 // call is the record of an allowed call with a Call-ID, n seconds after noon.
@@ -385,4 +386,21 @@ func callForEver(dir string, most, goroutines int) {
 		}()
 	}
 	select {}
+}
+
+// TestNobodysTextIsTheNumber: whatever a dialer writes into its headers, a
+// record is about the number that was called.
+func TestNobodysTextIsTheNumber(t *testing.T) {
+	r := call(bob, "a", 1)
+	r.Attempt.Caller.Text = `","to":"` + alice.E164() + `"\`
+	_, payload := appendDecision(nil, nil, r)
+	n, err := numberOf(&ledger.Record{Kind: kindDecision, Payload: payload})
+	if err != nil || n != bob {
+		t.Errorf("%v, %v in %s", n, err, payload)
+	}
+	r.Attempt.Called = policy.Called{Text: `,"to":"` + alice.E164()}
+	_, payload = appendDecision(nil, nil, r)
+	if n, err = numberOf(&ledger.Record{Kind: kindDecision, Payload: payload}); err != nil || !n.IsZero() {
+		t.Errorf("%v, %v in %s", n, err, payload)
+	}
 }
