@@ -108,14 +108,10 @@ func peerUID(c *net.UnixConn) (uid uint32, err error) {
 	if err != nil {
 		return 0, err
 	}
-	var cred *unix.Ucred
-	if e := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); e != nil {
+	if e := raw.Control(func(fd uintptr) { uid, err = uidBehind(int(fd)) }); e != nil {
 		return 0, e
 	}
-	if err != nil {
-		return 0, err
-	}
-	return cred.Uid, nil
+	return uid, err
 }
 
 // addResult is a store.Result on the wire.

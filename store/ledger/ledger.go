@@ -90,7 +90,7 @@ func Open(o Options) (*Ledger, error) {
 		o.Key = filepath.Join(o.Dir, "key")
 	}
 	if o.sync == nil {
-		o.sync = func(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
+		o.sync = dataSync
 	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)

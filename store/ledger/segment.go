@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // A segment is one file of the log.
@@ -39,7 +37,7 @@ func newSegment(dir string, first uint64, size int64) (*segment, error) {
 	}
 	// Allocated blocks still cost a journal entry when first written; written
 	// zeros do not.
-	if err := unix.Fallocate(int(f.Fd()), 0, 0, size); err != nil {
+	if err := reserve(f, size); err != nil {
 		return fail(fmt.Errorf("no room for a segment of %d octets: %w", size, err))
 	}
 	zeros := make([]byte, 1<<20)

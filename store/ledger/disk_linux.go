@@ -1,0 +1,13 @@
+package ledger
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// dataSync puts what was written on disk, without the times of the file.
+func dataSync(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
+
+// reserve takes the room for a file in one piece, or says at once that there is none.
+func reserve(f *os.File, size int64) error { return unix.Fallocate(int(f.Fd()), 0, 0, size) }
