@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -41,12 +40,6 @@ func (replayCmd) Help() string {
 		"Exit status 0: done and as wished, 1: differs from golden or compare, 3: a trace or a call in it could not be read."
 }
 
-// slack is memory that is never written to, so that no computer has to give
-// it; but the garbage collector counts it. It then runs every 2*slack octets
-// at most, not every few MB, which a small heap that lives for seconds would
-// have it do.
-const slack = 32 << 20
-
 // Run judges every call of the traces by the same reading, facts and rules as
 // a live one. A call of which something is missing is listed, not judged.
 func (c replayCmd) Run(s streams) error {
@@ -64,7 +57,7 @@ func (c replayCmd) Run(s streams) error {
 		return err
 	}
 	defer done()
-	defer runtime.KeepAlive(make([]byte, slack))
+	defer collectSeldom()()
 	var out io.Writer = s.out
 	var kept bytes.Buffer
 	if c.Golden != "" {
