@@ -160,9 +160,14 @@ func (n *node) mixed(count int) (injection string) {
 	return injection
 }
 
+// telephoneOffer is what a gateway offers.
+const telephoneOffer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8 0 101\r\n" +
+	"a=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=sendrecv\r\n"
+
 // capture writes a capture of at least that many octets, with an INVITE in
-// every so many packets; the others are speech. It gives the number of INVITEs.
-func capture(to io.Writer, octets int64, every int) (calls int, err error) {
+// every so many packets; the others are speech. offer is the session
+// description of each INVITE, if any. It gives the number of INVITEs.
+func capture(to io.Writer, octets int64, every int, offer string) (calls int, err error) {
 	counted := &counting{w: to}
 	buffered := bufio.NewWriterSize(counted, 1<<20)
 	w, err := trace.NewWriter(buffered)
@@ -177,7 +182,7 @@ func capture(to io.Writer, octets int64, every int) (calls int, err error) {
 		m.Bytes = rtp
 		if i%every == 0 {
 			m.Bytes = fmt.Appendf(nil, "INVITE sip:+316%08d@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5070;branch=z9hG4bK-%d\r\nFrom: <sip:+31205550100@127.0.0.1>;tag=%d\r\n"+
-				"To: <sip:+316%08d@127.0.0.1>\r\nCall-ID: huge-%d\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n", i, i, i, i, i)
+				"To: <sip:+316%08d@127.0.0.1>\r\nCall-ID: huge-%d\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s", 10_000_000+i, i, i, 10_000_000+i, i, len(offer), offer)
 			calls++
 		}
 		if err := w.Write(&m); err != nil {
@@ -198,46 +203,76 @@ func (c *counting) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// TestHugeCapture streams a capture that is never on disk through replay, in
-// bounded memory: 256 MB, in the long form 5 GB.
+// lenient lets every call of a capture through, so that a replay remembers it.
+const lenient = `listen: {udp: [{address: "127.0.0.1:5060"}]}
+peers: [{id: dialer, sources: [127.0.0.1], campaigns: ["*"]}]
+carriers: [{id: carrier, targets: ["127.0.0.1:5080"]}]
+advertisers: [{id: example, name: Example BV}]
+campaigns:
+  - {id: example-energy, advertiser: example, purpose: commercial, products: [energy], callers: ["+31205550100"], objection_offered: true}
+rules: {nl.basis: shadow}
+`
+
+// TestHugeCapture streams captures that are never on disk through replay, in
+// bounded memory: 256 MB, in the long form 5 GB. One is nearly all speech, the
+// other nothing but calls to different numbers, each of them allowed.
 func TestHugeCapture(t *testing.T) {
 	size := int64(256 << 20)
-	if os.Getenv("DIALGATE_LONG") != "" {
+	if long {
 		size = 5 << 30
 	}
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "replay", "--peer", "dialer", "-")
-	cmd.Dir = t.TempDir()
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
+	for name, every := range map[string]int{"speech": 1000, "allowed calls": 1} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "lenient.yaml"), []byte(lenient), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(path, "replay", "-c", "lenient.yaml", "--peer", "dialer", "-")
+			cmd.Dir = dir
+			var out ending
+			cmd.Stdout, cmd.Stderr = &out, &out
+			in, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			calls, err := capture(in, size, every, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			memory := peak(t, cmd.Process.Pid)
+			if err := in.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			for _, want := range []string{fmt.Sprintf("%d calls among %d SIP messages in 1 traces", calls, calls), fmt.Sprintf("%8d  allow  not-enforced", calls)} {
+				if !strings.Contains(string(out), want) {
+					t.Errorf("want %q in:\n%s", want, out)
+				}
+			}
+			if memory > 200 {
+				t.Errorf("%d MB of memory for a capture of %d MB", memory, size>>20)
+			}
+			t.Logf("%d MB, %d calls: %d MB of memory at most, %s of CPU", size>>20, calls, memory, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
+		})
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	calls, err := capture(in, size, 1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	memory := peak(t, cmd.Process.Pid)
-	if err := in.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%v: %s", err, tail(&out))
-	}
-	if want := fmt.Sprintf("%d calls among %d SIP messages in 1 traces", calls, calls); !strings.Contains(out.String(), want) {
-		t.Errorf("want %q in:\n%s", want, tail(&out))
-	}
-	if memory > 200 {
-		t.Errorf("%d MB of memory for a capture of %d MB", memory, size>>20)
-	}
-	t.Logf("%d MB, %d calls: %d MB of memory at most, %s of CPU", size>>20, calls, memory, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
+}
+
+// An ending is the last octets that were written to it.
+type ending []byte
+
+func (e *ending) Write(b []byte) (int, error) {
+	*e = append(*e, b...)
+	*e = (*e)[max(0, len(*e)-2000):]
+	return len(b), nil
 }
 
 // peak is the most memory that a process has held so far, in MB. (The usage
@@ -258,44 +293,68 @@ func peak(t *testing.T, pid int) int {
 	return 0
 }
 
-// TestSpeedBesideTshark reads captures with both, each on one core.
+// TestSpeedBesideTshark reads captures with both, each on one core, and takes
+// the better of two rounds: what else the computer does costs both alike.
+// Where calls offer speech, tshark remembers each stream, which costs it a
+// hundred times as much; there the measure is replay without offers.
 func TestSpeedBesideTshark(t *testing.T) {
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	run := func(name string, args ...string) time.Duration {
-		cmd := exec.Command(name, args...)
-		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOMAXPROCS=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v: %s", name, err, tail(bytes.NewBuffer(out)))
+	cpu := func(name string, args ...string) (least time.Duration) {
+		for range 2 {
+			cmd := exec.Command(name, args...)
+			cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOMAXPROCS=1")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v: %s", name, err, tail(bytes.NewBuffer(out)))
+			}
+			if took := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(); least == 0 || took < least {
+				least = took
+			}
 		}
-		return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		return least
 	}
+	var call time.Duration // of those without an offer
 	for _, c := range []struct {
 		name  string
 		size  int64
 		every int
-	}{{"speech", 64 << 20, 1000}, {"invites", 16 << 20, 1}} {
+		offer string
+		least float64 // times as fast as tshark: less than half of what was measured
+	}{
+		{"speech", 64 << 20, 1000, "", 25},
+		{"invites", 32 << 20, 1, "", 1},
+		{"invites with offers", 48 << 20, 1, telephoneOffer, 0},
+	} {
 		file := filepath.Join(dir, c.name+".pcap")
 		f, err := os.Create(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		calls, err := capture(f, c.size, c.every)
+		calls, err := capture(f, c.size, c.every, c.offer)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
-		ours := run(path, "replay", "--peer", "dialer", "--format", "json", file)
-		theirs := run(need(t, "tshark"), "-r", file, "-Y", "sip")
-		t.Logf("%s, %d MB, %d calls: replay with judging and JSON %s of CPU (%.0f MB/s, %.0f calls/s), tshark -Y sip %s: %.1f times",
-			c.name, c.size>>20, calls, ours, float64(c.size>>20)/ours.Seconds(), float64(calls)/ours.Seconds(), theirs, theirs.Seconds()/ours.Seconds())
-		if ours > 2*theirs { // it judges every call besides
-			t.Errorf("%s: replay took %s of CPU, tshark %s", c.name, ours, theirs)
+		ours := cpu(path, "replay", "--peer", "dialer", "--format", "json", file)
+		t.Logf("%s, %d MB, %d calls: replay with judging and JSON takes %s of CPU, %.0f MB/s, %.0f calls/s",
+			c.name, c.size>>20, calls, ours, float64(c.size>>20)/ours.Seconds(), float64(calls)/ours.Seconds())
+		if c.offer != "" {
+			if each := ours / time.Duration(calls); each > 3*call {
+				t.Errorf("%s: a call takes %s, without an offer %s", c.name, each, call)
+			}
+			continue
+		}
+		call = ours / time.Duration(calls)
+		theirs := cpu(need(t, "tshark"), "-r", file, "-Y", "sip")
+		times := theirs.Seconds() / ours.Seconds()
+		t.Logf("%s: tshark -Y sip takes %s of CPU, %.1f times as much", c.name, theirs, times)
+		if times < c.least {
+			t.Errorf("%s: tshark takes %.1f times as much CPU, want %.0f", c.name, times, c.least)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -135,6 +136,9 @@ func (s *Books) Decide(a *Attempt, facts *Facts) Decision { return s.decide(a, f
 // Explain is Decide with a sentence in every finding.
 func (s *Books) Explain(a *Attempt, facts *Facts) Decision { return s.decide(a, facts, true, nil) }
 
+// usualFindings is room for what the rules find of nearly every call.
+const usualFindings = 16
+
 // DecideAgain is Decide in the memory of an earlier decision, for whoever
 // decides many calls one after the other.
 func (s *Books) DecideAgain(d *Decision, a *Attempt, facts *Facts) {
@@ -151,7 +155,7 @@ func (s *Books) decide(a *Attempt, facts *Facts, explain bool, found []Finding) 
 
 	d := Decision{decided: -1}
 	if c.found = found; cap(found) == 0 {
-		c.found = make([]Finding, 0, 24)
+		c.found = make([]Finding, 0, usualFindings)
 	}
 	c.judge(s.base)
 	baseless := false
@@ -203,14 +207,16 @@ func (c *Call) judge(rules []Bound) {
 			continue
 		}
 		at := len(c.found)
-		c.found = append(c.found, Finding{})
 		f := r.Judge(c, r)
 		if f.Result == NotApplicable {
-			c.found = append(c.found[:at], c.found[at+1:]...)
 			continue
 		}
 		f.Rule, f.Mode = r.Rule, c.ModeOf(r)
-		c.found[at] = f
+		if at == len(c.found) {
+			c.found = append(c.found, f)
+		} else {
+			c.found = slices.Insert(c.found, at, f) // before those of its conditions
+		}
 	}
 }
 

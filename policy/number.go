@@ -80,7 +80,7 @@ func (n Number) E164() string {
 	if n.n == 0 {
 		return ""
 	}
-	return string(n.AppendE164(nil))
+	return string(n.AppendE164(make([]byte, 0, maxDigits+1)))
 }
 
 // AppendE164 appends the full number with its plus sign to b.

@@ -137,7 +137,11 @@ func describe(description string) (media []policy.Media, fault string) {
 	if err := d.UnmarshalString(description); err != nil || d.Origin.NetworkType == "" || len(d.TimeDescriptions) == 0 {
 		return nil, faultSDP
 	}
-	for _, m := range d.MediaDescriptions[:min(len(d.MediaDescriptions), mostMedia)] {
+	offered := d.MediaDescriptions[:min(len(d.MediaDescriptions), mostMedia)]
+	if len(offered) > 0 {
+		media = make([]policy.Media, 0, len(offered)+len(images))
+	}
+	for _, m := range offered {
 		media = append(media, policy.Media{Kind: m.MediaName.Media, Codecs: codecs(m)})
 	}
 	for _, i := range images {
@@ -186,19 +190,19 @@ func codecs(m *sdp.MediaDescription) []string {
 	formats = formats[:min(len(formats), mostCodecs)]
 	out := make([]string, len(formats))
 	for i, f := range formats {
-		if out[i] = fixedCodecs[f]; out[i] == "" {
+		if out[i] = fixedCodec(f); out[i] == "" {
 			out[i] = codecName(f)
 		}
 	}
-	for _, a := range m.Attributes {
-		if a.Key != "rtpmap" {
+	for i := range m.Attributes {
+		if m.Attributes[i].Key != "rtpmap" {
 			continue
 		}
-		format, b := nextWord([]byte(a.Value))
-		if i := slices.Index(formats, string(format)); i >= 0 {
-			name, _ := nextWord(b)
-			name, _, _ = bytes.Cut(name, []byte("/"))
-			out[i] = codecName(string(name))
+		format, rest := nextWord(m.Attributes[i].Value)
+		if i := slices.Index(formats, format); i >= 0 {
+			name, _ := nextWord(rest)
+			name, _, _ = strings.Cut(name, "/")
+			out[i] = codecName(name)
 		}
 	}
 	return out
@@ -208,41 +212,63 @@ func codecs(m *sdp.MediaDescription) []string {
 // short token with few digits.
 func codecName(s string) string {
 	const most = 32
-	if isPlain([]byte(s)) && len(s) <= most && len(s) > 0 && countDigits(s) < 6 {
+	if len(s) > 0 && len(s) <= most && isPlain(s) && countDigits(s) < 6 {
 		return s
 	}
 	return text([]byte(s[:min(len(s), most)]))
 }
 
-// fixedCodecs are the payload types that telephones use without an rtpmap
-// attribute (RFC 3551 table 4).
-var fixedCodecs = map[string]string{"0": "PCMU", "3": "GSM", "4": "G723", "8": "PCMA", "9": "G722", "13": "CN", "15": "G728", "18": "G729"}
+// fixedCodec is the codec of a payload type that telephones use without an
+// rtpmap attribute (RFC 3551 table 4), "" when it is none.
+func fixedCodec(format string) string {
+	switch format {
+	case "0":
+		return "PCMU"
+	case "3":
+		return "GSM"
+	case "4":
+		return "G723"
+	case "8":
+		return "PCMA"
+	case "9":
+		return "G722"
+	case "13":
+		return "CN"
+	case "15":
+		return "G728"
+	case "18":
+		return "G729"
+	}
+	return ""
+}
 
 // offersFax reports whether a body offers image media or T.38 (ITU-T T.38
 // annex D, RFC 3362, RFC 4612). Lines are looked for, in whatever part of the
 // body they stand and however they end, rather than the whole offer
 // understood: an offer with a fault in it is a fax all the same.
 func offersFax(body []byte) bool {
-	for b := body; len(b) > 0; {
-		line := b
-		if n := bytes.IndexAny(b, "\r\n"); n >= 0 {
-			line, b = b[:n], b[n+1:]
-		} else {
-			b = nil
-		}
-		if len(line) < 2 || line[1] != '=' {
-			continue
-		}
-		switch line[0] | 0x20 {
-		case 'm':
-			if mediaIsFax(line[2:]) {
-				return true
-			}
-		case 'a':
-			if mapsFax(line[2:]) {
+	for len(body) > 0 {
+		var lines []byte // of which a CR alone ends each
+		lines, body, _ = bytes.Cut(body, []byte{'\n'})
+		for len(lines) > 0 {
+			var line []byte
+			if line, lines, _ = bytes.Cut(lines, []byte{'\r'}); lineIsFax(line) {
 				return true
 			}
 		}
+	}
+	return false
+}
+
+func lineIsFax(line []byte) bool {
+	if len(line) < 2 || line[1] != '=' {
+		return false
+	}
+	switch line[0] | 0x20 {
+	case 'm':
+		return mediaIsFax(line[2:])
+	case 'a':
+		return mapsFax(line[2:])
 	}
 	return false
 }
@@ -275,7 +301,7 @@ func mapsFax(b []byte) bool {
 }
 
 // nextWord takes the first word between blanks.
-func nextWord(b []byte) (word, rest []byte) {
+func nextWord[T string | []byte](b T) (word, rest T) {
 	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
 		b = b[1:]
 	}

@@ -81,9 +81,9 @@ func figure(r rune) byte {
 }
 
 // isPlain reports whether a text is printable ASCII, so that plain only changes its case.
-func isPlain(b []byte) bool {
-	for _, c := range b {
-		if c < ' ' || c > '~' {
+func isPlain[T string | []byte](b T) bool {
+	for i := range len(b) {
+		if c := b[i]; c < ' ' || c > '~' {
 			return false
 		}
 	}

@@ -29,6 +29,7 @@ type Selector struct {
 	Stats
 
 	view   message.View
+	parts  []byte // what tells one call from another
 	seeds  [2]maphash.Seed
 	recent [2]map[callKey]struct{} // this generation and the one before
 }
@@ -106,24 +107,21 @@ func (s *Selector) seen() bool {
 	if s.Legs {
 		parts[3] = v.Value(message.Via)
 	}
-	var key callKey
-	for i := range key {
-		var h maphash.Hash
-		h.SetSeed(s.seeds[i])
-		for _, p := range parts {
-			_, _ = h.Write(p) // never fails
-			_ = h.WriteByte(0)
-		}
-		key[i] = h.Sum64()
+	s.parts = s.parts[:0]
+	for _, p := range parts {
+		s.parts = append(append(s.parts, p...), 0)
 	}
-	for _, known := range s.recent {
-		if _, ok := known[key]; ok {
-			return true
-		}
+	key := callKey{maphash.Bytes(s.seeds[0], s.parts), maphash.Bytes(s.seeds[1], s.parts)}
+	if _, known := s.recent[1][key]; known {
+		return true
 	}
-	if len(s.recent[0]) >= generation {
+	n := len(s.recent[0])
+	s.recent[0][key] = struct{}{}
+	if len(s.recent[0]) == n {
+		return true
+	}
+	if n+1 >= generation {
 		s.recent[1], s.recent[0] = s.recent[0], make(map[callKey]struct{}, generation)
 	}
-	s.recent[0][key] = struct{}{}
 	return false
 }

@@ -15,21 +15,40 @@ import (
 	"dialgate/trace"
 )
 
-// timeOfCall is how the time of a call is printed.
-const timeOfCall = "2006-01-02T15:04:05.000000Z07:00"
+// timeOfCall is how the time of a call is printed: RFC 3339, which package
+// time is quick at, and always six digits of the second.
+func timeOfCall(at time.Time) string {
+	b := at.AppendFormat(make([]byte, 0, len("2006-01-02T15:04:05.000000+01:00")), time.RFC3339)
+	zone := len("+01:00")
+	if b[len(b)-1] == 'Z' {
+		zone = len("Z")
+	}
+	fraction := [7]byte{'.'}
+	for i, n := 6, at.Nanosecond()/1000; i > 0; i, n = i-1, n/10 {
+		fraction[i] = '0' + byte(n%10)
+	}
+	return string(slices.Insert(b, len(b)-zone, fraction[:]...))
+}
 
 // A judge judges the calls of traces in one world, as its gate would have.
 type judge struct {
-	world *world
-	gate  *gate.Gate
-	known *replayed
-	peer  *policy.PeerTerms // of all calls; nil: told by the source
-	at    time.Time         // of all calls; zero: the trace's
-	now   time.Time         // of the call at hand
-	zone  *time.Location
+	world    *world
+	gate     *gate.Gate
+	known    *replayed
+	peer     *policy.PeerTerms // of all calls; nil: told by the source
+	carriers carriers
+	at       time.Time // of all calls; zero: the trace's
+	zone     *time.Location
+
+	// of the call at hand, in memory that the next one has again
+	now      time.Time
+	attempt  policy.Attempt
+	decision policy.Decision
+	out      judgement
 }
 
-// A judgement is a judged call as it is printed. The keys are relied upon.
+// A judgement is a judged call as it is printed, valid until its judge judges
+// the next one. The keys are relied upon.
 type judgement struct {
 	File     string `json:"file"`
 	Packet   int    `json:"packet"`
@@ -43,14 +62,14 @@ type judgement struct {
 	Reason   string `json:"reason"`
 	Rule     string `json:"rule,omitempty"`
 
-	caller, called string // masked, for people
-	why            string
+	attempt *policy.Attempt
+	why     string
 }
 
 // newJudge makes the judge of a world. peer is the id of the dialer of all
 // calls, "" when the source tells.
 func newJudge(w *world, facts lookup, peer string, at time.Time) (*judge, error) {
-	j := &judge{world: w, at: at, known: &replayed{lookup: facts}, zone: calledZone()}
+	j := &judge{world: w, carriers: carriersOf(w), at: at, known: &replayed{lookup: facts}, zone: calledZone()}
 	if peer != "" {
 		var err error
 		if j.peer, err = w.peer(peer); err != nil {
@@ -60,7 +79,7 @@ func newJudge(w *world, facts lookup, peer string, at time.Time) (*judge, error)
 	j.gate = gate.New(gate.Options{
 		Rules: gate.Rules{Books: w.books, Config: w.cfg.ID()}, Facts: j.known, Ledger: j.known, Node: w.cfg.Node,
 		Now: func() time.Time { return j.now }, Permit: w.permit(),
-		Answer: func(p *policy.PeerTerms, r policy.Reason) int { return answer(p, r).Code },
+		Answer: func(*policy.PeerTerms, policy.Reason) int { return 0 }, // of a record that nobody keeps
 	})
 	return j, nil
 }
@@ -77,15 +96,16 @@ func (j *judge) judge(file string, c *trace.Call) (*judgement, error) {
 	if err != nil {
 		return nil, &trace.Problem{Packet: c.Packet, Cause: err.Error(), Call: err != errCarrier}
 	}
-	a := j.world.read(c.View, c.Malformed, peer)
-	var d policy.Decision
-	j.gate.Judge(a, func(r policy.Ruling) { d = r.Decision })
-	out := j.judgement(file, c.Packet, a, &d)
-	if d.Reason == policy.ReasonFactsUnavailable && j.known.err != nil {
+	j.world.read(c.View, c.Malformed, peer, &j.attempt)
+	j.gate.Judge(&j.attempt, j.ready)
+	if j.decision.Reason == policy.ReasonFactsUnavailable && j.known.err != nil {
 		return nil, fmt.Errorf("the facts can't be read: %w", j.known.err)
 	}
-	return out, nil
+	return j.judgement(file, c.Packet, &j.attempt, &j.decision), nil
 }
+
+// ready keeps the decision; a replay has it before the gate returns.
+func (j *judge) ready(r policy.Ruling) { j.decision = r.Decision }
 
 // again judges a call that a node has recorded. A *trace.Problem says why it can't.
 func (j *judge) again(dir string, d *store.Decision, known lookup) (*judgement, error) {
@@ -110,14 +130,15 @@ func (j *judge) again(dir string, d *store.Decision, known lookup) (*judgement, 
 
 // judgement is a judged call as it is printed.
 func (j *judge) judgement(file string, packet int, a *policy.Attempt, d *policy.Decision) *judgement {
-	out := &judgement{File: file, Packet: packet, At: a.At.In(j.zone).Format(timeOfCall), CallID: a.CallID,
+	j.out = judgement{File: file, Packet: packet, At: timeOfCall(a.At.In(j.zone)), CallID: a.CallID,
 		From: a.Caller.Shown.E164(), To: a.Called.Number.E164(), Verdict: d.Verdict.String(), Reason: d.Reason.String(), Rule: d.Rule(),
-		caller: a.Caller.Shown.String(), called: a.Called.Number.String(), why: d.Reason.Text()}
+		attempt: a, why: d.Reason.Text()}
+	out := &j.out
 	if a.Malformed != "" {
 		out.why = a.Malformed
 	}
 	if out.To == "" {
-		out.To, out.called = a.Called.Text, orNone(a.Called.Text)
+		out.To = a.Called.Text
 	}
 	if a.Peer != nil {
 		out.Peer = a.Peer.ID
@@ -126,6 +147,15 @@ func (j *judge) judgement(file string, packet int, a *policy.Attempt, d *policy.
 		out.Campaign = a.Campaign.ID
 	}
 	return out
+}
+
+// parties are who called whom, masked, for people.
+func (c *judgement) parties() (caller, called string) {
+	a := c.attempt
+	if a.Called.Number.IsZero() {
+		return a.Caller.Shown.String(), orNone(a.Called.Text)
+	}
+	return a.Caller.Shown.String(), a.Called.Number.String()
 }
 
 var errCarrier = errors.New("holds a call that comes from a carrier; such calls go to a dialer and are not judged")
@@ -145,12 +175,8 @@ func (j *judge) dialer(c *trace.Call) (*policy.PeerTerms, error) {
 		return p, nil
 	}
 	source := c.Source.Addr()
-	for _, carrier := range j.world.cfg.Carriers {
-		for _, t := range carrier.Targets {
-			if addrPort(t) == c.Source {
-				return nil, errCarrier
-			}
-		}
+	if slices.Contains(j.carriers.targets, c.Source) {
+		return nil, errCarrier
 	}
 	var best *policy.PeerTerms
 	bits := -1
@@ -164,19 +190,38 @@ func (j *judge) dialer(c *trace.Call) (*policy.PeerTerms, error) {
 	if best != nil {
 		return best, nil
 	}
-	for _, carrier := range j.world.cfg.Carriers {
+	if j.carriers.holds(source) {
+		return nil, errCarrier
+	}
+	return nil, nil
+}
+
+// carriers are the addresses of the configuration's carriers.
+type carriers struct {
+	targets []netip.AddrPort
+	sources []netip.Prefix
+}
+
+func carriersOf(w *world) (all carriers) {
+	for _, carrier := range w.cfg.Carriers {
 		for _, t := range carrier.Targets {
-			if addrPort(t).Addr() == source {
-				return nil, errCarrier
-			}
+			all.targets = append(all.targets, addrPort(t))
 		}
 		for _, s := range carrier.Sources {
-			if p, err := netip.ParsePrefix(s); err == nil && p.Contains(source) || s == source.String() {
-				return nil, errCarrier
+			if p, err := netip.ParsePrefix(s); err == nil {
+				all.sources = append(all.sources, p)
+			} else if a, err := netip.ParseAddr(s); err == nil {
+				all.sources = append(all.sources, netip.PrefixFrom(a, a.BitLen()))
 			}
 		}
 	}
-	return nil, nil
+	return all
+}
+
+// holds reports whether an address is a carrier's, whatever the port.
+func (c *carriers) holds(source netip.Addr) bool {
+	return slices.ContainsFunc(c.targets, func(t netip.AddrPort) bool { return t.Addr() == source }) ||
+		slices.ContainsFunc(c.sources, func(p netip.Prefix) bool { return p.Contains(source) })
 }
 
 // replayFacts is where a replay's facts come from: a file, else the store of

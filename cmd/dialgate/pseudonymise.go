@@ -134,7 +134,8 @@ func (r *rewriting) endpoint(a netip.AddrPort) netip.AddrPort {
 func (r *rewriting) read(raw []byte) string {
 	var v message.View
 	err := v.Parse(raw)
-	a := r.world.read(&v, err, r.world.domain.Peers[0].Terms)
+	var a policy.Attempt
+	r.world.read(&v, err, r.world.domain.Peers[0].Terms, &a)
 	kinds := [3]int{}
 	for _, m := range a.Caller.Marks {
 		kinds[m.Kind]++

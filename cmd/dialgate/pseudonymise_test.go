@@ -32,7 +32,8 @@ func numbersOf(t *testing.T, w *world, file string) (found []policy.Number) {
 		if err != nil || v.Parse(m.Bytes) != nil || !v.IsMethod("INVITE") {
 			continue
 		}
-		a := w.read(&v, nil, w.domain.Peers[0].Terms)
+		var a policy.Attempt
+		w.read(&v, nil, w.domain.Peers[0].Terms, &a)
 		for _, n := range []policy.Number{a.Called.Number, a.Caller.Shown} {
 			if !n.IsZero() && w.domain.Directory.Caller(n) == nil {
 				found = append(found, n)

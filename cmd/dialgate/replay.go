@@ -57,6 +57,7 @@ func (c replayCmd) Run(s streams) error {
 		return err
 	}
 	defer done()
+	defer collectSeldom()()
 	var out io.Writer = s.out
 	var kept bytes.Buffer
 	if c.Golden != "" {

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -26,9 +25,7 @@ type replayReport interface {
 func newReport(format string, w io.Writer, comparing bool) replayReport {
 	switch format {
 	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		return &jsonReport{enc}
+		return newJSONReport(w)
 	case "junit":
 		return &junitReport{w: w}
 	}
@@ -52,7 +49,8 @@ func (t *textReport) begin(string) { t.files++ }
 
 func (t *textReport) call(c *judgement) {
 	t.counts[[2]string{c.Verdict, c.Reason}]++
-	t.p.line("%s  %s -> %s  %-5s  %-24s %s  [%s:%d]", c.At, c.caller, c.called, strings.ToUpper(c.Verdict), c.Reason, c.because(), c.File, c.Packet)
+	caller, called := c.parties()
+	t.p.line("%s  %s -> %s  %-5s  %-24s %s  [%s:%d]", c.At, caller, called, strings.ToUpper(c.Verdict), c.Reason, c.because(), c.File, c.Packet)
 }
 
 // because is why a call was judged so, with the rule that said it.
@@ -66,7 +64,8 @@ func (c *judgement) because() string {
 func (t *textReport) difference(was, now *judgement) {
 	before, after := was.Verdict+" "+was.Reason, now.Verdict+" "+now.Reason
 	t.counts[[2]string{before, after}]++
-	t.p.line("%s  %s -> %s  %s => %s: %s  [%s:%d]", was.At, was.caller, was.called, before, after, now.because(), was.File, was.Packet)
+	caller, called := was.parties()
+	t.p.line("%s  %s -> %s  %s => %s: %s  [%s:%d]", was.At, caller, called, before, after, now.because(), was.File, was.Packet)
 }
 
 func (t *textReport) problem(file string, p *trace.Problem) {
@@ -110,39 +109,6 @@ func (t *textReport) end(s *trace.Stats) {
 		}
 	}
 }
-
-// A jsonReport is JSON Lines: one record a call, and one for each thing that
-// could not be read.
-type jsonReport struct{ enc *json.Encoder }
-
-func (j *jsonReport) begin(string)      {}
-func (j *jsonReport) call(c *judgement) { _ = j.enc.Encode(c) } // the writer keeps its error
-
-func (j *jsonReport) difference(was, now *judgement) {
-	_ = j.enc.Encode(struct { // the writer keeps its error
-		*judgement
-		Was otherwise `json:"was"`
-		Now otherwise `json:"now"`
-	}{was, otherwise{was.At, was.Verdict, was.Reason, was.Rule}, otherwise{now.At, now.Verdict, now.Reason, now.Rule}})
-}
-
-// otherwise is one of the two decisions of a comparison.
-type otherwise struct {
-	At      string `json:"at"`
-	Verdict string `json:"verdict"`
-	Reason  string `json:"reason"`
-	Rule    string `json:"rule,omitempty"`
-}
-
-func (j *jsonReport) problem(file string, p *trace.Problem) {
-	_ = j.enc.Encode(struct { // the writer keeps its error
-		File       string `json:"file"`
-		Packet     int    `json:"packet,omitempty"`
-		Unreadable string `json:"unreadable"`
-	}{file, p.Packet, p.Cause})
-}
-
-func (j *jsonReport) end(*trace.Stats) {}
 
 // A junitReport is what test dashboards read: a suite for each trace, a case
 // for each call. A refused call is a failure; in a comparison one that is

@@ -126,7 +126,8 @@ func (w *world) attempt(raw []byte, peer *policy.PeerTerms, campaign string, at 
 	if err == nil && !v.IsMethod("INVITE") {
 		return nil, usageError("the message is no INVITE")
 	}
-	a := w.read(&v, err, peer)
+	a := &policy.Attempt{}
+	w.read(&v, err, peer, a)
 	a.At = at
 	if err != nil {
 		return a, nil
@@ -142,13 +143,12 @@ func (w *world) attempt(raw []byte, peer *policy.PeerTerms, campaign string, at 
 
 // read makes an attempt of a parsed INVITE. malformed is what the parser found
 // wrong with it, nil when nothing is.
-func (w *world) read(v *message.View, malformed error, peer *policy.PeerTerms) *policy.Attempt {
+func (w *world) read(v *message.View, malformed error, peer *policy.PeerTerms, a *policy.Attempt) {
 	if malformed != nil {
-		return &policy.Attempt{Peer: peer, CallID: string(v.Value(message.CallID)), Malformed: malformed.Error()}
+		*a = policy.Attempt{Peer: peer, CallID: string(v.Value(message.CallID)), Malformed: malformed.Error()}
+		return
 	}
-	a := &policy.Attempt{}
 	w.reader.Read(v, peer, a)
-	return a
 }
 
 // answer is how a refusal is said to a peer.
