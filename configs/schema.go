@@ -221,7 +221,7 @@ type Redial struct {
 // SIP holds limits and timers.
 type SIP struct {
 	AnswerStrangers      bool          `key:"answer_strangers" doc:"Requests from unknown sources get 403 instead of silence."`
-	MaxTransactions      int           `key:"max_transactions" restart:"" default:"100000" min:"100" doc:"Bound on transactions in memory."`
+	MaxTransactions      int           `key:"max_transactions" restart:"" default:"100000" min:"100" doc:"Bound on transactions in memory; requests of calls that are up, and emergency calls, find a tenth more room."`
 	TimerC               time.Duration `key:"timer_c" restart:"" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
 	FailoverWithin       time.Duration `key:"failover_within" default:"20s" doc:"How long after its INVITE a call may still go on to another target."`
 	DNSRefresh           time.Duration `key:"dns_refresh" default:"30s" doc:"How long the addresses of a carrier's name are used before DNS is asked again."`

@@ -76,12 +76,19 @@ type inForce struct {
 	Config
 	sources []source           // dialers before carriers, the longest prefix first
 	names   map[string]*source // by the certificate
-	targets map[netip.AddrPort]*source
+	targets map[end]*source
 	peers   map[string]*peer
 
 	carriers []*carrier // as Carriers
 	reach    map[targetKey]*target
 	hops     int // targets in all
+}
+
+// An end is an address with the transport by which it is there: another
+// program on its host may have the same port of another transport.
+type end struct {
+	addr netip.AddrPort
+	kind transport.Kind
 }
 
 // A source is who may send from an address.
@@ -169,7 +176,7 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	if c.JudgeCaller == nil {
 		c.JudgeCaller = c.Judge
 	}
-	f := &inForce{Config: c, names: map[string]*source{}, targets: map[netip.AddrPort]*source{}, peers: map[string]*peer{}}
+	f := &inForce{Config: c, names: map[string]*source{}, targets: map[end]*source{}, peers: map[string]*peer{}}
 	f.Carriers = slices.SortedStableFunc(slices.Values(c.Carriers), func(a, b Carrier) int { return cmp.Compare(a.Priority, b.Priority) })
 	for i := range c.Peers {
 		of := &peer{Peer: c.Peers[i], counts: &counts{}}
@@ -189,7 +196,10 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 		k := &f.Carriers[i]
 		for _, t := range k.targets {
 			f.sources = append(f.sources, source{prefix: netip.PrefixFrom(t.addr.Addr(), t.addr.Addr().BitLen()), carrier: k})
-			f.targets[t.addr] = &source{carrier: k}
+			f.targets[end{t.addr, k.Transport}] = &source{carrier: k}
+			if k.LargeOverTCP {
+				f.targets[end{t.addr, transport.TCP}] = &source{carrier: k}
+			}
 		}
 		for _, prefix := range k.Sources {
 			f.sources = append(f.sources, source{prefix: prefix, carrier: k})
@@ -205,8 +215,10 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 // in force. One that is no carrier, such as a Contact within a call, must have
 // a certificate for its address, of an authority of the system.
 func (p *Proxy) ServerCheck(a netip.AddrPort) *transport.ServerCheck {
-	if s := p.config.Load().targets[a]; s != nil && s.carrier.TLS != nil {
-		return s.carrier.TLS
+	for _, k := range [...]transport.Kind{transport.TLS, transport.WSS} {
+		if s := p.config.Load().targets[end{a, k}]; s != nil && s.carrier.TLS != nil {
+			return s.carrier.TLS
+		}
 	}
 	return &transport.ServerCheck{}
 }
@@ -218,27 +230,37 @@ func rank(s source) int {
 	return 1
 }
 
-// origin is who has sent a message, nil for strangers. A name that a
+// origin is who has sent a message by a listener, nil for strangers. A name that a
 // certificate proves goes before an address. A carrier's own address and port
 // is the carrier, also on a host that dialers send from; otherwise a dialer's
 // network goes before a carrier's address, so that a dialer beside its carrier
 // is judged.
-func (f *inForce) origin(d *transport.Datagram) *source {
+func (f *inForce) origin(l *Listener, d *transport.Datagram) *source {
 	for _, name := range d.Names {
 		if s := f.names[name]; s != nil {
 			return s
 		}
 	}
-	return f.at(d.Remote)
-}
-
-// at is who an address is of, nil when it is nobody's.
-func (f *inForce) at(a netip.AddrPort) *source {
-	if s := f.targets[a]; s != nil {
+	if s := f.targets[end{d.Remote, l.kind()}]; s != nil {
 		return s
 	}
+	return f.host(d.Remote.Addr())
+}
+
+// at is who an address is of, whatever its transport, nil when it is nobody's.
+func (f *inForce) at(a netip.AddrPort) *source {
+	for _, k := range transport.Kinds() {
+		if s := f.targets[end{a, k}]; s != nil {
+			return s
+		}
+	}
+	return f.host(a.Addr())
+}
+
+// host is who a host is of, nil when it is nobody's.
+func (f *inForce) host(a netip.Addr) *source {
 	for i := range f.sources {
-		if f.sources[i].prefix.Contains(a.Addr()) {
+		if f.sources[i].prefix.Contains(a) {
 			return &f.sources[i]
 		}
 	}

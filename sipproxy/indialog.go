@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"dialgate/policy"
 	"dialgate/sipproxy/message"
 	"dialgate/sipproxy/transport"
 )
@@ -128,7 +127,7 @@ func (p *Proxy) nextHop(l *Listener, v *message.View, from leg, own int) (*Liste
 func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *source, v *message.View, leg leg, own int) {
 	out, to := p.nextHop(l, v, leg, own)
 	if out == nil {
-		p.reply(l, from, v, 480, nil)
+		p.reply(l, from, v, 500, nil) // 480 would end the call (RFC 5057 section 5.1)
 		return
 	}
 	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), began: time.Now()}
@@ -146,7 +145,7 @@ func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *sour
 	}
 	full := false
 	p.locked(func() {
-		if full = p.layer.Full(); full {
+		if full = p.layer.Exhausted(); full {
 			return
 		}
 		e.server = p.layer.NewServer(v, l.path(from, v))
@@ -156,6 +155,8 @@ func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *sour
 		}
 		if judge == nil {
 			e.onward(v)
+		} else {
+			p.asked[e] = true
 		}
 	})
 	if judge != nil && !full {
@@ -163,8 +164,7 @@ func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *sour
 	}
 	if full {
 		p.metrics.overloaded.Inc()
-		a := AnswerTo(Safe, policy.ReasonOverloaded)
-		p.reply(l, from, v, a.Code, a.Headers(p.o.Name, ""))
+		p.reply(l, from, v, 500, []byte("Retry-After: 5\r\n")) // the call goes on, whatever the request was
 	}
 }
 

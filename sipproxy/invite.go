@@ -75,7 +75,7 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 	refused := policy.NoReason
 	merged := false
 	p.locked(func() {
-		if emergency && p.emergency.take(c.EmergencyRate, e.began) {
+		if emergency && !p.layer.Exhausted() && p.emergency.take(c.EmergencyRate, e.began) {
 			p.begin(e, v)
 			e.forward(v)
 			return
@@ -208,6 +208,7 @@ func (e *exchange) decided() {
 	p := e.p
 	d := &e.ruling.Decision
 	code := 0
+	delete(p.asked, e)
 	e.know()
 	switch {
 	case e.ended:

@@ -138,7 +138,7 @@ func (p *Proxy) roomy(c *inForce, l *Listener, to netip.AddrPort, size int) *Lis
 	if l.kind() != transport.UDP || size <= mostOverUDP {
 		return l
 	}
-	if s := c.targets[to]; s == nil || !s.carrier.LargeOverTCP {
+	if s := c.targets[end{to, transport.UDP}]; s == nil || !s.carrier.LargeOverTCP {
 		return l
 	}
 	if t := p.listenerFor(l, transport.TCP, to.Addr()); t != nil {

@@ -6,7 +6,8 @@ import (
 
 // Objected ends the set-up of calls to numbers for which an objection has just
 // been recorded: a call whose phone rings is cancelled, one whose ruling is on
-// its way to the disk is asked about again before it goes on. Whether the
+// its way to the disk is asked about again before it goes on, also one that a
+// REFER or re-INVITE asks for. Whether the
 // objection refuses a call is for the judge to say. It costs one look at each
 // call in set-up, and the calls themselves nothing.
 func (p *Proxy) Objected(numbers ...policy.Number) {
@@ -19,6 +20,9 @@ func (p *Proxy) Objected(numbers ...policy.Number) {
 	}
 	var calls []*exchange
 	p.locked(func() {
+		for e := range p.asked {
+			e.askAgain = e.askAgain || e.judged && objected[e.attempt.Called.Number]
+		}
 		for _, e := range p.open {
 			if e.ended || !e.judged || e.peer == nil || e.attempt.Called.Emergency || !objected[e.attempt.Called.Number] {
 				continue
@@ -52,8 +56,5 @@ func (e *exchange) refusesNow() bool {
 
 // refuseObjected answers a call that was allowed and that an objection has ended.
 func (e *exchange) refuseObjected() int {
-	a := AnswerTo(e.peer.Dialect, policy.ReasonObjected)
-	e.respond(a.Code, a.Phrase, a.Headers(e.p.o.Name, e.ruling.ID.String()))
-	e.finish(a.Code, policy.EndedByObjection)
-	return a.Code
+	return e.refuseBy(policy.ReasonObjected, policy.EndedByObjection)
 }

@@ -24,7 +24,8 @@ type Options struct {
 	Key []byte
 	// Name stands in the Warning header field: a host name or a pseudonym.
 	Name string
-	// MaxTransactions bounds the server transactions.
+	// MaxTransactions bounds the server transactions; requests of calls that are
+	// up, and emergency calls, find a tenth more room.
 	MaxTransactions int
 	Timers          transaction.Timers
 	// Random gives a number of [0, n) for the choice among carriers; nil: any.

@@ -34,6 +34,7 @@ type Proxy struct {
 	draining  atomic.Bool
 	warned    atomic.Int64         // in which second it was last said that messages can't be sent
 	open      map[uint64]*exchange // INVITE transactions that run, against merged requests
+	asked     map[*exchange]bool   // requests in a dialog that wait for their ruling
 	inSetup   int                  // INVITEs without a final response
 	emergency bucket
 	scratch   message.View // for building responses, under the layer's lock
@@ -64,7 +65,7 @@ func New(o Options) (*Proxy, error) {
 		o.Resolver = net.DefaultResolver
 	}
 	p := &Proxy{
-		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]*exchange{},
+		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]*exchange{}, asked: map[*exchange]bool{},
 		closed: make(chan struct{}), seed: maphash.MakeSeed(), names: names{known: map[Name][]ranked{}, failed: map[Name]bool{}}, resume: resumer{wake: make(chan struct{}, 1)},
 	}
 	p.layer = transaction.New(o.Timers, o.MaxTransactions, p.sendFailed)
@@ -169,7 +170,7 @@ func (p *Proxy) handle(l *Listener, s *transport.Stream) {
 			p.o.Log.Debug("a connection ended", "remote", remote, "transport", s.Kind().String(), "cause", why.String(), "error", err)
 		},
 		Known: func(a netip.Addr) bool {
-			return p.config.Load().origin(&transport.Datagram{Remote: netip.AddrPortFrom(a, 0)}) != nil
+			return p.config.Load().host(a) != nil
 		},
 	})
 }
@@ -207,7 +208,7 @@ func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) (ke
 			p.refusePanic(c, l, d, v)
 		}
 	}()
-	if message.IsKeepAlive(d.Payload) {
+	if d.Broken == nil && message.IsKeepAlive(d.Payload) {
 		return true
 	}
 	err := v.Parse(d.Payload)
@@ -216,11 +217,11 @@ func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) (ke
 	}
 	if err != nil {
 		p.malformed(c, l, d, v, err)
-		return c.origin(d) != nil
+		return c.origin(l, d) != nil
 	}
 	if v.IsRequest() {
 		p.metrics.request(v.Method, in, l.kind())
-		who := c.origin(d)
+		who := c.origin(l, d)
 		if who == nil && !p.ofACall(d.Remote, v) {
 			p.stranger(c, l, d.Remote, v)
 			return false

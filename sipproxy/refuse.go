@@ -9,13 +9,15 @@ import (
 // refuse answers a refused call in the peer's dialect and returns the status.
 // In a dialog the answer is one after which the call goes on as it was (RFC
 // 5057 section 5.1).
-func (e *exchange) refuse(r policy.Reason) int {
+func (e *exchange) refuse(r policy.Reason) int { return e.refuseBy(r, policy.EndedByGate) }
+
+func (e *exchange) refuseBy(r policy.Reason, by policy.Party) int {
 	a := e.answers().Answer(r)
 	if e.onward != nil && a.Code != 433 {
 		a.Code, a.Phrase, a.RetryAfter = 403, phrases[403], 0
 	}
 	e.respond(a.Code, a.Phrase, a.Headers(e.p.o.Name, e.ruling.ID.String()))
-	e.finish(a.Code, policy.EndedByGate)
+	e.finish(a.Code, by)
 	return a.Code
 }
 
@@ -33,7 +35,7 @@ func (p *Proxy) refusePanic(c *inForce, l *Listener, d *transport.Datagram, v *m
 	if !v.IsMethod("INVITE") || !v.CanAnswer() {
 		return
 	}
-	who := c.origin(d)
+	who := c.origin(l, d)
 	if who == nil {
 		return
 	}

@@ -28,7 +28,7 @@ func (p *Proxy) malformed(c *inForce, l *Listener, d *transport.Datagram, v *mes
 	default:
 		p.metrics.dropped(dropMalformed)
 	}
-	if !is || bad.Status == 0 || c.origin(d) == nil || !v.CanAnswer() {
+	if !is || bad.Status == 0 || c.origin(l, d) == nil || !v.CanAnswer() {
 		return
 	}
 	p.reply(l, d.Remote, v, bad.Status, nil)

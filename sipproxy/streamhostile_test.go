@@ -114,3 +114,40 @@ func TestHostileMessagesOverStreams(t *testing.T) {
 		}
 	}
 }
+
+// TestTooLargeOverStreams: a message that would be larger than any may be is
+// counted as that, and its connection ends.
+func TestTooLargeOverStreams(t *testing.T) {
+	h := newHouse(t, func(h *house, o *Options) {
+		o.Carriers = []Carrier{{ID: "none", Targets: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.9:9")}}}
+	})
+	phone := h.phone(transport.TCP, "127.0.0.2", "dialer")
+	large := bytes.Replace(phone.invite("x", ""), []byte("Content-Length: 0"), []byte("Content-Length: 70000"), 1)
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, Timeout: 5 * time.Second}
+	for i, over := range []string{"tcp4", "ws4"} {
+		var c net.Conn
+		var err error
+		if over == "tcp4" {
+			c, err = d.Dial("tcp", h.at[over].Conn.LocalAddr().String())
+		} else {
+			wd := ws.Dialer{Protocols: []string{"sip"}, NetDial: d.DialContext}
+			c, _, _, err = wd.Dial(context.Background(), "ws://"+h.at[over].Conn.LocalAddr().String())
+			header := bytes.Buffer{}
+			_ = ws.WriteHeader(&header, ws.Header{Fin: true, OpCode: ws.OpBinary, Masked: true, Length: 70000}) // into memory
+			large = header.Bytes()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		_, _ = c.Write(large)
+		if got, err := io.ReadAll(c); err != nil || len(got) == 0 {
+			t.Errorf("%s: %q, %v", over, got, err)
+		}
+		c.Close()
+		var n dto.Metric
+		if err := h.proxy.metrics.drops[dropTooLarge].Write(&n); err != nil || n.GetCounter().GetValue() != float64(i+1) {
+			t.Errorf("%s: %v counted, %v", over, n.GetCounter().GetValue(), err)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"dialgate/internal/simnet"
 	"dialgate/policy"
 	"dialgate/sipproxy/message"
+	"dialgate/sipproxy/transport"
 )
 
 // strangersRequest is a request in octets that a program that looks for open
@@ -158,6 +159,45 @@ func TestATokenIsOfItsDialer(t *testing.T) {
 		leg.fromDialer = x.from == x.began
 		if may := p.mayUse(c, who, x.from, &leg); may != x.may {
 			t.Errorf("%s: %v", x.says, may)
+		}
+	}
+}
+
+// ofKind is a Conn of which nothing but its kind is asked.
+type ofKind struct {
+	transport.Conn
+	k transport.Kind
+}
+
+func (o ofKind) Kind() transport.Kind { return o.k }
+
+// TestACarrierIsItsPortOfItsTransport: a dialer beside its carrier that happens
+// to send from the carrier's port of another transport is the dialer all the same.
+func TestACarrierIsItsPortOfItsTransport(t *testing.T) {
+	at := netip.MustParseAddrPort("192.0.2.10:40001")
+	c, err := newInForce(Config{
+		Peers:    []Peer{{Terms: &policy.PeerTerms{ID: "dialer"}, Sources: []netip.Prefix{netip.PrefixFrom(at.Addr(), 32)}}},
+		Carriers: []Carrier{{ID: "udp", targets: []ranked{{addr: at}}}, {ID: "both", LargeOverTCP: true, targets: []ranked{{addr: netip.AddrPortFrom(at.Addr(), 40002)}}}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		by   transport.Kind
+		port uint16
+		want string
+	}{{transport.UDP, 40001, "udp"}, {transport.TCP, 40001, "dialer"}, {transport.UDP, 40002, "both"}, {transport.TCP, 40002, "both"}, {transport.UDP, 40003, "dialer"}} {
+		who := c.origin(&Listener{Conn: ofKind{k: x.by}}, &transport.Datagram{Remote: netip.AddrPortFrom(at.Addr(), x.port)})
+		got := ""
+		switch {
+		case who == nil:
+		case who.peer != nil:
+			got = who.peer.Terms.ID
+		default:
+			got = who.carrier.ID
+		}
+		if got != x.want {
+			t.Errorf("by %s from port %d: %q, want %q", x.by, x.port, got, x.want)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package message
 
-import "bytes"
+import (
+	"bytes"
+	"fmt"
+)
 
 // headEnd ends the header part: an empty line after any line.
 var headEnd = []byte("\n\r\n")
@@ -22,7 +25,7 @@ func (f *Frame) Next(b []byte) (size, head int, err error) {
 		end := bytes.Index(b[f.searched:], headEnd)
 		if end < 0 {
 			if len(b) >= MaxSize {
-				return 0, len(b), &ParseError{Status: 400, Text: "the header part is larger than any message may be"}
+				return 0, len(b), &ParseError{Status: 400, Text: "the header part is larger than any message may be", Limit: SizeLimit}
 			}
 			f.searched = max(0, len(b)-len(headEnd)+1)
 			return 0, 0, nil
@@ -33,7 +36,7 @@ func (f *Frame) Next(b []byte) (size, head int, err error) {
 			return 0, head, err
 		}
 		if head+body > MaxSize {
-			return 0, head, bad("the message would have %d octets, at most %d are read", head+body, MaxSize)
+			return 0, head, &ParseError{Status: 400, Text: fmt.Sprintf("the message would have %d octets, at most %d are read", head+body, MaxSize), Limit: SizeLimit}
 		}
 		f.size = head + body
 	}

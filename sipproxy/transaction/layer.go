@@ -132,8 +132,12 @@ func (l *Layer) Run(done <-chan struct{}) {
 	}
 }
 
-// Full reports whether there is no room for another transaction.
+// Full reports whether there is no room for another call.
 func (l *Layer) Full() bool { return len(l.servers) >= l.most }
+
+// Exhausted reports whether there is no room for any transaction: what ends a
+// call that is up, or must not be refused, finds a tenth more room than a new call.
+func (l *Layer) Exhausted() bool { return len(l.servers) >= l.most+max(8, l.most/10) }
 
 // Count is how many server and client transactions there are. It takes the lock itself.
 func (l *Layer) Count() (servers, clients int) {

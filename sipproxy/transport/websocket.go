@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+
+	"dialgate/sipproxy/message"
 )
 
 // frames is the framer of WebSocket: one message of SIP in one of WebSocket,
@@ -52,7 +54,7 @@ func (f *frames) next(b []byte) (used int, msg, reply []byte, err error) {
 		return 0, nil, f.closing(ws.StatusProtocolError), err
 	}
 	if !h.OpCode.IsControl() && h.Length > int64(MaxDatagram-len(f.parts)) {
-		return 0, nil, f.closing(ws.StatusMessageTooBig), fmt.Errorf("a WebSocket message of more than %d octets", MaxDatagram)
+		return 0, []byte{}, f.closing(ws.StatusMessageTooBig), &message.ParseError{Text: fmt.Sprintf("a WebSocket message of more than %d octets", MaxDatagram), Limit: message.SizeLimit}
 	}
 	used = len(b) - r.Len() + int(h.Length)
 	if used > len(b) {
