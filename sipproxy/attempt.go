@@ -18,6 +18,9 @@ type Reader struct {
 	Home *policy.Plan
 	// Emergency holds the numbers, as dialled, that nothing may hinder.
 	Emergency map[string]bool
+	// SkipMedia leaves the media of offers unread where no record will hold
+	// them: it changes no verdict. A peer's that must be readable are read.
+	SkipMedia bool
 }
 
 // Read fills a with what the message tells. The time of the call is left to

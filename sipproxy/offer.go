@@ -30,13 +30,16 @@ func (r *Reader) offer(v *message.View, peer *policy.PeerTerms, a *policy.Attemp
 	if len(v.Body) == 0 {
 		return
 	}
+	a.Fax = offersFax(v.Body)
+	if r.SkipMedia && !peer.StrictSDP {
+		return
+	}
 	contentType, fault := v.Value(message.ContentType), ""
 	if encoding := v.Value(message.ContentEncoding); len(encoding) == 0 || message.EqualFold(encoding, "identity") {
 		a.Media, fault = readOffer(contentType, v.Body, mostNested)
 	} else if isType(contentType, sdpType) || isMultipart(contentType) {
 		fault = faultEncoded
 	}
-	a.Fax = offersFax(v.Body) || slices.ContainsFunc(a.Media, isFax)
 	switch {
 	case fault == "":
 	case !peer.StrictSDP:

@@ -60,6 +60,8 @@ func FuzzOffer(f *testing.F) {
 	f.Add("application/sdp", []byte(audioOffer+"a=rtpmap:98 \rt38/8000\r\n"))
 	r := goldenReader(f)
 	lenient, strict := goldenPeer(f, r, ""), goldenPeer(f, r, "sdp: strict")
+	skips := *r
+	skips.SkipMedia = true
 	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
 		if strings.ContainsAny(contentType, "\r\n\x00") {
 			return
@@ -75,6 +77,12 @@ func FuzzOffer(f *testing.F) {
 		r.Read(&v, strict, &b)
 		if a.Malformed != "" || a.Fax != b.Fax {
 			t.Fatalf("strict or not, the offer is read as %+v and %+v", a, b)
+		}
+		var c, d policy.Attempt
+		skips.Read(&v, lenient, &c)
+		skips.Read(&v, strict, &d)
+		if c.Malformed != a.Malformed || c.Fax != a.Fax || d.Malformed != b.Malformed {
+			t.Fatalf("with its media the offer is read as %+v and %+v, without as %+v and %+v", a, b, c, d)
 		}
 		if noted := a.Caller.Mark(policy.MarkNote) != nil && strings.Contains(a.Caller.Mark(policy.MarkNote).Means, "offer"); noted && b.Malformed == "" {
 			t.Fatal("a fault was noted but not refused")

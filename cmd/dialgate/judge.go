@@ -69,6 +69,7 @@ type judgement struct {
 // newJudge makes the judge of a world. peer is the id of the dialer of all
 // calls, "" when the source tells.
 func newJudge(w *world, facts lookup, peer string, at time.Time) (*judge, error) {
+	w.reader.SkipMedia = true // a replay keeps no record
 	j := &judge{world: w, carriers: carriersOf(w), at: at, known: &replayed{lookup: facts}, zone: calledZone()}
 	if peer != "" {
 		var err error
