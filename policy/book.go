@@ -166,7 +166,7 @@ func (s *Books) decide(a *Attempt, facts *Facts, explain bool, found []Finding) 
 
 // call is an attempt as rules see it.
 func (s *Books) call(a *Attempt, facts *Facts) Call {
-	c := Call{Attempt: a, Facts: facts, Local: a.At.UTC(), book: s.book(a.Called.Number)}
+	c := Call{Attempt: a, Facts: facts.InForce(), Local: a.At.UTC(), book: s.book(a.Called.Number)}
 	if c.book != nil {
 		c.Local = a.At.In(c.book.Zone)
 	}

@@ -261,6 +261,8 @@ func (r *factReader) check(f *Fact) {
 		need("subscriber", !r.has("subscriber"))
 	case Listed:
 		need("list", f.List == "")
+	case Undo:
+		need("undoes", f.Undoes == "")
 	}
 	if f.Advertiser == "*" && f.Kind != Objection {
 		r.fail("advertiser", "\"*\" stands for every advertiser in an objection only")

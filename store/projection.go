@@ -258,13 +258,14 @@ func (p *projection) update(version uint64, f func(*badger.Txn) error) error {
 
 // A change is one ledger record that concerns a number.
 type change struct {
-	seq     uint64
-	fact    *policy.Fact        // a fact, or
-	call    *policy.EarlierCall // a call that went out, or
-	erase   *erasure            // nothing that came before is known any more, or
-	carried *policy.Facts       // what was carried over from removed records
-	to      policy.Number       // of call, erase and carried
-	done    func(error)
+	seq       uint64
+	fact      *policy.Fact        // a fact, or
+	call      *policy.EarlierCall // a call that went out, or
+	erase     *erasure            // nothing that came before is known any more, or
+	carried   *policy.Facts       // what was carried over from removed records
+	registers *Registers          // the copies of registers, of no number
+	to        policy.Number       // of call, erase and carried
+	done      func(error)
 }
 
 func (c *change) number() policy.Number {
@@ -332,6 +333,11 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 			}
 		}
 		for i := range changes[:n] {
+			if r := changes[i].registers; r != nil {
+				if err := r.write(txn); err != nil {
+					return fmt.Errorf("store: %w", err)
+				}
+			}
 			if e := changes[i].erase; e != nil {
 				if err := e.write(txn); err != nil {
 					return fmt.Errorf("store: %w", err)
@@ -360,6 +366,9 @@ func merge(into *policy.Facts, c *change) {
 	if c.call != nil {
 		MergeCall(into, c.call)
 		return
+	}
+	if c.fact == nil {
+		return // it is about no number
 	}
 	for i := range into.All {
 		if into.All[i].ID == c.fact.ID {

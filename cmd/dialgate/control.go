@@ -27,6 +27,7 @@ import (
 // held by a running node and reached through its control socket.
 type keeper interface {
 	Add(ctx context.Context, facts ...policy.Fact) ([]store.Result, error)
+	factsKeeper
 	History(n policy.Number) (policy.Facts, error)
 	Known(numbers []policy.Number, into []policy.Facts) error
 	Export(w io.Writer) error
@@ -69,7 +70,7 @@ func serveControl(dir string, k *store.Store, reload func() (reloaded, error)) (
 		return nil, fmt.Errorf("the control socket can't be made: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /facts", func(w http.ResponseWriter, r *http.Request) { controlAdd(k, w, r) })
+	handleFacts(mux, k)
 	mux.HandleFunc("POST /known", func(w http.ResponseWriter, r *http.Request) { controlKnown(k, w, r) })
 	mux.HandleFunc("GET /export", func(w http.ResponseWriter, _ *http.Request) {
 		if err := k.Export(w); err != nil {
@@ -127,7 +128,7 @@ type addResult struct {
 
 const maxControlBody = 64 << 20
 
-func controlAdd(k keeper, w http.ResponseWriter, r *http.Request) {
+func controlAdd(add adder, w http.ResponseWriter, r *http.Request) {
 	var facts []policy.Fact
 	sc := bufio.NewScanner(http.MaxBytesReader(w, r.Body, maxControlBody))
 	sc.Buffer(nil, 1<<20)
@@ -143,7 +144,7 @@ func controlAdd(k keeper, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, oneLine(err), http.StatusBadRequest)
 		return
 	}
-	results, err := k.Add(r.Context(), facts...)
+	results, err := add(r.Context(), facts...)
 	if err != nil {
 		http.Error(w, oneLine(err), http.StatusInternalServerError)
 		return
@@ -226,11 +227,15 @@ func (r *remote) do(ctx context.Context, method, path string, body io.Reader) (*
 
 // Add sends facts to the node.
 func (r *remote) Add(ctx context.Context, facts ...policy.Fact) ([]store.Result, error) {
+	return r.send(ctx, "/facts", facts)
+}
+
+func (r *remote) send(ctx context.Context, path string, facts []policy.Fact) ([]store.Result, error) {
 	var body []byte
 	for i := range facts {
 		body = append(facts[i].AppendJSON(body), '\n')
 	}
-	res, err := r.do(ctx, "POST", "/facts", bytes.NewReader(body))
+	res, err := r.do(ctx, "POST", path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -258,10 +263,17 @@ func (r *remote) History(n policy.Number) (policy.Facts, error) {
 
 // Known asks the node for what is known of numbers.
 func (r *remote) Known(numbers []policy.Number, into []policy.Facts) error {
+	loaded, err := r.Registers()
+	if err != nil {
+		return err
+	}
 	for len(numbers) > 0 {
 		n := min(len(numbers), maxKnown)
 		if err := r.known(numbers[:n], into[:n]); err != nil {
 			return err
+		}
+		for i := range into[:n] {
+			loaded.Tell(&into[i])
 		}
 		numbers, into = numbers[n:], into[n:]
 	}

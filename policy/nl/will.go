@@ -97,14 +97,12 @@ func listed(c *policy.Call, register string) policy.Finding {
 	if !c.Telemarketing() {
 		return policy.Finding{}
 	}
-	for i := range c.Facts.All {
-		f := &c.Facts.All[i]
-		if f.Kind == policy.Listed && f.List == register && !f.At.After(c.At) && (f.Until.IsZero() || !c.At.After(f.Until)) {
-			return policy.Finding{Result: policy.Deny, Reason: policy.ReasonListed, Rests: [2]*policy.Fact{f},
-				Note: c.Note("the number is on register %s since %s", register, day(c, f))}
-		}
+	f := c.Facts.Entry(register, c.At)
+	if f == nil || !f.Until.IsZero() && c.At.After(f.Until) {
+		return policy.Finding{}
 	}
-	return policy.Finding{}
+	return policy.Finding{Result: policy.Deny, Reason: policy.ReasonListed, Rests: [2]*policy.Fact{f},
+		Note: c.Note("the number is on register %s since %s", register, day(c, f))}
 }
 
 func judgeFresh(c *policy.Call, _ *policy.Bound) policy.Finding {
