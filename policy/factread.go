@@ -264,7 +264,7 @@ func (r *factReader) check(f *Fact) {
 	case Undo:
 		need("undoes", f.Undoes == "")
 	}
-	if f.Advertiser == "*" && f.Kind != Objection {
+	if f.Advertiser == "*" && f.Kind != Objection && f.Kind != Undo {
 		r.fail("advertiser", "\"*\" stands for every advertiser in an objection only")
 	}
 }
