@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+
 	"dialgate/policy"
 	"dialgate/store"
 )
@@ -95,6 +97,12 @@ func TestFactsOfARunningNode(t *testing.T) {
 	dialgate(t, 0, "facts", "-c", config, "import", "--register", "nobellen", "--as-of", today.String(), register)
 	if got := dialgate(t, 0, "facts", "-c", config, "registers"); !strings.Contains(got, "serves until "+today.AddDays(30).String()) {
 		t.Error(got)
+	}
+	families, err := n.registry.Gather()
+	if err != nil || !slices.ContainsFunc(families, func(f *dto.MetricFamily) bool {
+		return f.GetName() == "dialgate_register_as_of_timestamp_seconds" && f.Metric[0].Gauge.GetValue() == float64(today.In(calledZone()).Unix())
+	}) {
+		t.Errorf("no metric tells the copy's date: %v", err)
 	}
 	var live policy.Facts
 	if err := n.store.Facts(called, &live); err != nil || !live.AsOf["nobellen"].Equal(today.In(calledZone())) {

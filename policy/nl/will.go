@@ -22,7 +22,7 @@ var willRules = []policy.Rule{
 		Needs:   "the register's entries of that time",
 		Reasons: []policy.Reason{policy.ReasonListed},
 		Judge: func(c *policy.Call, _ *policy.Bound) policy.Finding {
-			return listed(c, "bel-me-niet")
+			return listed(c, ClosedRegister)
 		},
 	},
 	{
@@ -54,6 +54,9 @@ var willRules = []policy.Rule{
 
 // start is the first day of the regime that this book knows.
 const start = policy.Date(20210701)
+
+// ClosedRegister is the Bel-me-niet Register, which closed on that day.
+const ClosedRegister = "bel-me-niet"
 
 // judgeObjection: an objection to telemarketing reaches telemarketing calls;
 // one to all calls reaches every call. A request to be called back is voided
