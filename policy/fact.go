@@ -231,8 +231,8 @@ type Facts struct {
 	// AsOf tells for each do-not-call register the date of the copy that was
 	// loaded; a register that is not there was never loaded.
 	AsOf map[string]time.Time
-	// Copies are those that AsOf was made of; they tell what it was at an earlier
-	// time. nil: that is not known.
+	// Copies are those that AsOf was made of, in the order in which they were
+	// recorded; they tell what it was at an earlier time. nil: that is not known.
 	Copies []RegisterCopy
 }
 
@@ -272,8 +272,9 @@ func (f *Facts) KnownAt(t time.Time) Facts {
 	known := *f
 	known.All = slices.DeleteFunc(slices.Clone(f.All), func(x Fact) bool { return x.RecordedAt.After(t) })
 	known.Calls = slices.DeleteFunc(slices.Clone(f.Calls), func(c EarlierCall) bool { return c.At.After(t) })
-	if f.Copies != nil {
-		known.Copies = slices.DeleteFunc(slices.Clone(f.Copies), func(c RegisterCopy) bool { return c.RecordedAt.After(t) })
+	later := slices.IndexFunc(f.Copies, func(c RegisterCopy) bool { return c.RecordedAt.After(t) })
+	if later >= 0 {
+		known.Copies = f.Copies[:later]
 		known.AsOf = RegistersAsOf(known.Copies)
 	}
 	return known

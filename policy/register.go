@@ -14,26 +14,20 @@ type RegisterCopy struct {
 // RegistersAsOf is the date of the newest copy of each register, of copies in
 // the order in which they were recorded.
 func RegistersAsOf(copies []RegisterCopy) map[string]time.Time {
-	asOf := map[string]time.Time{}
-	for i := range copies {
+	type loading struct{ register, batch string }
+	asOf, undone := map[string]time.Time{}, map[loading]bool{}
+	for i := len(copies) - 1; i >= 0; i-- {
 		c := &copies[i]
-		if c.Undone || undoneLater(c, copies[i+1:]) {
-			continue
-		}
-		if t, loaded := asOf[c.Register]; !loaded || c.AsOf.After(t) {
+		of := loading{c.Register, c.Batch}
+		switch t, loaded := asOf[c.Register]; {
+		case c.Undone:
+			undone[of] = true
+		case undone[of]:
+		case !loaded || c.AsOf.After(t):
 			asOf[c.Register] = c.AsOf
 		}
 	}
 	return asOf
-}
-
-func undoneLater(c *RegisterCopy, later []RegisterCopy) bool {
-	for i := range later {
-		if l := &later[i]; l.Undone && l.Register == c.Register && l.Batch == c.Batch {
-			return true
-		}
-	}
-	return false
 }
 
 // Entry is the latest entry of a register that had begun by an instant, nil if

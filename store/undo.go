@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"dialgate/policy"
 )
@@ -43,6 +45,7 @@ func (u *Undone) Known() bool {
 
 const (
 	undoChunk    = 500
+	maxGround    = 1000
 	batchesNamed = 20
 )
 
@@ -57,6 +60,9 @@ func (s *Store) Undo(ctx context.Context, batch string, o UndoOptions) (Undone, 
 	}
 	if o.Lift && o.Ground == "" {
 		return u, fmt.Errorf("to lift objections, withdrawals and entries in registers needs a ground")
+	}
+	if !recordable(o.Ground) {
+		return u, fmt.Errorf("a ground is at most %d octets of text on one line", maxGround)
 	}
 	var facts []policy.Fact
 	flush := func() error {
@@ -105,6 +111,11 @@ func (s *Store) Undo(ctx context.Context, batch string, o UndoOptions) (Undone, 
 		u.Batches = slices.Sorted(maps.Keys(others))
 	}
 	return u, nil
+}
+
+// recordable reports whether a text can be read back from a fact in the ledger.
+func recordable(s string) bool {
+	return len(s) <= maxGround && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 // number is the undos of a batch's facts of one number; it counts them.

@@ -70,6 +70,11 @@ func TestAnUndoneBatch(t *testing.T) {
 			t.Errorf("of bob count %v, want %v", got, bobs)
 		}
 	}
+	for _, ground := range []string{strings.Repeat("x", 1001), "a\nb", "\xff"} {
+		if _, err := s.Undo(t.Context(), "list.csv", UndoOptions{Lift: true, Ground: ground}); err == nil {
+			t.Errorf("the ground %.9q was taken", ground)
+		}
+	}
 	check(s, "c3", "o1")
 	u, err = s.Undo(t.Context(), "list.csv", UndoOptions{Lift: true, Ground: "typed by mistake"})
 	if err != nil || u.Undone["objection"] != 1 || u.Freed != 1 {
@@ -180,7 +185,7 @@ func TestUndoModel(t *testing.T) {
 		type fact struct {
 			batch    string
 			protects bool
-			in, void bool
+			void     bool
 		}
 		model := map[key]*fact{}
 		again := map[key]key{} // where an objection that was lifted stands now

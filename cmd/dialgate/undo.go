@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"dialgate/store"
 )
@@ -89,8 +90,8 @@ const maxWords = 200
 
 // checkWords refuses what would not be taken back from the record.
 func checkWords(flag, text string) error {
-	if len(text) > maxWords || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return usageError("%s is at most %d octets long and holds no control character", flag, maxWords)
+	if len(text) > maxWords || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return usageError("%s is at most %d octets of text and holds no control character", flag, maxWords)
 	}
 	return nil
 }
