@@ -92,6 +92,14 @@ func (r *Registers) Loaded() []RegisterLoaded {
 	return r.loaded
 }
 
+// Version tells whether anything was loaded since: it is the last record's number.
+func (r *Registers) Version() (last uint64) {
+	for _, c := range r.Loaded() {
+		last = max(last, c.Seq)
+	}
+	return last
+}
+
 // AsOf is the date of the copy of each register that counts.
 func (r *Registers) AsOf() map[string]time.Time {
 	if r == nil {

@@ -175,11 +175,16 @@ func controlKnown(s *store.Store, w http.ResponseWriter, r *http.Request) {
 		n, _ := policy.NumberOfKey(binary.BigEndian.Uint64(body)) // no number: nothing is known of it
 		numbers = append(numbers, n)
 	}
-	out, err := s.AppendKnown(nil, numbers)
+	registers, err := s.Registers()
+	var out []byte
+	if err == nil {
+		out, err = s.AppendKnown(nil, numbers)
+	}
 	if err != nil {
 		http.Error(w, oneLine(err), http.StatusInternalServerError)
 		return
 	}
+	w.Header().Set(registersHeader, strconv.FormatUint(registers.Version(), 10))
 	_, _ = w.Write(out) // the client has gone
 }
 
@@ -198,10 +203,13 @@ func controlDecisions(k keeper, w http.ResponseWriter, r *http.Request) {
 }
 
 // A remote is a keeper behind a control socket.
-type remote struct{ client *http.Client }
+type remote struct {
+	client    *http.Client
+	registers knownRegisters
+}
 
 func newRemote(path string) *remote {
-	return &remote{&http.Client{Transport: &http.Transport{
+	return &remote{client: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		},
@@ -263,17 +271,10 @@ func (r *remote) History(n policy.Number) (policy.Facts, error) {
 
 // Known asks the node for what is known of numbers.
 func (r *remote) Known(numbers []policy.Number, into []policy.Facts) error {
-	loaded, err := r.Registers()
-	if err != nil {
-		return err
-	}
 	for len(numbers) > 0 {
 		n := min(len(numbers), maxKnown)
 		if err := r.known(numbers[:n], into[:n]); err != nil {
 			return err
-		}
-		for i := range into[:n] {
-			loaded.Tell(&into[i])
 		}
 		numbers, into = numbers[n:], into[n:]
 	}
@@ -292,6 +293,13 @@ func (r *remote) known(numbers []policy.Number, into []policy.Facts) error {
 	defer res.Body.Close()
 	if err := store.ReadKnown(bufio.NewReader(res.Body), numbers, into); err != nil {
 		return fmt.Errorf("the running node's answer can't be read: %w", err)
+	}
+	registers, err := r.registersOf(res.Header.Get(registersHeader))
+	if err != nil {
+		return err
+	}
+	for i := range into {
+		registers.Tell(&into[i])
 	}
 	return nil
 }

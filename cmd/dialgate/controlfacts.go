@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
+	"sync"
 
 	"dialgate/policy"
 	"dialgate/store"
@@ -93,6 +95,33 @@ func (r *remote) Registers() (*store.Registers, error) {
 	var loaded []store.RegisterLoaded
 	err := r.ask(context.Background(), "GET", "/registers", nil, &loaded)
 	return store.RegistersOf(loaded), err
+}
+
+// registersHeader tells which version of the copies of registers belongs to
+// what is known of numbers: they are many, and seldom change.
+const registersHeader = "Dialgate-Registers"
+
+// knownRegisters are the copies that the node told of last.
+type knownRegisters struct {
+	mu      sync.Mutex
+	version string
+	loaded  *store.Registers
+}
+
+// registersOf are the copies of a version, or a later one.
+func (r *remote) registersOf(version string) (*store.Registers, error) {
+	k := &r.registers
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if version == k.version || version == "0" {
+		return k.loaded, nil
+	}
+	loaded, err := r.Registers()
+	if err != nil {
+		return nil, err
+	}
+	k.version, k.loaded = strconv.FormatUint(loaded.Version(), 10), loaded
+	return loaded, nil
 }
 
 // LoadRegister tells the node that the copy of a register is in.

@@ -111,6 +111,13 @@ func TestFactsOfARunningNode(t *testing.T) {
 	if f, err = k.History(called); err != nil || !f.AsOf["nobellen"].Equal(today.In(calledZone())) {
 		t.Errorf("a command sees %v, %v", f.AsOf, err)
 	}
+	// The keeper hears of a later copy, though it knows one.
+	if err := k.LoadRegister(store.RegisterLoaded{Register: "elders", AsOf: today.In(calledZone()), Entries: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = k.History(called); err != nil || len(f.AsOf) != 2 {
+		t.Errorf("a command sees %v, %v", f.AsOf, err)
+	}
 	if known := f.KnownAt(time.Now().AddDate(0, 0, -1)); len(known.AsOf) != 0 {
 		t.Errorf("yesterday was known %v", known.AsOf)
 	}
