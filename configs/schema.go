@@ -201,6 +201,7 @@ type Emergency struct {
 // Store is where everything is kept.
 type Store struct {
 	Path       string `key:"path" default:"dialgate-data" doc:"Directory of the ledger, the facts and the control socket."`
+	ImportRate int    `key:"import_rate" default:"20000" min:"100" doc:"Facts a second that imports and undos put into a running node at most, so that calls do not feel them."`
 	ErasureKey string `key:"erasure_key" doc:"File of the key by which erased numbers are recognised; the first erasure makes it, and from then on the store does not open without it. Keep a copy apart from the store's backups. Default: the store's path with -erasure.key behind it."`
 }
 

@@ -190,7 +190,7 @@ func (s *Books) DecideCaller(a *Attempt) Decision {
 
 // call is an attempt as rules see it.
 func (s *Books) call(a *Attempt, facts *Facts) Call {
-	c := Call{Attempt: a, Facts: facts, Local: a.At.UTC(), book: s.book(a.Called.Number)}
+	c := Call{Attempt: a, Facts: facts.InForce(), Local: a.At.UTC(), book: s.book(a.Called.Number)}
 	if c.book != nil {
 		c.Local = a.At.In(c.book.Zone)
 	}

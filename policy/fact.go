@@ -19,10 +19,11 @@ const (
 	Subscriber
 	Callback
 	Listed
+	Undo
 )
 
 var kindNames = [...]string{Consent: "consent", Withdrawal: "withdrawal", Objection: "objection", Relationship: "relationship",
-	Subscriber: "subscriber", Callback: "callback", Listed: "listed"}
+	Subscriber: "subscriber", Callback: "callback", Listed: "listed", Undo: "undo"}
 
 func (k Kind) String() string { return nameOf(kindNames[:], int(k)) }
 
@@ -34,7 +35,7 @@ func ParseKind(s string) (Kind, bool) {
 
 // Kinds is every kind of fact, in order.
 func Kinds() []Kind {
-	return []Kind{Consent, Withdrawal, Objection, Relationship, Subscriber, Callback, Listed}
+	return []Kind{Consent, Withdrawal, Objection, Relationship, Subscriber, Callback, Listed, Undo}
 }
 
 // rank orders facts of one instant so that the protective one comes last and
@@ -62,6 +63,7 @@ type Fact struct {
 	At         time.Time // when it happened
 	RecordedAt time.Time // when it was learnt
 	Source     string
+	Batch      string // the import that brought it in
 	Evidence   Evidence
 
 	// consent
@@ -103,6 +105,10 @@ type Fact struct {
 	// listed
 	List  string
 	Until time.Time
+
+	// undo
+	Undoes string // the id of the fact that is void
+	Lifts  bool   // also one that protects the called person
 }
 
 // Evidence is what proves a fact.
@@ -225,6 +231,9 @@ type Facts struct {
 	// AsOf tells for each do-not-call register the date of the copy that was
 	// loaded; a register that is not there was never loaded.
 	AsOf map[string]time.Time
+	// Copies are those that AsOf was made of, in the order in which they were
+	// recorded; they tell what it was at an earlier time. nil: that is not known.
+	Copies []RegisterCopy
 }
 
 // An EarlierCall is a call to the number that was judged before. It is
@@ -263,5 +272,10 @@ func (f *Facts) KnownAt(t time.Time) Facts {
 	known := *f
 	known.All = slices.DeleteFunc(slices.Clone(f.All), func(x Fact) bool { return x.RecordedAt.After(t) })
 	known.Calls = slices.DeleteFunc(slices.Clone(f.Calls), func(c EarlierCall) bool { return c.At.After(t) })
+	later := slices.IndexFunc(f.Copies, func(c RegisterCopy) bool { return c.RecordedAt.After(t) })
+	if later >= 0 {
+		known.Copies = f.Copies[:later]
+		known.AsOf = RegistersAsOf(known.Copies)
+	}
 	return known
 }

@@ -19,6 +19,7 @@ var factFields = []factField{
 	{name: "at", get: func(f *Fact) any { return instant(f.At) }, set: setInstant(false, func(f *Fact) *time.Time { return &f.At })},
 	{name: "recorded_at", get: func(f *Fact) any { return instant(f.RecordedAt) }, set: setInstant(false, func(f *Fact) *time.Time { return &f.RecordedAt })},
 	{name: "source", get: func(f *Fact) any { return f.Source }, set: setText(func(f *Fact) *string { return &f.Source })},
+	{name: "batch", get: func(f *Fact) any { return f.Batch }, set: setText(func(f *Fact) *string { return &f.Batch })},
 
 	{name: "purposes", kinds: []Kind{Consent}, list: true, get: func(f *Fact) any { return namesOf(f.Purposes) },
 		set: setNames(ParsePurpose, purposeNames[Commercial:Service], func(f *Fact) *[]Purpose { return &f.Purposes })},
@@ -69,6 +70,9 @@ var factFields = []factField{
 
 	{name: "list", kinds: []Kind{Listed}, get: func(f *Fact) any { return f.List }, set: setText(func(f *Fact) *string { return &f.List })},
 	{name: "until", kinds: []Kind{Listed}, get: func(f *Fact) any { return instant(f.Until) }, set: setInstant(true, func(f *Fact) *time.Time { return &f.Until })},
+
+	{name: "undoes", kinds: []Kind{Undo}, get: func(f *Fact) any { return f.Undoes }, set: setText(func(f *Fact) *string { return &f.Undoes })},
+	{name: "lifts", kinds: []Kind{Undo}, get: func(f *Fact) any { return f.Lifts }, set: setBool(func(f *Fact) *bool { return &f.Lifts })},
 
 	{name: "evidence.uri", get: func(f *Fact) any { return f.Evidence.URI }, set: setText(func(f *Fact) *string { return &f.Evidence.URI })},
 	{name: "evidence.sha256", get: func(f *Fact) any { return f.Evidence.SHA256 }, set: setDigest(func(f *Fact) *string { return &f.Evidence.SHA256 })},

@@ -261,8 +261,10 @@ func (r *factReader) check(f *Fact) {
 		need("subscriber", !r.has("subscriber"))
 	case Listed:
 		need("list", f.List == "")
+	case Undo:
+		need("undoes", f.Undoes == "")
 	}
-	if f.Advertiser == "*" && f.Kind != Objection {
+	if f.Advertiser == "*" && f.Kind != Objection && f.Kind != Undo {
 		r.fail("advertiser", "\"*\" stands for every advertiser in an objection only")
 	}
 }

@@ -89,13 +89,16 @@ func (s *Store) admit(f *policy.Fact, batch *batch) Result {
 			return Result{ID: f.ID, Known: known, Err: err}
 		}
 	}
-	known, err := s.find(f, batch)
+	known, undo, err := s.find(f, batch)
 	if err != nil {
 		return Result{ID: f.ID, Err: err}
 	}
 	if known != nil {
 		if !same(known, f) {
 			return Result{ID: f.ID, Err: fmt.Errorf("a fact with the id %q is known and says something else; facts are never altered, write a new one", f.ID)}
+		}
+		if undo != nil {
+			return s.undone(f, undo, batch)
 		}
 		return Result{ID: f.ID, Known: true}
 	}
@@ -113,8 +116,8 @@ type batch struct {
 }
 
 // What is kept of one number is read for every call to it, and must fit in one
-// transaction of Badger's and in its tree. Objections and withdrawals have room
-// of their own, so that nothing keeps them out.
+// transaction of Badger's and in its tree. Objections, withdrawals and undos have
+// room of their own, so that nothing keeps them out.
 const (
 	maxOctets     = 512 << 10
 	maxProtective = 896 << 10
@@ -128,7 +131,7 @@ func (s *Store) room(f *policy.Fact, batch *batch) error {
 	}
 	size := int64(len(appendFact(nil, f)))
 	most := int64(maxOctets)
-	if f.Kind == policy.Objection || f.Kind == policy.Withdrawal {
+	if f.Kind == policy.Objection || f.Kind == policy.Withdrawal || f.Kind == policy.Undo {
 		most = maxProtective
 	}
 	if kept += batch.octets[f.Number]; kept+size > most {
@@ -144,26 +147,28 @@ type factID struct {
 	id     string
 }
 
-// find looks for a fact with the same id among those of its number.
-func (s *Store) find(f *policy.Fact, batch *batch) (*policy.Fact, error) {
+// find looks for a fact with the same id among those of its number, and for
+// what made it void.
+func (s *Store) find(f *policy.Fact, batch *batch) (known, undo *policy.Fact, err error) {
 	if b := batch.facts[factID{f.Number, f.ID}]; b != nil {
-		return b, nil
+		return b, nil, nil
 	}
 	var facts policy.Facts
 	if err := s.Facts(f.Number, &facts); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i := range facts.All {
 		if facts.All[i].ID == f.ID {
-			return &facts.All[i], nil
+			return &facts.All[i], facts.UndoneBy(&facts.All[i]), nil
 		}
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
-// same compares what two facts say, whenever they were learnt.
+// same compares what two facts say, whenever and however they were learnt.
 func same(a, b *policy.Fact) bool {
 	x, y := *a, *b
 	x.RecordedAt, y.RecordedAt = time.Time{}, time.Time{}
+	x.Batch, y.Batch = "", ""
 	return string(appendFact(nil, &x)) == string(appendFact(nil, &y)) && x.Number == y.Number
 }

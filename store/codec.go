@@ -15,9 +15,9 @@ import (
 // policy.Fact.Compare, then its earlier calls. Each fact is a bitmap of the
 // fields that are set, then those fields. What this version does not know is
 // an error, never "nothing known". Version 1 kept no purpose and no attempt of
-// an earlier call.
+// an earlier call, version 2 no batch and no undo.
 const (
-	valueVersion  = 2
+	valueVersion  = 3
 	valueVersion1 = 1
 )
 
@@ -65,6 +65,9 @@ const (
 	bitCollectedInSale
 	bitObjectionOffered
 	bitObjected
+	bitLifts
+	bitBatch // from here on texts again: since version 3
+	bitUndoes
 )
 
 // texts are the text fields in the order of their bits.
@@ -79,8 +82,8 @@ func times(f *policy.Fact) [bitTimes - bitTexts]*time.Time {
 	return [...]*time.Time{&f.RecordedAt, &f.VerifiedAt, &f.ValidUntil, &f.FirstCallBy, &f.Until}
 }
 
-func flags(f *policy.Fact) [6]*bool {
-	return [...]*bool{&f.Preticked, &f.Bundled, &f.AfterObjection, &f.CollectedInSale, &f.ObjectionOffered, &f.Objected}
+func flags(f *policy.Fact) [7]*bool {
+	return [...]*bool{&f.Preticked, &f.Bundled, &f.AfterObjection, &f.CollectedInSale, &f.ObjectionOffered, &f.Objected, &f.Lifts}
 }
 
 // appendValue appends the value of a number.
@@ -132,6 +135,8 @@ func appendFact(b []byte, f *policy.Fact) []byte {
 	for i, v := range flags(f) {
 		mark(bitPreticked+i, *v)
 	}
+	mark(bitBatch, f.Batch != "")
+	mark(bitUndoes, f.Undoes != "")
 	b = binary.AppendUvarint(b, set)
 	for _, s := range texts(f) {
 		if *s != "" {
@@ -175,6 +180,11 @@ func appendFact(b []byte, f *policy.Fact) []byte {
 	}
 	if f.Subscriber != 0 {
 		b = append(b, byte(f.Subscriber))
+	}
+	for _, s := range [...]string{f.Batch, f.Undoes} {
+		if s != "" {
+			b = appendText(b, s)
+		}
 	}
 	return b
 }
@@ -252,7 +262,7 @@ func (r *valueReader) texts() []string {
 // readValue reads a number's value into facts, whose memory is used again. One
 // copy of the value serves all its texts.
 func readValue(value []byte, n policy.Number, into *policy.Facts) error {
-	if len(value) == 0 || value[0] != valueVersion && value[0] != valueVersion1 {
+	if len(value) == 0 || value[0] < valueVersion1 || value[0] > valueVersion {
 		return fmt.Errorf("%w: it is of a version that this program does not know; rebuild the projection or use a newer program", errValue)
 	}
 	r := valueReader{s: string(value[1:])}
@@ -340,5 +350,11 @@ func (r *valueReader) fact(f *policy.Fact) {
 	}
 	for i, v := range flags(f) {
 		*v = has(bitPreticked + i)
+	}
+	if has(bitBatch) {
+		f.Batch = r.text()
+	}
+	if has(bitUndoes) {
+		f.Undoes = r.text()
 	}
 }

@@ -330,7 +330,7 @@ func (s *Store) erase(n policy.Number, ground string) (e Erased, err error) {
 		return e, err
 	}
 	h := hashNumber(key, n)
-	b := &Block{Hash: hex.EncodeToString(h[:]), KeyCheck: keyCheck(key), At: s.o.Now().UTC(), Ground: ground, Kept: keep(facts.All)}
+	b := &Block{Hash: hex.EncodeToString(h[:]), KeyCheck: keyCheck(key), At: s.o.Now().UTC(), Ground: ground, Kept: keep(facts.InForce().All)}
 	if before := s.block(n); before != nil {
 		b.Kept, b.Records = append(append([]Kept(nil), before.Kept...), b.Kept...), before.Records
 	}

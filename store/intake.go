@@ -23,7 +23,7 @@ import (
 type Intake struct {
 	Form      policy.FactForm
 	Constants map[string]string // fields that every row has, unless it says otherwise
-	Batch     string            // part of the ids of rows without an id
+	Batch     string            // that brings the facts in; part of the ids of rows without an id
 	Columns   *Columns          // nil: they are called as the fields are
 }
 
@@ -195,6 +195,9 @@ func (in Intake) finish(row Row) Row {
 		f.RecordedAt = f.At // when it was learnt is no part of what it says
 		sum := sha256.Sum256(append(f.AppendJSON(nil), in.Batch...))
 		row.Fact.ID = "row-" + hex.EncodeToString(sum[:12])
+	}
+	if in.Batch != "" {
+		row.Fact.Batch = in.Batch
 	}
 	return row
 }

@@ -17,7 +17,11 @@ import (
 // is known. The memory of into is used again.
 func (s *Store) Known(numbers []policy.Number, into []policy.Facts) error {
 	return s.known(numbers, func(i int, value []byte, calls []policy.EarlierCall) error {
-		return readKnown(value, calls, numbers[i], &into[i])
+		if err := readKnown(value, calls, numbers[i], &into[i]); err != nil {
+			return err
+		}
+		s.registers.Load().Tell(&into[i])
+		return nil
 	})
 }
 

@@ -122,6 +122,8 @@ func kindName(k ledger.Kind) string {
 		return "repeats"
 	case kindCarried:
 		return "carried over"
+	case kindRegister:
+		return "register"
 	case ledger.KindErasure:
 		return "erasure"
 	case ledger.KindRetention:

@@ -53,7 +53,8 @@ type View struct {
 	Calls         []CallView    `json:"calls"`
 	Erasures      []ErasureView `json:"erasures,omitempty"`
 
-	seen map[string]bool // ids of the facts that are in it
+	seen  map[string]bool // ids of the facts that are in it
+	facts []viewed
 }
 
 // A FactView is one fact and the record that holds it.
@@ -61,6 +62,9 @@ type FactView struct {
 	Record   uint64          `json:"record"`
 	Recorded time.Time       `json:"recorded"`
 	Fact     json.RawMessage `json:"fact"`
+	// Undone is when it was made void, and UndoneBy the record that says so.
+	Undone   *time.Time `json:"undone,omitempty"`
+	UndoneBy uint64     `json:"undone_by,omitempty"`
 }
 
 // A CallView is one call that was judged.
@@ -191,7 +195,34 @@ func (p *Pack) view() (v View, err error) {
 			return v, err
 		}
 	}
+	v.markUndone()
 	return v, nil
+}
+
+// A viewed fact is one that is shown in a view.
+type viewed struct {
+	fact policy.Fact
+	list *[]FactView
+	at   int
+}
+
+// markUndone notes at each fact that was undone when and by which record.
+func (v *View) markUndone() {
+	byID := map[string]viewed{}
+	for _, x := range v.facts {
+		byID[x.fact.ID] = x
+	}
+	for _, u := range v.facts {
+		x, ok := byID[u.fact.Undoes]
+		if !ok || !u.fact.Voids(&x.fact) {
+			continue
+		}
+		undo := &(*u.list)[u.at]
+		if shown := &(*x.list)[x.at]; shown.Undone == nil {
+			shown.Undone, shown.UndoneBy = &undo.Recorded, undo.Record
+		}
+	}
+	v.facts = nil
 }
 
 func (p *Pack) viewRecord(v *View, r *ledger.Record, calls map[string]int) error {
@@ -226,7 +257,7 @@ func (p *Pack) viewRecord(v *View, r *ledger.Record, calls map[string]int) error
 		}
 		for i := range carried.All {
 			f := &carried.All[i]
-			v.addFact(f, FactView{r.Seq, f.RecordedAt, f.AppendJSON(nil)})
+			v.addFact(f, FactView{Record: r.Seq, Recorded: f.RecordedAt, Fact: f.AppendJSON(nil)})
 		}
 		return nil
 	}
@@ -243,7 +274,7 @@ func (p *Pack) viewRecord(v *View, r *ledger.Record, calls map[string]int) error
 	if err != nil {
 		return fmt.Errorf("record %d holds no fact: %w", r.Seq, err)
 	}
-	v.addFact(&f, FactView{r.Seq, r.Time, bytes.Clone(r.Payload)})
+	v.addFact(&f, FactView{Record: r.Seq, Recorded: r.Time, Fact: bytes.Clone(r.Payload)})
 	return nil
 }
 
@@ -268,6 +299,7 @@ func (v *View) addFact(f *policy.Fact, shown FactView) {
 	case policy.Relationship:
 		list = &v.Relationships
 	}
+	v.facts = append(v.facts, viewed{*f, list, len(*list)})
 	*list = append(*list, shown)
 }
 

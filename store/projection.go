@@ -264,13 +264,14 @@ func (p *projection) update(version uint64, f func(*badger.Txn) error) error {
 // A change is one ledger record that concerns a number; somebody may also wait
 // for nothing but those before it.
 type change struct {
-	seq     uint64
-	fact    *policy.Fact        // a fact, or
-	call    *policy.EarlierCall // a call that went out, or
-	erase   *erasure            // nothing that came before is known any more, or
-	carried *policy.Facts       // what was carried over from removed records
-	to      policy.Number       // of call, erase and carried
-	done    func(error)
+	seq       uint64
+	fact      *policy.Fact        // a fact, or
+	call      *policy.EarlierCall // a call that went out, or
+	erase     *erasure            // nothing that came before is known any more, or
+	carried   *policy.Facts       // what was carried over from removed records
+	registers *Registers          // the copies of registers, of no number
+	to        policy.Number       // of call, erase and carried
+	done      func(error)
 }
 
 func (c *change) number() policy.Number {
@@ -314,7 +315,7 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 		for i := range changes[:n] {
 			number := changes[i].number()
 			if number.IsZero() {
-				continue
+				continue // it is about no number
 			}
 			facts := byNumber[number]
 			if facts == nil {
@@ -341,6 +342,11 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 			}
 		}
 		for i := range changes[:n] {
+			if r := changes[i].registers; r != nil {
+				if err := r.write(txn); err != nil {
+					return fmt.Errorf("store: %w", err)
+				}
+			}
 			if e := changes[i].erase; e != nil {
 				if err := e.write(txn); err != nil {
 					return fmt.Errorf("store: %w", err)

@@ -134,6 +134,9 @@ func (s *Store) retire(first, last uint64) error {
 	if err := s.carryBlocks(last); err != nil {
 		return err
 	}
+	if err := s.carryCopies(last); err != nil {
+		return err
+	}
 	if err := s.ledger.Remove(last, s.o.Now().UTC(), retentionGround); err != nil {
 		return err
 	}

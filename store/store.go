@@ -27,8 +27,11 @@ type Options struct {
 	// Keep is how long records of calls are kept at least; whole files of the
 	// ledger that are older go. 0: for ever.
 	Keep time.Duration
-	Now  func() time.Time // when a fact is learnt; nil: the system's clock
-	Log  *slog.Logger
+	// ImportRate is how many facts of imports go in a second beside calls. 0: as
+	// many as there are.
+	ImportRate int
+	Now        func() time.Time // when a fact is learnt; nil: the system's clock
+	Log        *slog.Logger
 }
 
 // A Store is open in one process. It is safe for use by many goroutines.
@@ -38,6 +41,8 @@ type Store struct {
 	state       *projection
 	index       index
 	blocks      blocks
+	registers   atomic.Pointer[Registers]
+	pace        pace
 	onObjection atomic.Pointer[func(...policy.Number)]
 
 	queue     *queue
@@ -124,6 +129,9 @@ func (s *Store) catchUp() error {
 	if err := s.loadBlocks(); err != nil {
 		return err
 	}
+	if err := s.loadRegisters(); err != nil {
+		return &errRebuild{err.Error()}
+	}
 	cursor, err := s.state.cursor()
 	if err != nil {
 		return &errRebuild{err.Error()}
@@ -149,6 +157,12 @@ func (s *Store) catchUp() error {
 		}
 		if r.Kind == ledger.KindErasure {
 			if err := errors.Join(flush(r.Seq-1), s.foldErasure(&r)); err != nil {
+				return err
+			}
+			continue
+		}
+		if r.Kind == kindRegister {
+			if err := errors.Join(flush(r.Seq-1), s.foldRegister(&r)); err != nil {
 				return err
 			}
 			continue
@@ -246,6 +260,7 @@ func (s *Store) Facts(n policy.Number, into *policy.Facts) error {
 	if err := s.state.facts(n, into); err != nil {
 		return err
 	}
+	s.registers.Load().Tell(into)
 	if b := s.block(n); b != nil && len(b.Kept) > 0 {
 		into.All = append(into.All, b.facts(n)...)
 		into.Sort()

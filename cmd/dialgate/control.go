@@ -27,6 +27,7 @@ import (
 // held by a running node and reached through its control socket.
 type keeper interface {
 	Add(ctx context.Context, facts ...policy.Fact) ([]store.Result, error)
+	factsKeeper
 	History(n policy.Number) (policy.Facts, error)
 	Known(numbers []policy.Number, into []policy.Facts) error
 	Export(w io.Writer) error
@@ -69,7 +70,7 @@ func serveControl(dir string, k *store.Store, reload func() (reloaded, error)) (
 		return nil, fmt.Errorf("the control socket can't be made: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /facts", func(w http.ResponseWriter, r *http.Request) { controlAdd(k, w, r) })
+	handleFacts(mux, k)
 	mux.HandleFunc("POST /known", func(w http.ResponseWriter, r *http.Request) { controlKnown(k, w, r) })
 	mux.HandleFunc("GET /export", func(w http.ResponseWriter, _ *http.Request) {
 		if err := k.Export(w); err != nil {
@@ -123,7 +124,7 @@ type addResult struct {
 
 const maxControlBody = 64 << 20
 
-func controlAdd(k keeper, w http.ResponseWriter, r *http.Request) {
+func controlAdd(add adder, w http.ResponseWriter, r *http.Request) {
 	var facts []policy.Fact
 	sc := bufio.NewScanner(http.MaxBytesReader(w, r.Body, maxControlBody))
 	sc.Buffer(nil, 1<<20)
@@ -139,7 +140,7 @@ func controlAdd(k keeper, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, oneLine(err), http.StatusBadRequest)
 		return
 	}
-	results, err := k.Add(r.Context(), facts...)
+	results, err := add(r.Context(), facts...)
 	if err != nil {
 		http.Error(w, oneLine(err), http.StatusInternalServerError)
 		return
@@ -170,11 +171,16 @@ func controlKnown(s *store.Store, w http.ResponseWriter, r *http.Request) {
 		n, _ := policy.NumberOfKey(binary.BigEndian.Uint64(body)) // no number: nothing is known of it
 		numbers = append(numbers, n)
 	}
-	out, err := s.AppendKnown(nil, numbers)
+	registers, err := s.Registers()
+	var out []byte
+	if err == nil {
+		out, err = s.AppendKnown(nil, numbers)
+	}
 	if err != nil {
 		http.Error(w, oneLine(err), http.StatusInternalServerError)
 		return
 	}
+	w.Header().Set(registersHeader, strconv.FormatUint(registers.Version(), 10))
 	_, _ = w.Write(out) // the client has gone
 }
 
@@ -193,10 +199,13 @@ func controlDecisions(k keeper, w http.ResponseWriter, r *http.Request) {
 }
 
 // A remote is a keeper behind a control socket.
-type remote struct{ client *http.Client }
+type remote struct {
+	client    *http.Client
+	registers knownRegisters
+}
 
 func newRemote(path string) *remote {
-	return &remote{&http.Client{Transport: &http.Transport{
+	return &remote{client: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		},
@@ -222,11 +231,15 @@ func (r *remote) do(ctx context.Context, method, path string, body io.Reader) (*
 
 // Add sends facts to the node.
 func (r *remote) Add(ctx context.Context, facts ...policy.Fact) ([]store.Result, error) {
+	return r.send(ctx, "/facts", facts)
+}
+
+func (r *remote) send(ctx context.Context, path string, facts []policy.Fact) ([]store.Result, error) {
 	var body []byte
 	for i := range facts {
 		body = append(facts[i].AppendJSON(body), '\n')
 	}
-	res, err := r.do(ctx, "POST", "/facts", bytes.NewReader(body))
+	res, err := r.do(ctx, "POST", path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -276,6 +289,13 @@ func (r *remote) known(numbers []policy.Number, into []policy.Facts) error {
 	defer res.Body.Close()
 	if err := store.ReadKnown(bufio.NewReader(res.Body), numbers, into); err != nil {
 		return fmt.Errorf("the running node's answer can't be read: %w", err)
+	}
+	registers, err := r.registersOf(res.Header.Get(registersHeader))
+	if err != nil {
+		return err
+	}
+	for i := range into {
+		registers.Tell(&into[i])
 	}
 	return nil
 }

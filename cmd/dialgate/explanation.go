@@ -60,6 +60,7 @@ type factReport struct {
 	Advertiser string          `json:"advertiser,omitempty"`
 	At         string          `json:"at"`
 	Fact       json.RawMessage `json:"fact"`
+	Undone     bool            `json:"undone,omitempty"`
 }
 
 // explain puts a decision into words. The numbers are written in full: whoever
@@ -93,7 +94,7 @@ func explain(a *policy.Attempt, facts *policy.Facts, d *policy.Decision, answer 
 	}
 	for i := range facts.All {
 		f := &facts.All[i]
-		e.Facts = append(e.Facts, factReport{f.ID, f.Kind.String(), f.Advertiser, f.At.Format(time.RFC3339), f.AppendJSON(nil)})
+		e.Facts = append(e.Facts, factReport{f.ID, f.Kind.String(), f.Advertiser, f.At.Format(time.RFC3339), f.AppendJSON(nil), facts.UndoneBy(f) != nil})
 	}
 	return e
 }
@@ -147,7 +148,11 @@ func (e *explanation) text(w io.Writer) error {
 	}
 	p.line("\nFacts held of the called number: %d", len(e.Facts))
 	for _, f := range e.Facts {
-		p.line("  %s %s", f.ID, f.Fact)
+		undone := ""
+		if f.Undone {
+			undone = " (undone)"
+		}
+		p.line("  %s%s %s", f.ID, undone, f.Fact)
 	}
 	p.line("\nThis says what was checked, on these rules and these facts; it is no legal advice.")
 	return p.err

@@ -3,13 +3,16 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -22,12 +25,14 @@ import (
 )
 
 type factsCmd struct {
-	Config string         `short:"c" help:"Configuration file; default: the embedded one." placeholder:"FILE"`
-	Import factsImportCmd `cmd:"" help:"Import facts from CSV or JSON Lines."`
-	Add    factsAddCmd    `cmd:"" help:"Add one fact."`
-	List   factsListCmd   `cmd:"" help:"Show what is known of a number."`
-	Export factsExportCmd `cmd:"" help:"Write all facts as JSON Lines."`
-	Erase  factsEraseCmd  `cmd:"" help:"Erase a number and keep its block."`
+	Config    string            `short:"c" help:"Configuration file; default: the embedded one." placeholder:"FILE"`
+	Import    factsImportCmd    `cmd:"" help:"Import facts, or a register, from CSV, XLSX or JSON Lines."`
+	Add       factsAddCmd       `cmd:"" help:"Add one fact."`
+	List      factsListCmd      `cmd:"" help:"Show what is known of a number."`
+	Export    factsExportCmd    `cmd:"" help:"Write all facts as JSON Lines."`
+	Undo      factsUndoCmd      `cmd:"" help:"Undo an import: its facts count no more."`
+	Erase     factsEraseCmd     `cmd:"" help:"Erase a number and keep its block."`
+	Registers factsRegistersCmd `cmd:"" help:"Show which copies of do-not-call registers count."`
 }
 
 // storeOptions are those of the configuration.
@@ -51,30 +56,41 @@ func withKeeper(config string, use func(keeper) error) error {
 }
 
 type factsImportCmd struct {
-	DryRun  bool              `help:"Read and check, change nothing."`
-	Rejects string            `help:"File for the rows that are refused, with line, column and cause; default: FILE.rejects." placeholder:"FILE"`
-	Batch   string            `help:"Name of this import; default: the file's name." placeholder:"NAME"`
-	Const   map[string]string `help:"A field that every row has, such as --const advertiser=windkracht." placeholder:"FIELD=VALUE"`
-	Map     string            `help:"File that says how its columns become fields; FILE:NAME takes one of several." placeholder:"FILE"`
-	File    string            `arg:"" help:"XLSX, CSV with a header line, or JSON Lines; - is standard input."`
+	DryRun   bool              `help:"Read and check, change nothing."`
+	Rejects  string            `help:"File for the rows that are refused, with line, column and cause; default: FILE.rejects." placeholder:"FILE"`
+	Batch    string            `help:"Name of this import; default: the file's name." placeholder:"NAME"`
+	Const    map[string]string `help:"A field that every row has, such as --const advertiser=windkracht." placeholder:"FIELD=VALUE"`
+	Map      string            `help:"File that says how its columns become fields; FILE:NAME takes one of several." placeholder:"FILE"`
+	Register string            `help:"The file is a copy of this do-not-call register of the configuration: each number in it is listed." placeholder:"ID"`
+	AsOf     string            `help:"The date of that copy." placeholder:"DATE"`
+	JSON     bool              `help:"Print the report as JSON."`
+	File     string            `arg:"" help:"XLSX, CSV with a header line, or JSON Lines; - is standard input."`
 }
 
 // Help is printed by --help.
 func (factsImportCmd) Help() string {
-	return "Example: dialgate facts import --const advertiser=windkracht --const preticked=false --const bundled=false optins.csv"
+	return "Example: dialgate facts import --const advertiser=windkracht --const preticked=false --const bundled=false optins.csv\n" +
+		"An import that was interrupted is run again: what is in already is known, and nothing is taken twice.\n" +
+		"A register: dialgate facts import --register nobellen --as-of 2026-11-20 nobellen.csv"
 }
 
 const importBatch = 1000
 
 // Run imports a file. Bad rows go to the rejects file, the others go in.
 func (c factsImportCmd) Run(s streams, parent *factsCmd) error {
-	return withKeeper(parent.Config, func(k keeper) error {
+	if err := checkWords("--batch", c.batchName()); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	return c.withKeeper(parent.Config, func(cfg *configs.Config, k keeper) error {
 		in, size, err := openInput(c.File, s.in)
 		if err != nil {
 			return usageError("the file can't be read: %v", err)
 		}
 		defer in.Close()
-		i := importer{keeper: k, dry: c.DryRun, rejects: rejects{path: c.rejectsPath()}, bar: bar(s.err, size, "importing")}
+		i := importer{ctx: ctx, keeper: k, report: newImportReport(c.batchName(), c.DryRun), rejects: rejects{path: c.rejectsPath()}, bar: bar(s.err, size, "importing")}
 		defer i.bar.Close()
 		intake := store.Intake{
 			Form:      policy.FactForm{Zone: calledZone(), Number: localNumber, Attested: true},
@@ -85,23 +101,64 @@ func (c factsImportCmd) Run(s streams, parent *factsCmd) error {
 				return err
 			}
 		}
+		if i.register, err = c.register(cfg, &intake); err != nil {
+			return err
+		}
 		if err := i.run(intake, in); err != nil {
 			return errors.Join(err, i.rejects.close())
 		}
 		if err := i.rejects.close(); err != nil {
 			return err
 		}
-		verb := "imported"
-		if c.DryRun {
-			verb = "would be imported"
-		}
-		fmt.Fprintf(s.out, "%d rows: %d %s, %d known already, %d rejected\n", i.rows, i.added, verb, i.known, i.rejects.count)
-		if i.rejects.count > 0 {
-			fmt.Fprintf(s.out, "the rejected rows are in %s\n", i.rejects.path)
-			return errFinding
-		}
-		return nil
+		return i.finish(s.out, c.JSON)
 	})
+}
+
+// withKeeper opens the store. Where there is none yet, a dry run makes none.
+func (c *factsImportCmd) withKeeper(config string, use func(*configs.Config, keeper) error) error {
+	cfg, _, err := loadConfig(config)
+	if err != nil {
+		return err
+	}
+	o := storeOptions(cfg)
+	if c.DryRun && !store.Exists(o.Dir) {
+		if o.Dir, err = os.MkdirTemp("", "dialgate-*"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(o.Dir)
+	}
+	k, err := openKeeper(o.Dir, o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(cfg, k), k.Close())
+}
+
+// finish prints the report; of a register, it makes the copy's date count.
+func (i *importer) finish(out io.Writer, asJSON bool) (err error) {
+	if i.report.sums.rejected > 0 {
+		i.report.Rejects = i.rejects.path
+	}
+	fault := ""
+	if i.register != nil {
+		if fault, err = i.register.finish(i.keeper, &i.report); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		err = printJSON(out, i.report)
+	} else {
+		i.report.text(out)
+	}
+	switch {
+	case err != nil:
+		return err
+	case fault != "":
+		return &statusError{exitFinding, fault}
+	case i.report.sums.rejected > 0:
+		return errFinding
+	}
+	return nil
 }
 
 // openInput opens a file that a command reads; - is standard input, whose size
@@ -150,14 +207,16 @@ func bar(w io.Writer, size int64, doing string) *progressbar.ProgressBar {
 
 // An importer puts rows into a store in batches.
 type importer struct {
-	keeper  keeper
-	dry     bool
-	rejects rejects
-	bar     *progressbar.ProgressBar
+	ctx      context.Context
+	keeper   keeper
+	register *registerLoad // nil: the file is none
+	report   importReport
+	rejects  rejects
+	bar      *progressbar.ProgressBar
 
-	rows, added, known int
-	facts              []policy.Fact
-	from               []store.Row
+	facts []policy.Fact
+	from  []store.Row
+	seen  seenRows // by a dry run
 }
 
 func (i *importer) run(intake store.Intake, in io.Reader) error {
@@ -165,9 +224,9 @@ func (i *importer) run(intake store.Intake, in io.Reader) error {
 		if err != nil {
 			return err
 		}
-		i.rows++
+		i.report.Rows++
 		if row.Err != nil {
-			if err := i.rejects.add(row, row.Err); err != nil {
+			if err := i.reject(row, row.Err); err != nil {
 				return err
 			}
 			continue
@@ -186,54 +245,102 @@ func (i *importer) flush() error {
 	if len(i.facts) == 0 {
 		return nil
 	}
+	err := i.leaveKnown()
 	var results []store.Result
-	var err error
-	if i.dry {
+	if err == nil {
+		err = i.ctx.Err() // ctrl-C: what was handed over is whole
+	}
+	if err == nil && i.report.DryRun {
 		results, err = i.look()
-	} else {
-		results, err = i.keeper.Add(context.Background(), i.facts...)
+	} else if err == nil {
+		results, err = i.keeper.Import(i.ctx, i.facts...)
 	}
 	if err != nil {
-		return fmt.Errorf("the import stopped after %d facts; run it again when this is mended, nothing is taken twice: %w", i.added, err)
+		return fmt.Errorf("the import stopped after %d facts; run it again, and it goes on: nothing is taken twice: %w", i.report.sums.imported, err)
 	}
 	for j, r := range results {
 		switch {
 		case r.Err != nil:
-			if err := i.rejects.add(i.from[j], r.Err); err != nil {
+			if err := i.reject(i.from[j], r.Err); err != nil {
 				return err
 			}
 		case r.Known:
-			i.known++
+			i.report.know(&i.facts[j])
 		default:
-			i.added++
+			i.report.add(&i.facts[j])
 		}
 	}
 	i.facts, i.from = i.facts[:0], i.from[:0]
 	return nil
 }
 
-// look tells what adding would do.
-func (i *importer) look() ([]store.Result, error) {
-	results := make([]store.Result, len(i.facts))
-	for j := range i.facts {
-		have, err := i.keeper.History(i.facts[j].Number)
-		if err != nil {
-			return nil, err
+func (i *importer) reject(row store.Row, cause error) error {
+	i.report.reject(cause)
+	return i.rejects.add(row, cause)
+}
+
+// leaveKnown leaves out the entries of a register that an earlier copy brought.
+func (i *importer) leaveKnown() error {
+	if i.register == nil {
+		return nil
+	}
+	known, err := i.register.known(i.keeper, i.facts)
+	if err != nil {
+		return err
+	}
+	facts, from := i.facts[:0], i.from[:0]
+	for j := range known {
+		if known[j] {
+			i.report.know(&i.facts[j])
+			continue
 		}
-		results[j].ID = i.facts[j].ID
-		for _, f := range have.All {
-			results[j].Known = results[j].Known || f.ID == i.facts[j].ID
+		facts, from = append(facts, i.facts[j]), append(from, i.from[j])
+	}
+	i.facts, i.from = facts, from
+	return nil
+}
+
+// look tells what importing would do. A row that the same file held before is
+// known by then.
+func (i *importer) look() ([]store.Result, error) {
+	results, err := i.keeper.Check(i.ctx, i.facts...)
+	if err != nil {
+		return nil, err
+	}
+	for j := range results {
+		if results[j].Err == nil && !results[j].Known {
+			results[j].Known = i.seen.before(&i.facts[j])
 		}
 	}
 	return results, nil
 }
 
+// seenRows are the rows that a dry run has seen; of a file with more of them
+// than maxSeen it notices no doubles beyond.
+type seenRows map[[16]byte]struct{}
+
+const maxSeen = 1 << 22
+
+func (s *seenRows) before(f *policy.Fact) bool {
+	sum := sha256.Sum256([]byte(f.Number.E164() + " " + f.ID))
+	key := [16]byte(sum[:])
+	if _, seen := (*s)[key]; seen {
+		return true
+	}
+	if *s == nil {
+		*s = seenRows{}
+	}
+	if len(*s) < maxSeen {
+		(*s)[key] = struct{}{}
+	}
+	return false
+}
+
 // rejects is the file of rows that were refused, made with the first one.
 type rejects struct {
-	path  string
-	file  *os.File
-	csv   *csv.Writer
-	count int
+	path string
+	file *os.File
+	csv  *csv.Writer
 }
 
 func (r *rejects) add(row store.Row, cause error) error {
@@ -247,7 +354,6 @@ func (r *rejects) add(row store.Row, cause error) error {
 			return err
 		}
 	}
-	r.count++
 	return r.csv.Write([]string{fmt.Sprint(row.Line), row.Column, oneLine(cause), row.Text})
 }
 
@@ -342,7 +448,11 @@ func (c factsListCmd) Run(s streams, parent *factsCmd) error {
 				fmt.Fprintf(s.out, "%s\n", fact.AppendJSON(nil))
 				continue
 			}
-			fmt.Fprintf(s.out, "%s  %-12s %-14s %s\n", fact.At.In(calledZone()).Format("2006-01-02 15:04:05"), fact.Kind, orNone(fact.Advertiser), fact.AppendJSON(nil))
+			undone := ""
+			if u := f.UndoneBy(fact); u != nil {
+				undone = "undone on " + u.At.In(calledZone()).Format(time.DateOnly) + " "
+			}
+			fmt.Fprintf(s.out, "%s  %-12s %-14s %s%s\n", fact.At.In(calledZone()).Format("2006-01-02 15:04:05"), fact.Kind, orNone(fact.Advertiser), undone, fact.AppendJSON(nil))
 		}
 		return nil
 	})

@@ -70,7 +70,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 		}
 	}()
 	so := storeOptions(w.cfg)
-	so.Log = o.log
+	so.Log, so.ImportRate = o.log, w.cfg.Store.ImportRate
 	if n.store, err = store.Open(so); err != nil {
 		return n, err
 	}

@@ -50,7 +50,7 @@ func newNodeMetrics(r prometheus.Registerer, s *store.Store, w *world) *nodeMetr
 		known: map[callLabels]prometheus.Counter{}, names: map[string]bool{},
 	}
 	m.reload(w)
-	r.MustRegister(m.calls, m.shadow, m.seconds, m.reloadWorked, m.reloadedAt, factCounts{s},
+	r.MustRegister(m.calls, m.shadow, m.seconds, m.reloadWorked, m.reloadedAt, factCounts{s}, registerDates{s},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ledger_records", Help: "Records in the ledger."}, func() float64 { return float64(s.LedgerEnd()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ledger_bytes", Help: "Size of the ledger's files in octets."}, func() float64 { return float64(s.LedgerBytes()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ready", Help: "1 when calls can be judged and recorded."}, func() float64 {
@@ -122,7 +122,7 @@ func (m *nodeMetrics) notEnforced(d *policy.Decision) {
 // factCounts is dialgate_facts{kind}.
 type factCounts struct{ store *store.Store }
 
-var factCountsDesc = prometheus.NewDesc("dialgate_facts", "Facts in force, by kind.", []string{"kind"}, nil)
+var factCountsDesc = prometheus.NewDesc("dialgate_facts", "Facts held, by kind.", []string{"kind"}, nil)
 
 // Describe is prometheus.Collector's.
 func (f factCounts) Describe(c chan<- *prometheus.Desc) { c <- factCountsDesc }
@@ -132,5 +132,24 @@ func (f factCounts) Collect(c chan<- prometheus.Metric) {
 	counts := f.store.Counts()
 	for _, k := range policy.Kinds() {
 		c <- prometheus.MustNewConstMetric(factCountsDesc, prometheus.GaugeValue, float64(counts[k]), k.String())
+	}
+}
+
+// registerDates is dialgate_register_as_of_timestamp_seconds{register}.
+type registerDates struct{ store *store.Store }
+
+var registerDatesDesc = prometheus.NewDesc("dialgate_register_as_of_timestamp_seconds", "Date of the copy of a do-not-call register that counts.", []string{"register"}, nil)
+
+// Describe is prometheus.Collector's.
+func (r registerDates) Describe(c chan<- *prometheus.Desc) { c <- registerDatesDesc }
+
+// Collect is prometheus.Collector's.
+func (r registerDates) Collect(c chan<- prometheus.Metric) {
+	loaded, err := r.store.Registers()
+	if err != nil {
+		return
+	}
+	for id, t := range loaded.AsOf() {
+		c <- prometheus.MustNewConstMetric(registerDatesDesc, prometheus.GaugeValue, float64(t.Unix()), id)
 	}
 }

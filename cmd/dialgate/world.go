@@ -161,6 +161,11 @@ func answer(t *policy.PeerTerms, r policy.Reason) sipproxy.Answer {
 // answers on which a peer's trunk is known to go round us.
 func (w *world) warnings() []string {
 	all := slices.Clone(w.cfg.Warnings())
+	for i, r := range w.cfg.Registers {
+		if r.ID == nl.ClosedRegister {
+			all = append(all, w.cfg.At(fmt.Sprintf("registers[%d].id", i), errors.New("the Bel-me-niet Register closed on 1 July 2021: no copy of it is fresh any more, and calls are refused facts-stale; take it out")).Error())
+		}
+	}
 	for i, p := range w.domain.Peers {
 		peer := sipproxy.PeerOf(p.Terms)
 		var rounds []string

@@ -24,7 +24,7 @@ import (
 )
 
 // Version changes whenever a rule of the book does.
-const Version = "2026.11.1"
+const Version = "2026.11.2"
 
 // Book is the Dutch rule book.
 func Book() *policy.Book {

@@ -57,6 +57,37 @@ func TestAConsentOrRelationshipNeverRefuses(t *testing.T) {
 	})
 }
 
+// TestAnUndoIsAsIfTheFactHadNeverBeen: and one that does not say that it lifts
+// what protects the called person never makes a call pass.
+func TestAnUndoIsAsIfTheFactHadNeverBeen(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		books, c := anyBooks(t), anyCase(t)
+		if len(c.facts.All) == 0 {
+			return
+		}
+		before, all := c.decide(books), slices.Clone(c.facts.All)
+		undone := rapid.SampledFrom(all).Draw(t, "undone")
+		undo := policy.Fact{ID: "undo", Kind: policy.Undo, Number: undone.Number, At: c.at, Undoes: undone.ID, Lifts: rapid.Bool().Draw(t, "lifts")}
+		c.facts.All = append(slices.Clone(all), undo)
+		after := c.decide(books)
+		if undo.Lifts || !undone.Protects() {
+			c.facts.All = slices.DeleteFunc(slices.Clone(all), func(f policy.Fact) bool {
+				return f.ID == undone.ID && (undo.Lifts || !f.Protects())
+			})
+		} else {
+			c.facts.All = all
+		}
+		if want := c.decide(books); judgement(after) != judgement(want) {
+			t.Fatalf("%s was undone:\n%swithout it:\n%s", undone.Kind, judgement(after), judgement(want))
+		}
+		// The latest of several statements about who holds a number counts: to undo
+		// it can uncover an earlier one. That one was true before.
+		if !undo.Lifts && undone.Kind != policy.Subscriber && before.Verdict == policy.Denied && after.Verdict == policy.Allowed {
+			t.Fatalf("%s was undone, and this:\n%sbecame:\n%s", undone.Kind, judgement(before), judgement(after))
+		}
+	})
+}
+
 // TestShadowNeverChangesTheVerdict: a rule or condition in shadow leads to the
 // verdict that the book gives without it, and a rule finds what it found when
 // it was enforced. Four base rules are not left out here: where no book is in

@@ -22,7 +22,7 @@ var willRules = []policy.Rule{
 		Needs:   "the register's entries of that time",
 		Reasons: []policy.Reason{policy.ReasonListed},
 		Judge: func(c *policy.Call, _ *policy.Bound) policy.Finding {
-			return listed(c, "bel-me-niet")
+			return listed(c, ClosedRegister)
 		},
 	},
 	{
@@ -54,6 +54,9 @@ var willRules = []policy.Rule{
 
 // start is the first day of the regime that this book knows.
 const start = policy.Date(20210701)
+
+// ClosedRegister is the Bel-me-niet Register, which closed on that day.
+const ClosedRegister = "bel-me-niet"
 
 // judgeObjection: an objection to telemarketing reaches telemarketing calls;
 // one to all calls reaches every call. A request to be called back is voided
@@ -97,14 +100,12 @@ func listed(c *policy.Call, register string) policy.Finding {
 	if !c.Telemarketing() {
 		return policy.Finding{}
 	}
-	for i := range c.Facts.All {
-		f := &c.Facts.All[i]
-		if f.Kind == policy.Listed && f.List == register && !f.At.After(c.At) && (f.Until.IsZero() || !c.At.After(f.Until)) {
-			return policy.Finding{Result: policy.Deny, Reason: policy.ReasonListed, Rests: [2]*policy.Fact{f},
-				Note: c.Note("the number is on register %s since %s", register, day(c, f))}
-		}
+	f := c.Facts.Entry(register, c.At)
+	if f == nil || !f.Until.IsZero() && c.At.After(f.Until) {
+		return policy.Finding{}
 	}
-	return policy.Finding{}
+	return policy.Finding{Result: policy.Deny, Reason: policy.ReasonListed, Rests: [2]*policy.Fact{f},
+		Note: c.Note("the number is on register %s since %s", register, day(c, f))}
 }
 
 func judgeFresh(c *policy.Call, _ *policy.Bound) policy.Finding {
