@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -65,19 +66,24 @@ func BenchmarkImport(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		load := s.Load()
 		var batch []policy.Fact
+		flush := func() {
+			if _, err := load.Add(context.Background(), batch...); err != nil {
+				b.Fatal(err)
+			}
+			batch = batch[:0]
+		}
 		for row, err := range in.Rows(bytes.NewReader(data)) {
 			if err != nil || row.Err != nil {
 				b.Fatal(err, row.Err)
 			}
-			if batch = append(batch, row.Fact); len(batch) == 1000 {
-				if _, err := s.Add(context.Background(), batch...); err != nil {
-					b.Fatal(err)
-				}
-				batch = batch[:0]
+			if batch = append(batch, row.Fact); len(batch) == 4096 {
+				flush()
 			}
 		}
-		if err := s.Close(); err != nil {
+		flush()
+		if err := errors.Join(load.Close(), s.Close()); err != nil {
 			b.Fatal(err)
 		}
 	}

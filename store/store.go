@@ -50,7 +50,6 @@ type Store struct {
 	flight inFlight
 
 	mu     sync.RWMutex
-	counts map[policy.Kind]int64
 	broken error    // why the projection no longer follows
 	late   []change // calls that found no room in changes, in the order of the ledger
 }
@@ -115,17 +114,30 @@ func (s *Store) openState() error {
 		_ = s.state.db.Close() // it is thrown away
 	}
 	s.o.Log.Warn("rebuilding the facts from the ledger", "because", rebuild.why)
-	if err := os.RemoveAll(dir); err != nil {
+	return s.rebuild()
+}
+
+// rebuild puts a projection made anew in the place of the one there is, which
+// is not open any more.
+func (s *Store) rebuild() error {
+	dir := filepath.Join(s.o.Dir, "state")
+	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(filepath.Join(s.o.Dir, markerFile))); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	if err := os.RemoveAll(filepath.Join(s.o.Dir, markerFile)); err != nil {
-		return fmt.Errorf("store: %w", err)
+	s.state = nil
+	err := s.build(dir)
+	if err != nil {
+		return err
 	}
 	if s.state, err = openProjection(dir, s.o.Log); err != nil {
 		return err
 	}
 	return s.catchUp()
 }
+
+// foldedAtStart is how many records are always folded in one by one: more than
+// the projection has seen are sooner sorted and written at once.
+const foldedAtStart = 20_000
 
 // catchUp folds in what the ledger holds beyond the cursor, and counts.
 func (s *Store) catchUp() error {
@@ -140,8 +152,14 @@ func (s *Store) catchUp() error {
 	if cursor > end {
 		return &errRebuild{fmt.Sprintf("it is at record %d, the ledger ends at %d", cursor, end)}
 	}
+	if behind := end - cursor; behind > foldedAtStart && behind > cursor {
+		return &errRebuild{fmt.Sprintf("it is %d records behind, of %d; that is quicker", behind, end)}
+	}
 	if err := s.state.dirty(); err != nil {
 		return fmt.Errorf("store: %w", err)
+	}
+	if err := s.state.loadCounts(); err != nil {
+		return err
 	}
 	var changes []change
 	flush := func(seq uint64) error {
@@ -174,10 +192,7 @@ func (s *Store) catchUp() error {
 			}
 		}
 	}
-	if err := flush(end); err != nil {
-		return err
-	}
-	return s.count()
+	return flush(end)
 }
 
 // changeOf is what a ledger record changes in the projection.
@@ -209,23 +224,6 @@ func changeOf(r ledger.Record) (c change, err error) {
 		}
 	}
 	return c, nil
-}
-
-func (s *Store) count() error {
-	counts := map[policy.Kind]int64{}
-	err := s.state.each(func(f *policy.Facts) error {
-		for i := range f.All {
-			counts[f.All[i].Kind]++
-		}
-		return nil
-	})
-	if err != nil {
-		return &errRebuild{err.Error()}
-	}
-	s.mu.Lock()
-	s.counts = counts
-	s.mu.Unlock()
-	return nil
 }
 
 // follow is the applier: the only writer of the projection.
@@ -271,15 +269,6 @@ func (s *Store) fold(batch []change) {
 		if err = s.state.apply(batch, cursor); err != nil {
 			s.fail(err)
 		}
-	}
-	if err == nil {
-		s.mu.Lock()
-		for i := range batch {
-			if f := batch[i].fact; f != nil {
-				s.counts[f.Kind]++
-			}
-		}
-		s.mu.Unlock()
 	}
 	for i := range batch {
 		c := &batch[i]
@@ -380,11 +369,11 @@ func (s *Store) Ready() error {
 
 // Counts is how many facts there are of each kind.
 func (s *Store) Counts() map[policy.Kind]int64 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	out := make(map[policy.Kind]int64, len(s.counts))
-	for k, n := range s.counts {
-		out[k] = n
+	out := map[policy.Kind]int64{}
+	for kind, n := range s.state.counts() {
+		if n != 0 {
+			out[policy.Kind(kind)] = n
+		}
 	}
 	return out
 }
