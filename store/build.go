@@ -1,10 +1,14 @@
 package store
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
+	"sync"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/pb"
@@ -20,8 +24,9 @@ import (
 // several times.
 type builder struct {
 	s        *Store
-	changes  sorter // by number and record: an offset, then a change
-	outcomes sorter // by id: a place
+	mu       sync.Mutex // of the sorters, while records are read
+	changes  sorter     // by number and record: an offset, then a change
+	outcomes sorter     // by id: a place
 	erased   map[numberHash]*recordedErasure
 	erasedAt map[numberHash]uint64 // the last erasure that took what was known
 	erasures []ledger.Place
@@ -74,9 +79,47 @@ func (s *Store) build(dir string) (err error) {
 	return nil
 }
 
-// collect reads the ledger.
+// collect reads the ledger. To read a record takes longer than to find it, so
+// that is done by several at once; rows are sorted afterwards anyway.
 func (b *builder) collect() error {
-	var row []byte
+	chunks := make(chan *recordChunk, 2)
+	failed := make(chan error, 1)
+	var readers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		readers.Go(func() {
+			for c := range chunks {
+				if err := b.read(c); err != nil {
+					select {
+					case failed <- err:
+					default:
+					}
+				}
+			}
+		})
+	}
+	err := b.walk(chunks, failed)
+	close(chunks)
+	readers.Wait()
+	select {
+	case also := <-failed:
+		err = cmp.Or(err, also)
+	default:
+	}
+	return err
+}
+
+func (b *builder) walk(chunks chan<- *recordChunk, failed <-chan error) error {
+	var c recordChunk
+	send := func() error {
+		full := c
+		c = recordChunk{}
+		select {
+		case chunks <- &full:
+			return nil
+		case err := <-failed:
+			return err
+		}
+	}
 	for r, err := range b.s.ledger.All(1) {
 		if err != nil {
 			return err
@@ -84,50 +127,116 @@ func (b *builder) collect() error {
 		b.last = r.Place
 		switch {
 		case r.Kind == ledger.KindErasure:
-			err = b.erasure(&r)
-		case r.Kind == kindOutcome:
-			err = b.outcome(&r)
+			if err := b.erasure(&r); err != nil {
+				return err
+			}
 		case !r.Erased:
-			row, err = b.change(&r, row[:0])
+			if c.add(r); len(c.records) == chunkRecords {
+				if err := send(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return send()
+}
+
+// A recordChunk is some records with memory of their own.
+type recordChunk struct {
+	records []ledger.Record
+	octets  []byte
+}
+
+const chunkRecords = 512
+
+func (c *recordChunk) add(r ledger.Record) {
+	own := func(b []byte) []byte {
+		from := len(c.octets)
+		c.octets = append(c.octets, b...)
+		return c.octets[from:len(c.octets):len(c.octets)]
+	}
+	r.Public, r.Payload = own(r.Public), own(r.Payload)
+	c.records = append(c.records, r)
+}
+
+// read makes the rows of some records.
+func (b *builder) read(c *recordChunk) error {
+	type row struct {
+		into   *sorter
+		hi, lo uint64
+		size   int
+	}
+	var rows []row
+	var octets []byte
+	for i := range c.records {
+		r := &c.records[i]
+		from := len(octets)
+		add := row{into: &b.changes, lo: r.Seq}
+		var err error
+		if r.Kind == kindOutcome {
+			add.into = &b.outcomes
+			add.hi, add.lo, octets, err = appendOutcomeRow(octets, r)
+		} else {
+			add.hi, octets, err = appendChangeRow(octets, r)
 		}
 		if err != nil {
 			return err
 		}
+		if add.size = len(octets) - from; add.size > 0 {
+			rows = append(rows, add)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range rows {
+		if err := r.into.add(r.hi, r.lo, octets[:r.size]); err != nil {
+			return err
+		}
+		octets = octets[r.size:]
 	}
 	return nil
 }
 
-// change notes what a record tells of a number.
-func (b *builder) change(r *ledger.Record, row []byte) ([]byte, error) {
+// appendChangeRow appends what a record tells of a number, nothing when it
+// tells nothing.
+func appendChangeRow(row []byte, r *ledger.Record) (number uint64, _ []byte, err error) {
 	c, err := changeOf(*r)
 	if err != nil {
-		return row, err
+		return 0, row, err
 	}
 	n := c.number()
-	row = binary.AppendUvarint(row, uint64(r.Place.Offset))
+	kind := byte(rowIndexed)
 	switch {
 	case c.fact != nil:
-		row = appendFact(append(row, rowFact), c.fact)
+		kind = rowFact
 	case c.call != nil:
-		row = appendCall(append(row, rowCall), c.call)
+		kind = rowCall
 	case c.carried != nil:
-		row = append(append(row, rowCarried), r.Payload[8:]...)
+		kind = rowCarried
 	default:
 		if n, err = numberOf(r); err != nil || n.IsZero() {
-			return row, err
+			return 0, row, err
 		}
-		row = append(row, rowIndexed)
 	}
-	return row, b.changes.add(n.Key(), r.Seq, row)
+	row = append(binary.AppendUvarint(row, uint64(r.Place.Offset)), kind)
+	switch kind {
+	case rowFact:
+		row = appendFact(row, c.fact)
+	case rowCall:
+		row = appendCall(row, c.call)
+	case rowCarried:
+		row = append(row, r.Payload[8:]...)
+	}
+	return n.Key(), row, nil
 }
 
-func (b *builder) outcome(r *ledger.Record) error {
-	row, err := indexRow(r)
-	if err != nil || row == nil {
-		return err
+func appendOutcomeRow(row []byte, r *ledger.Record) (hi, lo uint64, _ []byte, err error) {
+	entry, err := indexRow(r)
+	if err != nil {
+		return 0, 0, row, err
 	}
-	id := row.Key[1:]
-	return b.outcomes.add(binary.BigEndian.Uint64(id), binary.BigEndian.Uint64(id[8:]), row.Value)
+	id := entry.Key[1:]
+	return binary.BigEndian.Uint64(id), binary.BigEndian.Uint64(id[8:]), append(row, entry.Value...), nil
 }
 
 func (b *builder) erasure(r *ledger.Record) error {
@@ -175,10 +284,7 @@ func (b *builder) stream(db *badger.DB) error {
 		err = number.end()
 	}
 	if err == nil {
-		err = b.outcomes.each(func(hi, lo uint64, value []byte) error {
-			key := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64([]byte{'O'}, hi), lo)
-			return b.put(streamOutcomes, key, value, binary.BigEndian.Uint64(value))
-		})
+		err = b.streamOutcomes()
 	}
 	if err == nil {
 		err = b.writer.Write(b.buf)
@@ -187,6 +293,34 @@ func (b *builder) stream(db *badger.DB) error {
 		return err
 	}
 	return b.writer.Flush()
+}
+
+// streamOutcomes writes the place of each decision's outcome, the last one
+// where there are several.
+func (b *builder) streamOutcomes() error {
+	var key, place []byte
+	put := func() error {
+		if key == nil {
+			return nil
+		}
+		return b.put(streamOutcomes, key, place, binary.BigEndian.Uint64(place))
+	}
+	err := b.outcomes.each(func(hi, lo uint64, value []byte) error {
+		next := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64([]byte{'O'}, hi), lo)
+		if !bytes.Equal(next, key) {
+			if err := put(); err != nil {
+				return err
+			}
+			key, place = next, bytes.Clone(value)
+		} else if bytes.Compare(value, place) > 0 { // it begins with the record's number
+			place = bytes.Clone(value)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return put()
 }
 
 func (b *builder) put(stream uint32, key, value []byte, version uint64) error {

@@ -64,7 +64,12 @@ func (factsImportCmd) Help() string {
 	return "Example: dialgate facts import --const advertiser=windkracht --const preticked=false --const bundled=false optins.csv"
 }
 
-const importBatch = 1000
+// How many facts go at a time into a running node, and into a store of which
+// nobody makes a call.
+const (
+	importBatch = 1000
+	loadBatch   = 4096
+)
 
 // Run imports a file. Bad rows go to the rejects file, the others go in.
 func (c factsImportCmd) Run(s streams, parent *factsCmd) error {
@@ -151,6 +156,7 @@ func bar(w io.Writer, size int64, doing string) *progressbar.ProgressBar {
 // An importer puts rows into a store in batches.
 type importer struct {
 	keeper  keeper
+	into    adder // the keeper, or a load of its
 	dry     bool
 	rejects rejects
 	bar     *progressbar.ProgressBar
@@ -160,7 +166,20 @@ type importer struct {
 	from               []store.Row
 }
 
-func (i *importer) run(intake store.Intake, in io.Reader) error {
+// An adder takes facts in.
+type adder interface {
+	Add(ctx context.Context, facts ...policy.Fact) ([]store.Result, error)
+}
+
+// run imports. A store that no node has open judges no calls, and is loaded.
+func (i *importer) run(intake store.Intake, in io.Reader) (err error) {
+	i.into = i.keeper
+	batch := importBatch
+	if s, ok := i.keeper.(*store.Store); ok && !i.dry {
+		load := s.Load()
+		defer func() { err = errors.Join(err, load.Close()) }()
+		i.into, batch = load, loadBatch
+	}
 	for row, err := range intake.Rows(io.TeeReader(in, i.bar)) {
 		if err != nil {
 			return err
@@ -173,7 +192,7 @@ func (i *importer) run(intake store.Intake, in io.Reader) error {
 			continue
 		}
 		i.facts, i.from = append(i.facts, row.Fact), append(i.from, row)
-		if len(i.facts) == importBatch {
+		if len(i.facts) == batch {
 			if err := i.flush(); err != nil {
 				return err
 			}
@@ -191,7 +210,7 @@ func (i *importer) flush() error {
 	if i.dry {
 		results, err = i.look()
 	} else {
-		results, err = i.keeper.Add(context.Background(), i.facts...)
+		results, err = i.into.Add(context.Background(), i.facts...)
 	}
 	if err != nil {
 		return fmt.Errorf("the import stopped after %d facts; run it again when this is mended, nothing is taken twice: %w", i.added, err)
