@@ -254,9 +254,10 @@ func (b *builder) erasure(r *ledger.Record) error {
 
 // write makes the database.
 func (b *builder) write(dir string) error {
-	// Smaller tables than Badger's usual ones at the lowest level: it gives each
-	// stream the memory of two.
-	db, err := badger.OpenManaged(badgerOptions(dir, b.s.o.Log).WithBaseTableSize(1 << 20))
+	// Tables at the lowest level have 32 times the base size, and each stream gets
+	// the memory of two: no larger ones than there is something for.
+	size := min(max(int64(b.last.Seq)*4, 64<<10), 1<<20)
+	db, err := badger.OpenManaged(badgerOptions(dir, b.s.o.Log).WithBaseTableSize(size))
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,8 @@ type Options struct {
 	Keep time.Duration
 	Now  func() time.Time // when a fact is learnt; nil: the system's clock
 	Log  *slog.Logger
+
+	foldAtMost uint64 // a test's foldedAtStart
 }
 
 // A Store is open in one process. It is safe for use by many goroutines.
@@ -152,7 +155,7 @@ func (s *Store) catchUp() error {
 	if cursor > end {
 		return &errRebuild{fmt.Sprintf("it is at record %d, the ledger ends at %d", cursor, end)}
 	}
-	if behind := end - cursor; behind > foldedAtStart && behind > cursor {
+	if behind := end - cursor; behind > cmp.Or(s.o.foldAtMost, foldedAtStart) && behind > cursor {
 		return &errRebuild{fmt.Sprintf("it is %d records behind, of %d; that is quicker", behind, end)}
 	}
 	if err := s.state.dirty(); err != nil {
