@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,6 +96,7 @@ func Open(o Options) (*Store, error) {
 	}
 	go s.follow(s.changes)
 	s.openRetention()
+	debug.FreeOSMemory() // opening reads a whole segment, and may sort all of the ledger: none of that is needed again
 	return s, nil
 }
 
