@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -108,13 +109,15 @@ func FactFields() []string {
 	return names
 }
 
-func findFactField(name string) *factField {
-	i := slices.IndexFunc(factFields, func(f factField) bool { return f.name == name })
-	if i < 0 {
-		return nil
+var factFieldsByName = sync.OnceValue(func() map[string]*factField {
+	byName := make(map[string]*factField, len(factFields))
+	for i := range factFields {
+		byName[factFields[i].name] = &factFields[i]
 	}
-	return &factFields[i]
-}
+	return byName
+})
+
+func findFactField(name string) *factField { return factFieldsByName()[name] }
 
 func instant(t time.Time) string {
 	if t.IsZero() {

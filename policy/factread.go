@@ -51,9 +51,13 @@ func (form FactForm) ParseJSON(data []byte) (Fact, error) {
 	if len(data) > maxFactOctet {
 		return Fact{}, fmt.Errorf("a fact of %d octets is too large: at most %d", len(data), maxFactOctet)
 	}
+	r := factReader{form: form}
+	if r.plain(data) {
+		return r.fact()
+	}
+	r = factReader{form: form}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	r := factReader{form: form}
 	if err := r.object(dec, ""); err != nil {
 		return Fact{}, err
 	}
@@ -459,11 +463,7 @@ func (f *Fact) AppendJSON(b []byte) []byte {
 			}
 			name = rest
 		}
-		text, err := json.Marshal(v)
-		if err != nil {
-			panic(err) // strings, lists of strings and booleans have a JSON form
-		}
-		b = append(append(append(append(b, '"'), name...), '"', ':'), text...)
+		b = appendPlain(append(append(append(b, '"'), name...), '"', ':'), v)
 	}
 	if inEvidence {
 		b = append(b, '}')

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"bytes"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -84,9 +86,17 @@ func FuzzFact(f *testing.F) {
 	f.Add([]byte(`{"kind":"objection","number":"+31612345678","advertiser":"*","at":"2026-01-01","scope":"all"}`))
 	f.Add([]byte(`{"kind":"consent","number":"+31612345678","advertiser":"a","at":"2026-01-01","purposes":["ideal"],"evidence":{"person":"p"}}`))
 	f.Add([]byte(`{"number":true,"evidence":{"evidence":{}}}`))
+	f.Add([]byte(`{"kind":"consent","number":"+31612345678","products":["a",""],"bundled":true,"id":"\u003c","source":"<"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		form := FactForm{Zone: amsterdam}
 		fact, err := form.ParseJSON(data)
+		if plain := (factReader{form: form}); len(data) < maxFactOctet && plain.plain(data) {
+			// A space at the end makes it anything but plain.
+			slow, slowErr := form.ParseJSON(append(bytes.Clone(data), ' '))
+			if fmt.Sprint(err) != fmt.Sprint(slowErr) || !reflect.DeepEqual(fact, slow) {
+				t.Fatalf("%s is %+v (%v), read by package json %+v (%v)", data, fact, err, slow, slowErr)
+			}
+		}
 		if err != nil {
 			return
 		}

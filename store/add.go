@@ -74,20 +74,8 @@ func wait(c <-chan error, n int) (err error) {
 // admit decides what becomes of a fact before it is written.
 func (s *Store) admit(f *policy.Fact, batch *batch) Result {
 	now := s.o.Now().UTC()
-	if f.RecordedAt.After(now) {
-		return Result{ID: f.ID, Err: errors.New("recorded_at lies in the future")}
-	}
-	if f.ID == "" {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return Result{Err: fmt.Errorf("store: no random number for an id: %w", err)}
-		}
-		f.ID = id.String()
-	}
-	if b := s.block(f.Number); b != nil {
-		if known, err := b.refuse(f); known || err != nil {
-			return Result{ID: f.ID, Known: known, Err: err}
-		}
+	if r, decided := s.receive(f, now); decided {
+		return r
 	}
 	known, undo, err := s.find(f, batch)
 	if err != nil {
@@ -107,6 +95,27 @@ func (s *Store) admit(f *policy.Fact, batch *batch) Result {
 	}
 	f.RecordedAt = now
 	return Result{ID: f.ID}
+}
+
+// receive gives a fact an id if it has none, and decides what can be decided
+// without looking for it.
+func (s *Store) receive(f *policy.Fact, now time.Time) (r Result, decided bool) {
+	if f.RecordedAt.After(now) {
+		return Result{ID: f.ID, Err: errors.New("recorded_at lies in the future")}, true
+	}
+	if f.ID == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return Result{Err: fmt.Errorf("store: no random number for an id: %w", err)}, true
+		}
+		f.ID = id.String()
+	}
+	if b := s.block(f.Number); b != nil {
+		if known, err := b.refuse(f); known || err != nil {
+			return Result{ID: f.ID, Known: known, Err: err}, true
+		}
+	}
+	return Result{ID: f.ID}, false
 }
 
 // A batch is what one call of Add has admitted.

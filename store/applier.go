@@ -124,15 +124,6 @@ func (s *Store) fold(batch []change, cursor uint64) {
 			s.fail(err)
 		}
 	}
-	if err == nil {
-		s.mu.Lock()
-		for i := range batch {
-			if f := batch[i].fact; f != nil {
-				s.counts[f.Kind]++
-			}
-		}
-		s.mu.Unlock()
-	}
 	for i := range batch {
 		c := &batch[i]
 		if c.call != nil && err == nil {

@@ -94,13 +94,17 @@ func appendValue(b []byte, facts []policy.Fact, calls []policy.EarlierCall) []by
 		b = appendFact(b, &facts[i])
 	}
 	b = binary.AppendUvarint(b, uint64(len(calls)))
-	for _, c := range calls {
-		b = appendText(b, c.Advertiser)
-		b = binary.AppendVarint(b, c.At.UnixNano())
-		b = append(b, byte(c.Purpose))
-		b = binary.BigEndian.AppendUint64(b, uint64(c.Attempt))
+	for i := range calls {
+		b = appendCall(b, &calls[i])
 	}
 	return b
+}
+
+func appendCall(b []byte, c *policy.EarlierCall) []byte {
+	b = appendText(b, c.Advertiser)
+	b = binary.AppendVarint(b, c.At.UnixNano())
+	b = append(b, byte(c.Purpose))
+	return binary.BigEndian.AppendUint64(b, uint64(c.Attempt))
 }
 
 func appendText(b []byte, s string) []byte {
@@ -286,17 +290,21 @@ func readValue(value []byte, n policy.Number, into *policy.Facts) error {
 		return fmt.Errorf("%w: it is cut short or garbled", errValue)
 	}
 	for range calls {
-		c := policy.EarlierCall{Advertiser: r.text(), At: r.time(), Allowed: true}
-		if value[0] != valueVersion1 {
-			c.Purpose, c.Attempt = policy.Purpose(r.byte()), policy.AttemptID(r.uint64())
-		}
-		into.Calls = append(into.Calls, c)
+		into.Calls = append(into.Calls, r.call(value[0]))
 	}
 	if r.bad || r.s != "" {
 		into.All, into.Calls = nil, nil
 		return fmt.Errorf("%w: it is cut short or garbled", errValue)
 	}
 	return nil
+}
+
+func (r *valueReader) call(version byte) policy.EarlierCall {
+	c := policy.EarlierCall{Advertiser: r.text(), At: r.time(), Allowed: true}
+	if version != valueVersion1 {
+		c.Purpose, c.Attempt = policy.Purpose(r.byte()), policy.AttemptID(r.uint64())
+	}
+	return c
 }
 
 func (r *valueReader) fact(f *policy.Fact) {

@@ -70,7 +70,11 @@ func (c *Columns) text(field, cell string, zone *time.Location) string {
 	if c == nil {
 		return cell
 	}
-	for of, text := range c.Values[field] {
+	values := c.Values[field]
+	if text, ok := values[cell]; ok {
+		return text
+	}
+	for of, text := range values {
 		if strings.EqualFold(of, cell) {
 			return text
 		}
@@ -82,16 +86,26 @@ func (c *Columns) text(field, cell string, zone *time.Location) string {
 	if !instant && !slices.Contains(dateFields, field) {
 		return cell
 	}
-	dashed := strings.NewReplacer("/", "-", ".", "-").Replace(cell)
-	if d, err := time.Parse("2-1-2006", dashed); err == nil {
-		return d.Format(time.DateOnly)
-	}
-	if instant {
-		for _, form := range []string{"2-1-2006 15:04", "2-1-2006 15:04:05"} {
-			if t, err := time.ParseInLocation(form, dashed, zone); err == nil {
-				return t.Format(time.RFC3339)
-			}
+	dashed := strings.Map(func(r rune) rune {
+		if r == '/' || r == '.' {
+			return '-'
+		}
+		return r
+	}, cell)
+	// Which form it can be is told by its colons: a failed attempt costs more than the right one.
+	switch form := dutchForms[min(strings.Count(dashed, ":"), 3)]; {
+	case form == dutchDate:
+		if d, err := time.Parse(form, dashed); err == nil {
+			return d.Format(time.DateOnly)
+		}
+	case instant && form != "":
+		if t, err := time.ParseInLocation(form, dashed, zone); err == nil {
+			return t.Format(time.RFC3339)
 		}
 	}
 	return cell
 }
+
+const dutchDate = "2-1-2006"
+
+var dutchForms = [4]string{dutchDate, "2-1-2006 15:04", "2-1-2006 15:04:05", ""}

@@ -346,11 +346,6 @@ func (s *Store) erase(n policy.Number, ground string) (e Erased, err error) {
 	if err := s.forget(n, places, h, b); err != nil {
 		return e, err
 	}
-	s.mu.Lock()
-	for i := range facts.All {
-		s.counts[facts.All[i].Kind]--
-	}
-	s.mu.Unlock()
 	e.Kept = len(b.Kept)
 	return e, nil
 }
@@ -430,50 +425,65 @@ func (s *Store) carryBlock(h numberHash, b *Block) error {
 	return <-done
 }
 
+// A recordedErasure is an erasure's record, read back from the ledger.
+type recordedErasure struct {
+	hash   numberHash
+	block  Block
+	value  []byte   // of the block's row
+	erases []uint64 // the records that it zeroed; none: it is an old one, written anew
+	key    []byte   // that numbers are recognised by
+}
+
+// readErasure reads an erasure's record, nil when it only goes on from the
+// record before it.
+func (s *Store) readErasure(r *ledger.Record) (*recordedErasure, error) {
+	if len(r.Payload) == 0 {
+		return nil, nil
+	}
+	var e recordedErasure
+	if err := json.Unmarshal(r.Payload, &e.block); err != nil {
+		return nil, fmt.Errorf("store: record %d of the ledger holds no erasure: %w", r.Seq, err)
+	}
+	raw, err := hex.DecodeString(e.block.Hash)
+	if err != nil || len(raw) != sha256.Size {
+		return nil, fmt.Errorf("store: record %d of the ledger holds no erasure", r.Seq)
+	}
+	if e.key, err = s.erasureKey(false); err != nil {
+		return nil, err
+	}
+	if e.block.KeyCheck != keyCheck(e.key) {
+		return nil, fmt.Errorf("store: %s holds another key than the one that numbers were erased with; bring that one back", s.o.erasureKeyPath())
+	}
+	named, err := ledger.ParseErasure(r.Public)
+	if err != nil {
+		return nil, err
+	}
+	e.hash, e.erases = numberHash(raw), named.Erases
+	e.block.Records = append(e.block.Records, r.Seq)
+	e.value, err = json.Marshal(&e.block)
+	return &e, err
+}
+
 // foldErasure brings an erasure of the ledger into a projection that was not
 // there when it was made. What the projection still holds of the number is
 // found by its hash.
 func (s *Store) foldErasure(r *ledger.Record) error {
-	if len(r.Payload) == 0 {
-		return nil // it goes on from the record before it
-	}
-	var b Block
-	if err := json.Unmarshal(r.Payload, &b); err != nil {
-		return fmt.Errorf("store: record %d of the ledger holds no erasure: %w", r.Seq, err)
-	}
-	raw, err := hex.DecodeString(b.Hash)
-	if err != nil || len(raw) != sha256.Size {
-		return fmt.Errorf("store: record %d of the ledger holds no erasure", r.Seq)
-	}
-	key, err := s.erasureKey(false)
-	if err != nil {
+	e, err := s.readErasure(r)
+	if err != nil || e == nil {
 		return err
 	}
-	if b.KeyCheck != keyCheck(key) {
-		return fmt.Errorf("store: %s holds another key than the one that numbers were erased with; bring that one back", s.o.erasureKeyPath())
-	}
-	h := numberHash(raw)
-	b.Records = append(b.Records, r.Seq)
-	value, err := json.Marshal(&b)
-	if err != nil {
+	s.setBlock(e.hash, &e.block)
+	c := change{seq: r.Seq, erase: &erasure{key: blockKey(e.hash), value: e.value}}
+	if c.to, err = s.state.numberOfHash(e.key, e.hash); err != nil {
 		return err
 	}
-	s.setBlock(h, &b)
-	c := change{seq: r.Seq, erase: &erasure{key: blockKey(h), value: value}}
-	if c.to, err = s.state.numberOfHash(key, h); err != nil {
-		return err
-	}
-	named, err := ledger.ParseErasure(r.Public)
-	if err != nil {
-		return err
-	}
-	if c.to.IsZero() || len(named.Erases) == 0 {
+	if c.to.IsZero() || len(e.erases) == 0 {
 		// Nothing is left of it; or the record was written anew, and what is
 		// known of the number came after its erasure.
 		return s.state.update(r.Seq, func(txn *badger.Txn) error { return txn.Set(c.erase.key, c.erase.value) })
 	}
-	places := make([]ledger.Place, len(named.Erases))
-	for i, seq := range named.Erases {
+	places := make([]ledger.Place, len(e.erases))
+	for i, seq := range e.erases {
 		places[i].Seq = seq
 	}
 	return errors.Join(s.state.apply([]change{c}, r.Seq), s.state.forgetPlaces(c.to, places, r.Seq))

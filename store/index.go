@@ -71,6 +71,7 @@ func readPlace(v []byte) (p ledger.Place, err error) {
 // openIndex reads the cursor and begins to follow.
 func (s *Store) openIndex() error {
 	i := &s.index
+	i.at = ledger.Place{}
 	i.quit, i.ended = make(chan struct{}), make(chan struct{})
 	err := s.state.db.View(func(txn *badger.Txn) error {
 		item, err := txn.Get(indexCursor)

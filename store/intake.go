@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
 
@@ -41,9 +42,9 @@ const maxLine = 1 << 20
 // Rows reads JSON Lines when the file begins with a brace, an XLSX workbook when
 // it is one, else CSV with a header: comma, semicolon or tab; UTF-8 with or without a byte order mark, or
 // Windows-1252. A row that is no fact is a Row with an Err; only a file that
-// can't be read at all is an error.
+// can't be read at all is an error. The file is read ahead of whoever takes the rows.
 func (in Intake) Rows(r io.Reader) iter.Seq2[Row, error] {
-	return func(yield func(Row, error) bool) {
+	return readAhead(func(yield func(Row, error) bool) {
 		br := bufio.NewReaderSize(r, 64<<10)
 		head, err := br.Peek(64 << 10)
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
@@ -71,6 +72,55 @@ func (in Intake) Rows(r io.Reader) iter.Seq2[Row, error] {
 			text = charmap.Windows1252.NewDecoder().Reader(br)
 		}
 		in.csv(text, dialect.Separator, yield)
+	})
+}
+
+// How far a file is read ahead, in rows.
+const (
+	aheadRows   = 256
+	aheadChunks = 8
+)
+
+// readAhead runs seq in a goroutine of its own, so that reading rows and taking
+// them in share two cores.
+func readAhead(seq iter.Seq2[Row, error]) iter.Seq2[Row, error] {
+	type result struct {
+		row Row
+		err error
+	}
+	return func(yield func(Row, error) bool) {
+		chunks, quit, ended := make(chan []result, aheadChunks), make(chan struct{}), make(chan struct{})
+		defer func() {
+			close(quit)
+			<-ended
+		}()
+		go func() {
+			defer close(ended)
+			defer close(chunks)
+			chunk := make([]result, 0, aheadRows)
+			send := func() bool {
+				select {
+				case chunks <- chunk:
+					chunk = make([]result, 0, aheadRows)
+					return true
+				case <-quit:
+					return false
+				}
+			}
+			for row, err := range seq {
+				if chunk = append(chunk, result{row, err}); len(chunk) == aheadRows && !send() {
+					return
+				}
+			}
+			send()
+		}()
+		for chunk := range chunks {
+			for _, r := range chunk {
+				if !yield(r.row, r.err) {
+					return
+				}
+			}
+		}
 	}
 }
 
@@ -108,6 +158,7 @@ func (in Intake) csv(r io.Reader, separator rune, yield func(Row, error) bool) {
 		yield(Row{}, err)
 		return
 	}
+	rows := in.reader(names, len(header))
 	for {
 		cells, err := cr.Read()
 		if errors.Is(err, io.EOF) {
@@ -124,7 +175,7 @@ func (in Intake) csv(r io.Reader, separator rune, yield func(Row, error) bool) {
 		default:
 			row.Line, _ = cr.FieldPos(0)
 			row.Text = joinCells(cells, separator)
-			row.Fact, row.Err = in.row(names, cells, len(header))
+			row.Fact, row.Err = rows.fact(cells)
 		}
 		if !yield(in.finish(row), nil) {
 			return
@@ -155,32 +206,49 @@ func (in Intake) header(header []string) ([]string, error) {
 	return append(names, rest...), nil
 }
 
-func (in Intake) row(names, cells []string, columns int) (policy.Fact, error) {
-	if len(cells) != columns {
-		return policy.Fact{}, fmt.Errorf("the row has %d cells, the header %d", len(cells), columns)
-	}
-	texts := make([]string, len(names))
-	for i, name := range names {
-		if i < len(cells) {
-			texts[i] = in.text(name, strings.TrimSpace(cells[i]))
-		}
-		if texts[i] == "" {
-			texts[i] = in.Constants[name]
-		}
-	}
-	return in.Form.ParseRow(names, texts)
+// A rowReader reads the rows of a file whose header is known.
+type rowReader struct {
+	in        Intake
+	names     []string // of the fields, "" where a column is not read; the last ones are no columns
+	instant   []bool   // which of them hold an instant
+	constants []string
+	columns   int
+	texts     []string
 }
 
-// text is what a cell says in the words of its field, "" in a column that is not read.
-func (in Intake) text(field, cell string) string {
-	if field == "" {
-		return ""
+func (in Intake) reader(names []string, columns int) *rowReader {
+	r := &rowReader{in: in, names: names, columns: columns, texts: make([]string, len(names))}
+	for _, name := range names {
+		r.instant = append(r.instant, slices.Contains(instantFields, name))
+		r.constants = append(r.constants, in.Constants[name])
 	}
-	zone := in.Form.Zone
-	if t, err := time.ParseInLocation(localSeconds, cell, zone); err == nil && slices.Contains(instantFields, field) {
-		return t.Format(time.RFC3339)
+	return r
+}
+
+func (r *rowReader) fact(cells []string) (policy.Fact, error) {
+	if len(cells) != r.columns {
+		return policy.Fact{}, fmt.Errorf("the row has %d cells, the header %d", len(cells), r.columns)
 	}
-	return in.Columns.text(field, cell, zone)
+	for i := range r.names {
+		r.texts[i] = ""
+		if i < len(cells) && r.names[i] != "" {
+			r.texts[i] = r.text(i, strings.TrimSpace(cells[i]))
+		}
+		if r.texts[i] == "" {
+			r.texts[i] = r.constants[i]
+		}
+	}
+	return r.in.Form.ParseRow(r.names, r.texts)
+}
+
+// text is what a cell says in the words of its field.
+func (r *rowReader) text(i int, cell string) string {
+	if r.instant[i] && len(cell) == len(localSeconds) {
+		if t, err := time.ParseInLocation(localSeconds, cell, r.in.Form.Zone); err == nil {
+			return t.Format(time.RFC3339)
+		}
+	}
+	return r.in.Columns.text(r.names[i], cell, r.in.Form.Zone)
 }
 
 // finish names the field at fault, and gives a row without an id one that the
@@ -202,11 +270,31 @@ func (in Intake) finish(row Row) Row {
 	return row
 }
 
+// joinCells is a row as a file has it.
 func joinCells(cells []string, separator rune) string {
 	var b strings.Builder
+	if separator < utf8.RuneSelf && !slices.ContainsFunc(cells, func(cell string) bool { return !isBare(cell, byte(separator)) }) {
+		for i, cell := range cells {
+			if i > 0 {
+				b.WriteByte(byte(separator))
+			}
+			b.WriteString(cell)
+		}
+		return b.String()
+	}
 	w := csv.NewWriter(&b)
 	w.Comma = separator
 	_ = w.Write(cells) // into memory
 	w.Flush()
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// isBare reports whether a cell surely needs no quotes.
+func isBare(cell string, separator byte) bool {
+	for i := range len(cell) {
+		if c := cell[i]; c < ' ' || c == '"' || c == separator || c == '\\' || i == 0 && (c == ' ' || c >= utf8.RuneSelf) {
+			return false
+		}
+	}
+	return true
 }

@@ -26,6 +26,7 @@ type projection struct {
 
 	mu        sync.Mutex
 	discarded uint64 // versions before it may go
+	tally     tally  // how many facts there are, as on disk
 }
 
 // Keys: "F" and a number's 8 octets; "M" and a name for what belongs to all.
@@ -310,7 +311,9 @@ func (p *projection) applySome(changes []change, cursor uint64) (n int, err erro
 // applyFirst folds the first n changes in; the cursor goes with the last of all.
 func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 	byNumber := map[policy.Number]*policy.Facts{}
-	return p.update(changes[n-1].seq, func(txn *badger.Txn) error {
+	before := p.counts()
+	after := before
+	err := p.update(changes[n-1].seq, func(txn *badger.Txn) error {
 		var order []policy.Number
 		for i := range changes[:n] {
 			number := changes[i].number()
@@ -323,6 +326,7 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 				if err := read(txn, number, facts); err != nil {
 					return err
 				}
+				after.add(facts, -1)
 				byNumber[number] = facts
 				order = append(order, number)
 			}
@@ -331,6 +335,7 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 		for _, number := range order {
 			key := factKey(number)
 			facts := byNumber[number]
+			after.add(facts, 1)
 			var err error
 			if len(facts.All)+len(facts.Calls) > 0 {
 				err = txn.Set(key[:], appendValue(nil, facts.All, facts.Calls))
@@ -353,11 +358,22 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 				}
 			}
 		}
+		if after != before {
+			if err := txn.Set(countsKey, after.append(nil)); err != nil {
+				return fmt.Errorf("store: %w", err)
+			}
+		}
 		if n < len(changes) {
 			return nil
 		}
 		return putCursor(txn, cursor)
 	})
+	if err == nil {
+		p.mu.Lock()
+		p.tally = after
+		p.mu.Unlock()
+	}
+	return err
 }
 
 // merge folds one change in. It is commutative and idempotent: facts are a set

@@ -23,11 +23,16 @@ const (
 // A fact's payload is its JSON, with recorded_at. Its public part names the
 // kind and who wrote it.
 func factRecord(f *policy.Fact, node string) ledger.Record {
-	public := append([]byte(nil), `{"fact":"`...)
+	public, payload := appendFactRecord(nil, nil, f, node)
+	return ledger.Record{Time: f.RecordedAt, Kind: kindFact, Public: public, Payload: payload}
+}
+
+func appendFactRecord(public, payload []byte, f *policy.Fact, node string) ([]byte, []byte) {
+	public = append(public, `{"fact":"`...)
 	public = append(public, f.Kind.String()...)
 	public = append(public, `","node":`...)
 	public = append(appendQuoted(public, node), '}')
-	return ledger.Record{Time: f.RecordedAt, Kind: kindFact, Public: public, Payload: f.AppendJSON(nil)}
+	return public, f.AppendJSON(payload)
 }
 
 // factForm reads facts back from the ledger: they were checked when they came in.

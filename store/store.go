@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +34,8 @@ type Options struct {
 	ImportRate int
 	Now        func() time.Time // when a fact is learnt; nil: the system's clock
 	Log        *slog.Logger
+
+	foldAtMost uint64 // a test's foldedAtStart
 }
 
 // A Store is open in one process. It is safe for use by many goroutines.
@@ -55,7 +59,6 @@ type Store struct {
 	flight inFlight
 
 	mu     sync.RWMutex
-	counts map[policy.Kind]int64
 	broken error // why the projection no longer follows
 }
 
@@ -90,6 +93,7 @@ func Open(o Options) (*Store, error) {
 	}
 	go s.follow(l.Durable())
 	s.openRetention()
+	debug.FreeOSMemory() // opening reads a whole segment, and may sort all of the ledger: none of that is needed again
 	return s, nil
 }
 
@@ -112,17 +116,30 @@ func (s *Store) openState() error {
 		_ = s.state.db.Close() // it is thrown away
 	}
 	s.o.Log.Warn("rebuilding the facts from the ledger", "because", rebuild.why)
-	if err := os.RemoveAll(dir); err != nil {
+	return s.rebuild()
+}
+
+// rebuild puts a projection made anew in the place of the one there is, which
+// is not open any more.
+func (s *Store) rebuild() error {
+	dir := filepath.Join(s.o.Dir, "state")
+	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(filepath.Join(s.o.Dir, markerFile))); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	if err := os.RemoveAll(filepath.Join(s.o.Dir, markerFile)); err != nil {
-		return fmt.Errorf("store: %w", err)
+	s.state = nil
+	err := s.build(dir)
+	if err != nil {
+		return err
 	}
 	if s.state, err = openProjection(dir, s.o.Log); err != nil {
 		return err
 	}
 	return s.catchUp()
 }
+
+// foldedAtStart is how many records are always folded in one by one: more than
+// the projection has seen are sooner sorted and written at once.
+const foldedAtStart = 20_000
 
 // catchUp folds in what the ledger holds beyond the cursor, and counts.
 func (s *Store) catchUp() error {
@@ -140,8 +157,14 @@ func (s *Store) catchUp() error {
 	if cursor > end {
 		return &errRebuild{fmt.Sprintf("it is at record %d, the ledger ends at %d", cursor, end)}
 	}
+	if behind := end - cursor; behind > cmp.Or(s.o.foldAtMost, foldedAtStart) && behind > cursor {
+		return &errRebuild{fmt.Sprintf("it is %d records behind, of %d; that is quicker", behind, end)}
+	}
 	if err := s.state.dirty(); err != nil {
 		return fmt.Errorf("store: %w", err)
+	}
+	if err := s.state.loadCounts(); err != nil {
+		return err
 	}
 	var changes []change
 	flush := func(seq uint64) error {
@@ -180,10 +203,7 @@ func (s *Store) catchUp() error {
 			}
 		}
 	}
-	if err := flush(end); err != nil {
-		return err
-	}
-	return s.count()
+	return flush(end)
 }
 
 // changeOf is what a ledger record changes in the projection.
@@ -215,23 +235,6 @@ func changeOf(r ledger.Record) (c change, err error) {
 		}
 	}
 	return c, nil
-}
-
-func (s *Store) count() error {
-	counts := map[policy.Kind]int64{}
-	err := s.state.each(func(f *policy.Facts) error {
-		for i := range f.All {
-			counts[f.All[i].Kind]++
-		}
-		return nil
-	})
-	if err != nil {
-		return &errRebuild{err.Error()}
-	}
-	s.mu.Lock()
-	s.counts = counts
-	s.mu.Unlock()
-	return nil
 }
 
 // Close writes what waits. Nothing may be added any more.
@@ -278,11 +281,11 @@ func (s *Store) Ready() error {
 
 // Counts is how many facts there are of each kind.
 func (s *Store) Counts() map[policy.Kind]int64 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	out := make(map[policy.Kind]int64, len(s.counts))
-	for k, n := range s.counts {
-		out[k] = n
+	out := map[policy.Kind]int64{}
+	for kind, n := range s.state.counts() {
+		if n != 0 {
+			out[policy.Kind(kind)] = n
+		}
 	}
 	return out
 }

@@ -155,7 +155,9 @@ func TestModel(t *testing.T) {
 			rt.Fatal(err)
 		}
 		defer os.RemoveAll(dir)
-		s, err := Open(testOptions(dir, nil))
+		o := testOptions(dir, nil)
+		o.foldAtMost = 3 // so that projections are often built in one go
+		s, err := Open(o)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -166,7 +168,7 @@ func TestModel(t *testing.T) {
 				if err := s.Close(); err != nil {
 					rt.Fatal(err)
 				}
-				if s, err = Open(testOptions(dir, nil)); err != nil {
+				if s, err = Open(o); err != nil {
 					rt.Fatal(err)
 				}
 			default:
@@ -174,7 +176,14 @@ func TestModel(t *testing.T) {
 				for range rapid.IntRange(1, 5).Draw(rt, "facts") {
 					batch = append(batch, drawFact(rt))
 				}
-				results, err := s.Add(context.Background(), batch...)
+				var results []Result
+				if rapid.Bool().Draw(rt, "loaded") {
+					load := s.Load()
+					results, err = load.Add(context.Background(), batch...)
+					err = errors.Join(err, load.Close())
+				} else {
+					results, err = s.Add(context.Background(), batch...)
+				}
 				if err != nil {
 					rt.Fatal(err)
 				}
@@ -214,6 +223,15 @@ func TestModel(t *testing.T) {
 					rt.Fatal("out of order")
 				}
 			}
+			counts := map[policy.Kind]int64{}
+			for _, facts := range model {
+				for _, f := range facts {
+					counts[f.Kind]++
+				}
+			}
+			if got := s.Counts(); fmt.Sprint(got) != fmt.Sprint(counts) {
+				rt.Fatalf("%v facts, want %v", got, counts)
+			}
 		}
 		if err := s.Close(); err != nil {
 			rt.Fatal(err)
@@ -225,13 +243,13 @@ func drawFact(t *rapid.T) policy.Fact {
 	f := policy.Fact{
 		ID: fmt.Sprint("f", rapid.IntRange(0, 20).Draw(t, "id")), Number: []policy.Number{alice, bob}[rapid.IntRange(0, 1).Draw(t, "number")],
 		Kind: policy.Kinds()[rapid.IntRange(0, 6).Draw(t, "kind")], Advertiser: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "advertiser"),
-		At: noon.Add(time.Duration(rapid.IntRange(-1000, 1000).Draw(t, "at")) * time.Hour), Source: rapid.StringN(0, 8, 20).Draw(t, "source"),
+		At: noon.Add(time.Duration(rapid.IntRange(-1000, 1000).Draw(t, "at")) * time.Hour), Source: rapid.StringMatching("[a-z\u00e9<\"\\\\ ]{0,8}").Draw(t, "source"),
 	}
 	switch f.Kind {
 	case policy.Consent:
 		f.Purposes, f.Products, f.Channels = []policy.Purpose{policy.Commercial, policy.Ideal}, []string{"x", "y"}, []policy.CallMode{policy.Live}
 		f.Bundled, f.VerifiedAt, f.ValidUntil = rapid.Bool().Draw(t, "bundled"), f.At.Add(time.Hour), f.At.AddDate(1, 0, 0)
-		f.Evidence = policy.Evidence{URI: "u", SHA256: "s", Person: "p", Note: "n"}
+		f.Evidence = policy.Evidence{URI: "u", SHA256: strings.Repeat("ab", 32), Person: "p", Note: "n"}
 	case policy.Relationship:
 		f.Type, f.Started, f.Ended, f.CollectedInSale = policy.Gift, 20240101, 20250101, true
 	case policy.Subscriber:

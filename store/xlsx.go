@@ -49,8 +49,7 @@ func (in Intake) xlsx(r io.Reader, yield func(Row, error) bool) {
 		return
 	}
 	defer rows.Close()
-	var names []string
-	columns := 0
+	var sheet *rowReader
 	for line := 1; rows.Next(); line++ {
 		cells, err := rows.Columns(excelize.Options{RawCellValue: true})
 		if err != nil {
@@ -60,22 +59,23 @@ func (in Intake) xlsx(r io.Reader, yield func(Row, error) bool) {
 		if len(strings.TrimSpace(strings.Join(cells, ""))) == 0 {
 			continue
 		}
-		if names == nil {
-			if names, err = in.header(cells); err != nil {
+		if sheet == nil {
+			names, err := in.header(cells)
+			if err != nil {
 				yield(Row{}, err)
 				return
 			}
-			columns = len(cells)
+			sheet = in.reader(names, len(cells))
 			continue
 		}
-		for len(cells) < columns {
+		for len(cells) < sheet.columns {
 			cells = append(cells, "") // a workbook leaves empty cells at the end out
 		}
 		row := Row{Line: line, Text: joinCells(cells, ',')}
-		for i := range min(len(cells), len(names)) {
-			cells[i] = serialDate(names[i], strings.TrimSpace(cells[i]))
+		for i := range min(len(cells), len(sheet.names)) {
+			cells[i] = serialDate(sheet.names[i], strings.TrimSpace(cells[i]))
 		}
-		row.Fact, row.Err = in.row(names, cells, columns)
+		row.Fact, row.Err = sheet.fact(cells)
 		if !yield(in.finish(row), nil) {
 			return
 		}

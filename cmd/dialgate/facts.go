@@ -74,7 +74,12 @@ func (factsImportCmd) Help() string {
 		"A register: dialgate facts import --register nobellen --as-of 2026-11-20 nobellen.csv"
 }
 
-const importBatch = 1000
+// How many facts go at a time into a running node, and into a store of which
+// nobody makes a call.
+const (
+	importBatch = 1000
+	loadBatch   = 4096
+)
 
 // Run imports a file. Bad rows go to the rejects file, the others go in.
 func (c factsImportCmd) Run(s streams, parent *factsCmd) error {
@@ -209,6 +214,7 @@ func bar(w io.Writer, size int64, doing string) *progressbar.ProgressBar {
 type importer struct {
 	ctx      context.Context
 	keeper   keeper
+	add      adder         // of the keeper, or of a load of its store
 	register *registerLoad // nil: the file is none
 	report   importReport
 	rejects  rejects
@@ -219,7 +225,15 @@ type importer struct {
 	seen  seenRows // by a dry run
 }
 
-func (i *importer) run(intake store.Intake, in io.Reader) error {
+// run imports. A store that no node has open judges no calls, and is loaded.
+func (i *importer) run(intake store.Intake, in io.Reader) (err error) {
+	i.add = i.keeper.Import
+	batch := importBatch
+	if s, ok := i.keeper.(*store.Store); ok && !i.report.DryRun {
+		load := s.Load()
+		defer func() { err = errors.Join(err, load.Close()) }()
+		i.add, batch = load.Add, loadBatch
+	}
 	for row, err := range intake.Rows(io.TeeReader(in, i.bar)) {
 		if err != nil {
 			return err
@@ -232,7 +246,7 @@ func (i *importer) run(intake store.Intake, in io.Reader) error {
 			continue
 		}
 		i.facts, i.from = append(i.facts, row.Fact), append(i.from, row)
-		if len(i.facts) == importBatch {
+		if len(i.facts) == batch {
 			if err := i.flush(); err != nil {
 				return err
 			}
@@ -253,7 +267,7 @@ func (i *importer) flush() error {
 	if err == nil && i.report.DryRun {
 		results, err = i.look()
 	} else if err == nil {
-		results, err = i.keeper.Import(i.ctx, i.facts...)
+		results, err = i.add(i.ctx, i.facts...)
 	}
 	if err != nil {
 		return fmt.Errorf("the import stopped after %d facts; run it again, and it goes on: nothing is taken twice: %w", i.report.sums.imported, err)
