@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -320,17 +319,7 @@ func TestKillBetweenCalls(t *testing.T) {
 	for round := range rounds {
 		cmd := exec.Command(os.Args[0], "-test.run", "^TestKillBetweenCalls$")
 		cmd.Env = append(os.Environ(), "STORE_KILL_CALLS_DIR="+dir, fmt.Sprint("STORE_KILL_ROUND=", round))
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.AfterFunc(time.Duration(120+70*round%150)*time.Millisecond, func() { _ = cmd.Process.Kill() })
-		said, _ := io.ReadAll(out) // it ends with the process
-		_ = cmd.Wait()             // it was killed
-		for line := range strings.Lines(string(said)) {
+		for line := range strings.Lines(killInTheMiddle(t, cmd, round)) {
 			if key, err := strconv.ParseUint(strings.TrimSuffix(line, "\n"), 10, 64); err == nil && strings.HasSuffix(line, "\n") {
 				acked[key]++
 				total++
