@@ -136,6 +136,9 @@ func (s *Store) LoadRegister(c RegisterLoaded) error {
 	s.adding.Lock()
 	defer s.adding.Unlock()
 	c.RecordedAt, c.Node = now, s.o.Node
+	if before := s.registers.Load().Loaded(); len(before) > 0 && before[len(before)-1].RecordedAt.After(now) {
+		c.RecordedAt = before[len(before)-1].RecordedAt // the clock was set back; the order of the ledger holds
+	}
 	return s.recordCopy(c)
 }
 
@@ -161,12 +164,15 @@ func (s *Store) recordCopy(c RegisterLoaded) error {
 
 // write puts the copies into the projection.
 func (r *Registers) write(txn *badger.Txn) error {
-	value, err := json.Marshal(r.loaded)
+	value, err := r.value()
 	if err != nil {
 		return err
 	}
 	return txn.Set(registersKey, value)
 }
+
+// value is what stands under registersKey.
+func (r *Registers) value() ([]byte, error) { return json.Marshal(r.loaded) }
 
 // loadRegisters reads the copies into memory.
 func (s *Store) loadRegisters() error {
@@ -190,15 +196,23 @@ func (s *Store) loadRegisters() error {
 	})
 }
 
+// after are the copies after a record of the ledger.
+func (r *Registers) after(record *ledger.Record) (*Registers, error) {
+	var c RegisterLoaded
+	if err := json.Unmarshal(record.Public, &c); err != nil {
+		return nil, fmt.Errorf("store: record %d of the ledger holds no register: %w", record.Seq, err)
+	}
+	c.Seq = record.Seq
+	return r.with(c), nil
+}
+
 // foldRegister brings a copy of the ledger into a projection that was not there
 // when it was loaded.
 func (s *Store) foldRegister(r *ledger.Record) error {
-	var c RegisterLoaded
-	if err := json.Unmarshal(r.Public, &c); err != nil {
-		return fmt.Errorf("store: record %d of the ledger holds no register: %w", r.Seq, err)
+	next, err := s.registers.Load().after(r)
+	if err != nil {
+		return err
 	}
-	c.Seq = r.Seq
-	next := s.registers.Load().with(c)
 	s.registers.Store(next)
 	return s.state.update(r.Seq, next.write)
 }
