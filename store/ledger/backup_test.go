@@ -140,7 +140,7 @@ func TestBackupsUnderLoad(t *testing.T) {
 
 // TestARestoredLedgerGoesOn: it is opened, appended to and retained like any other.
 func TestARestoredLedgerGoesOn(t *testing.T) {
-	l := open(t, Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key")})
+	l := open(t, Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key"), Linger: time.Microsecond, sync: func(*os.File) error { return nil }})
 	fill(t, l, 900)
 	first, end := backup(t, l, nil)
 	names, _ := segments(l.o.Dir)
@@ -180,7 +180,7 @@ func TestARestoredLedgerGoesOn(t *testing.T) {
 // TestADamagedBackupIsRefused flips octets and cuts at them: in the long form
 // at every one.
 func TestADamagedBackupIsRefused(t *testing.T) {
-	l := open(t, Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key")})
+	l := open(t, Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key"), Linger: time.Microsecond, sync: func(*os.File) error { return nil }})
 	fill(t, l, 8)
 	whole, _ := backup(t, l, nil)
 	parent := t.TempDir()
