@@ -59,7 +59,7 @@ var arrows = map[string][]string{
 	"dialgate/internal/testca":      nil,
 	"dialgate/policy/internal":      {"dialgate/policy", "github.com/nyaruka/phonenumbers", "google.golang.org/protobuf"},
 	"dialgate/dialgatetest":         {"dialgate/policy", "dialgate/configs", "dialgate/gate", "dialgate/store", "dialgate/trace", "dialgate/sipproxy", "dialgate/internal/simnet", "github.com/prometheus/client_golang"},
-	"dialgate/cmd/dialgate":         {"dialgate", "github.com", "golang.org", "go.yaml.in"},
+	"dialgate/cmd/dialgate":         {"dialgate", "github.com", "golang.org", "go.yaml.in", "filippo.io/age"},
 	"dialgate/e2e":                  {"dialgate", "github.com", "golang.org", "go.yaml.in"},
 	"dialgate/bench":                {"dialgate", "github.com", "golang.org", "go.yaml.in"},
 	"dialgate/policy/nl/cases":      nil,

@@ -27,6 +27,9 @@ type frameReader struct {
 
 // next reads one frame; the record is valid until the one after it is read.
 func (r *frameReader) next() (rec Record, err error) {
+	if r.at >= r.size {
+		return rec, errNoFrame // also of an empty file
+	}
 	for want := int64(window); ; want = int64(r.need()) {
 		off := r.at - r.from
 		if r.buf != nil && off >= 0 && off <= int64(len(r.buf)) {

@@ -155,14 +155,14 @@ func firstOf(name string) uint64 {
 
 // recover finds the end of the log and cuts a torn tail.
 func (l *Ledger) recover() error {
-	leftover, _ := filepath.Glob(filepath.Join(l.o.Dir, "*.seg.new"))
-	for _, name := range leftover {
-		if err := os.Remove(name); err != nil { // a segment whose making was interrupted
-			return fmt.Errorf("ledger: %w", err)
-		}
+	if err := l.cutLeftovers(); err != nil {
+		return err
 	}
 	names, err := segments(l.o.Dir)
 	if err != nil || len(names) == 0 {
+		return err
+	}
+	if err := contiguous(l.o.Dir, names); err != nil {
 		return err
 	}
 	last := names[len(names)-1]
@@ -203,6 +203,75 @@ func (l *Ledger) recover() error {
 	s.end = end
 	l.file, l.seq, l.durable, l.first = s, next-1, next-1, firstOf(names[0])
 	return nil
+}
+
+// cutLeftovers removes segments whose making was interrupted.
+func (l *Ledger) cutLeftovers() error {
+	leftover, _ := filepath.Glob(filepath.Join(l.o.Dir, "*.seg.new"))
+	for _, name := range leftover {
+		if err := os.Remove(name); err != nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+	}
+	return nil
+}
+
+// contiguous checks that each segment begins with the record of its name and
+// ends right before the next one: that none is missing or stands in the place
+// of another. It reads only their ends.
+func contiguous(dir string, names []string) error {
+	for i, name := range names[:len(names)-1] {
+		first, last, err := ends(filepath.Join(dir, name))
+		if err != nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+		if first != firstOf(name) {
+			return &DamageError{File: name, Text: fmt.Sprintf("it begins with record %d", first)}
+		}
+		if next := firstOf(names[i+1]); last+1 != next {
+			return &DamageError{File: name, Text: fmt.Sprintf("it ends with record %d, and %s begins with %d", last, names[i+1], next)}
+		}
+	}
+	return nil
+}
+
+// ends are the first and the last record that can be read in a segment, 0 for none.
+func ends(path string) (first, last uint64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, 0, err
+	}
+	r := frameReader{f: f, size: info.Size()}
+	rec, err := r.next()
+	if errors.Is(err, errNoFrame) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	first = rec.Seq
+	const most = headerSize + maxPublic + saltSize + maxPayload + align
+	for to := info.Size(); to > 0; to -= window {
+		from := max(0, to-window)
+		buf := make([]byte, min(to+most, info.Size())-from)
+		if _, err := f.ReadAt(buf, from); err != nil {
+			return 0, 0, err
+		}
+		for at := int(to-from-1) &^ (align - 1); at >= 0; at -= align {
+			if len(buf)-at < headerSize || buf[at+11] != version {
+				continue
+			}
+			if rec, _, err := parseFrame(buf[at:]); err == nil {
+				return first, rec.Seq, nil
+			}
+		}
+	}
+	return first, 0, nil
 }
 
 // scan walks the frames of a segment's data that begins with record first. It
