@@ -63,6 +63,10 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 		p.inbound(c, l, from, v)
 		return
 	}
+	if p.crowds(c, who.peer, v) {
+		p.refuseCrowded(l, from, who.peer, v)
+		return
+	}
 	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), config: c, peer: who.peer, began: time.Now(), judged: true}
 	c.Reader.Read(v, who.peer.Terms, &e.attempt)
 	why := p.routed(v, who.peer.Terms)
@@ -72,8 +76,7 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 	emergency := e.attempt.Called.Emergency && why == ""
 	e.attempt.Called.Emergency = emergency
 
-	refused := policy.NoReason
-	merged := false
+	crowded, merged := false, false
 	p.locked(func() {
 		if emergency && !p.layer.Exhausted() && p.emergency.take(c.EmergencyRate, e.began) {
 			p.begin(e, v)
@@ -85,7 +88,7 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 			return
 		}
 		if p.draining.Load() || p.layer.Full() || emergency || !who.peer.room(e.began) {
-			refused = policy.ReasonOverloaded
+			crowded = true
 			return
 		}
 		p.begin(e, v)
@@ -93,10 +96,8 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 	switch {
 	case merged:
 		p.reply(l, from, v, 482, nil) // the same request came by two ways, RFC 3261 section 8.2.2.2
-	case refused != policy.NoReason:
-		p.metrics.overloaded.Inc()
-		a := who.peer.Answer(refused)
-		p.reply(l, from, v, a.Code, a.Headers(p.o.Name, ""))
+	case crowded:
+		p.refuseCrowded(l, from, who.peer, v)
 	case emergency:
 		// The call is on its way already; the record waits for nobody.
 		c.Judge(&e.attempt, func(r policy.Ruling) {
@@ -106,6 +107,23 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 	default:
 		e.ask(c.Judge)
 	}
+}
+
+// crowds reports whether there is no room for another call of a peer, before
+// anything is done for it: who sends more than it may costs others little.
+// Calls for which there is room are counted later, under one lock with their begin.
+func (p *Proxy) crowds(c *inForce, q *peer, v *message.View) (crowded bool) {
+	p.locked(func() {
+		crowded = p.draining.Load() || p.layer.Full() || q.CallsInSetup > 0 && q.inSetup >= q.CallsInSetup || !q.rate.has(q.CallsPerSecond, time.Now())
+	})
+	return crowded && !c.Reader.called(v.URI, q.Terms).Emergency
+}
+
+// refuseCrowded answers a call for which there is no room.
+func (p *Proxy) refuseCrowded(l *Listener, from netip.AddrPort, q *peer, v *message.View) {
+	p.metrics.overloaded.Inc()
+	a := q.Answer(policy.ReasonOverloaded)
+	p.reply(l, from, v, a.Code, a.Headers(p.o.Name, ""))
 }
 
 // room reports whether the peer's limits leave room for a call, and counts it.
