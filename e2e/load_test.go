@@ -33,6 +33,9 @@ type talker struct {
 	wrong []string       // what went wrong with others
 	wg    sync.WaitGroup
 	made  atomic.Uint64 // branches
+	deaf  atomic.Bool   // hears nothing
+
+	closed chan struct{}
 }
 
 // listenTalker opens a socket; gate is where it sends to, a relay or the gate.
@@ -43,7 +46,7 @@ func listenTalker(t *testing.T, name, ip string) *talker {
 		t.Fatal(err)
 	}
 	_ = conn.SetReadBuffer(4 << 20) // what the kernel does not give only loses more
-	k := &talker{t: t, name: name, conn: conn, calls: map[string]*talk{}, ended: map[string]int{}}
+	k := &talker{t: t, name: name, conn: conn, calls: map[string]*talk{}, ended: map[string]int{}, closed: make(chan struct{})}
 	k.seen = conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	return k
 }
@@ -59,12 +62,13 @@ func (k *talker) start() {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			if err == nil {
+			if err == nil && !k.deaf.Load() {
 				k.take(slices.Clone(buf[:n]))
 			}
 		}
 	}()
 	k.t.Cleanup(func() {
+		close(k.closed)
 		k.conn.Close()
 		<-done
 		k.wg.Wait()
@@ -89,6 +93,8 @@ func (k *talker) take(raw []byte) {
 	}
 	k.mu.Unlock()
 	switch {
+	case c == nil && v.IsRequest() && v.IsMethod("OPTIONS"):
+		k.send(k.response(v, 200))
 	case c == nil: // of a call that is long over
 	case began:
 		c.invite = v
@@ -178,19 +184,19 @@ func (c *talk) take(v *message.View) {
 		if v.IsMethod("BYE") {
 			closeOnce(c.hungUp)
 		}
-		c.k.send(c.response(v, 200))
+		c.k.send(c.k.response(v, 200))
 	}
 }
 
 // response is one to a request.
-func (c *talk) response(v *message.View, status int) []byte {
-	extra := fmt.Sprintf("Contact: <sip:%s@%s>\r\n", c.k.name, c.k.seen)
+func (k *talker) response(v *message.View, status int) []byte {
+	extra := fmt.Sprintf("Contact: <sip:%s@%s>\r\n", k.name, k.seen)
 	for i := range v.Headers {
 		if v.Headers[i].Kind == message.RecordRoute {
 			extra += "Record-Route: " + string(v.Headers[i].Value) + "\r\n"
 		}
 	}
-	return v.AppendResponse(nil, &message.Response{Status: status, Phrase: "Whatever", ToTag: []byte(c.k.name), Source: c.k.gate, Extra: []byte(extra)})
+	return v.AppendResponse(nil, &message.Response{Status: status, Phrase: "Whatever", ToTag: []byte(k.name), Source: k.gate, Extra: []byte(extra)})
 }
 
 var errSilence = errors.New("no answer")
@@ -310,7 +316,7 @@ func (c *talk) say(v *message.View, method string) error {
 func (c *talk) respond(status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = c.response(c.invite, status)
+	c.last = c.k.response(c.invite, status)
 	c.k.send(c.last)
 }
 
@@ -321,6 +327,8 @@ func (c *talk) final(status int) error {
 		select {
 		case <-c.acked:
 			return nil
+		case <-c.k.closed:
+			return errors.New("the test has ended")
 		case <-time.After(every):
 			if time.Since(began) > 32*time.Second {
 				return fmt.Errorf("no ACK for the %d", status)
