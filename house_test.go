@@ -57,6 +57,7 @@ var arrows = map[string][]string{
 	"dialgate/trace":                {"dialgate/sipproxy/message", "github.com/gopacket/gopacket"},
 	"dialgate/internal/simnet":      {"dialgate/sipproxy/transport"},
 	"dialgate/internal/testca":      nil,
+	"dialgate/internal/lossy":       nil,
 	"dialgate/policy/internal":      {"dialgate/policy", "github.com/nyaruka/phonenumbers", "google.golang.org/protobuf"},
 	"dialgate/dialgatetest":         {"dialgate/policy", "dialgate/configs", "dialgate/gate", "dialgate/store", "dialgate/trace", "dialgate/sipproxy", "dialgate/internal/simnet", "github.com/prometheus/client_golang"},
 	"dialgate/cmd/dialgate":         {"dialgate", "github.com", "golang.org", "go.yaml.in", "filippo.io/age"},

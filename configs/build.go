@@ -17,8 +17,10 @@ type Domain struct {
 type PeerDomain struct {
 	Terms   *policy.PeerTerms
 	Sources []netip.Prefix
-	Names   []string // in certificates
-	Limits  Limits
+	// Listeners are the addresses by which it is known; none: all.
+	Listeners []netip.AddrPort
+	Names     []string // in certificates
+	Limits    Limits
 }
 
 // Build makes the domain of a configuration that was parsed without errors.
@@ -106,6 +108,11 @@ func (c *Config) peer(i int, campaigns []*policy.Campaign, plans *policy.Plans) 
 		prefix, err := parsePrefix(s)
 		if err == nil {
 			out.Sources = append(out.Sources, prefix)
+		}
+	}
+	for _, l := range p.Listeners {
+		if a, err := netip.ParseAddrPort(l); err == nil { // checked when it was read
+			out.Listeners = append(out.Listeners, a)
 		}
 	}
 	return out

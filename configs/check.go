@@ -114,12 +114,17 @@ func (d *decoder) checkPeer(c *Config, i int, campaigns []string, at, warn func(
 		}
 		for k := range c.Peers[:i] {
 			for _, other := range c.Peers[k].Sources {
-				if o, err := parsePrefix(other); err == nil && o == prefix {
+				if o, err := parsePrefix(other); err == nil && o == prefix && !apart(p.Listeners, c.Peers[k].Listeners) {
 					at(fmt.Sprintf("%s.sources[%d]", path, j), "%s belongs to peer %q already", s, c.Peers[k].ID)
 				}
 			}
 		}
 	}
+}
+
+// apart reports whether two peers come by different listeners.
+func apart(a, b []string) bool {
+	return len(a) > 0 && len(b) > 0 && !slices.ContainsFunc(a, func(l string) bool { return slices.Contains(b, l) })
 }
 
 // ownCodes are sent whatever was agreed, to what can't be judged: none may say go.

@@ -80,6 +80,7 @@ type WSSListener struct {
 type Peer struct {
 	ID            string   `key:"id" required:"" doc:"Name in records, metrics and logs."`
 	Sources       []string `key:"sources" kind:"prefix" doc:"Addresses the dialer sends from: CIDR or single addresses."`
+	Listeners     []string `key:"listeners" kind:"addrport" doc:"Addresses under listen by which the dialer is known; default: all. Two peers may share sources when they come by different ones."`
 	TLSNames      []string `key:"tls_names" doc:"Names in the certificate it shows on a listener with client_ca, by which it is known from any address."`
 	Campaigns     []string `key:"campaigns" doc:"Campaigns it may call for; \"*\" means every one."`
 	Names         []string `key:"names" doc:"Campaigns it may name by the header field X-Campaign; \"*\" means every one that needs a ground for calling."`
@@ -222,6 +223,7 @@ type Redial struct {
 // SIP holds limits and timers.
 type SIP struct {
 	AnswerStrangers      bool          `key:"answer_strangers" doc:"Requests from unknown sources get 403 instead of silence."`
+	OutOfDialog          []string      `key:"out_of_dialog" oneof:"INFO,MESSAGE,PUBLISH,REGISTER" doc:"Methods that go from a dialer to its carrier outside a call, unjudged; others but INVITE and OPTIONS get 405."`
 	MaxTransactions      int           `key:"max_transactions" restart:"" default:"100000" min:"100" doc:"Bound on transactions in memory; requests of calls that are up, and emergency calls, find a tenth more room."`
 	TimerC               time.Duration `key:"timer_c" restart:"" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
 	FailoverWithin       time.Duration `key:"failover_within" default:"20s" doc:"How long after its INVITE a call may still go on to another target."`

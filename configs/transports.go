@@ -2,8 +2,31 @@ package configs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"dialgate/policy"
 )
+
+// addresses are those of all listeners.
+func (l *Listen) addresses() (all []string) {
+	for _, x := range l.UDP {
+		all = append(all, x.Address)
+	}
+	for _, x := range l.TCP {
+		all = append(all, x.Address)
+	}
+	for _, x := range l.TLS {
+		all = append(all, x.Address)
+	}
+	for _, x := range l.WS {
+		all = append(all, x.Address)
+	}
+	for _, x := range l.WSS {
+		all = append(all, x.Address)
+	}
+	return all
+}
 
 // checkTransports finds what is wrong between listeners and those who are
 // reached through them.
@@ -32,6 +55,14 @@ func (c *Config) checkTransports(at, warn func(path, format string, args ...any)
 		asked = asked || l.ClientCA != ""
 		if l.RequireClient && l.ClientCA == "" {
 			at(fmt.Sprintf("listen.wss[%d].require_client", i), "needs client_ca, the authorities whose certificates count")
+		}
+	}
+	addresses := c.Listen.addresses()
+	for i := range c.Peers {
+		for j, l := range c.Peers[i].Listeners {
+			if !slices.Contains(addresses, l) {
+				at(fmt.Sprintf("peers[%d].listeners[%d]", i, j), "there is no address %s under listen%s", l, policy.Suggest(l, addresses))
+			}
 		}
 	}
 	names := map[string]string{}

@@ -35,6 +35,9 @@ type Config struct {
 
 	// AnswerStrangers: a request from an unknown source gets 403; else silence.
 	AnswerStrangers bool
+	// OutOfDialog are methods that go from a dialer to its carrier outside a
+	// call, unjudged.
+	OutOfDialog []string
 	// EmergencyRate bounds emergency calls a second, a burst of as many allowed.
 	EmergencyRate int
 	// FailoverWithin is how long after its INVITE a call may still go on to
@@ -48,6 +51,8 @@ type Config struct {
 type Peer struct {
 	Terms   *policy.PeerTerms
 	Sources []netip.Prefix
+	// Listeners are the local addresses by which it is known; none: all.
+	Listeners []netip.AddrPort
 	// Names are those in certificates by which it is known, whatever its address.
 	Names   []string
 	Dialect Dialect
@@ -237,14 +242,24 @@ func rank(s source) int {
 // is judged.
 func (f *inForce) origin(l *Listener, d *transport.Datagram) *source {
 	for _, name := range d.Names {
-		if s := f.names[name]; s != nil {
+		if s := f.names[name]; s != nil && s.uses(l) {
 			return s
 		}
 	}
 	if s := f.targets[end{d.Remote, l.kind()}]; s != nil {
 		return s
 	}
-	return f.host(d.Remote.Addr())
+	for i := range f.sources {
+		if s := &f.sources[i]; s.prefix.Contains(d.Remote.Addr()) && s.uses(l) {
+			return s
+		}
+	}
+	return nil
+}
+
+// uses reports whether who it is may come by a listener.
+func (s *source) uses(l *Listener) bool {
+	return s.peer == nil || len(s.peer.Listeners) == 0 || slices.Contains(s.peer.Listeners, l.Conn.LocalAddr())
 }
 
 // at is who an address is of, whatever its transport, nil when it is nobody's.

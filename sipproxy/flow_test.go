@@ -379,6 +379,8 @@ func option(t *testing.T, words []string) func(*Options) {
 			o.Peers[0].Sources = []netip.Prefix{netip.MustParsePrefix("192.0.2.99/32")}
 		case "second-peer": // the stranger is another dialer
 			o.Peers = append(o.Peers, Peer{Terms: &policy.PeerTerms{ID: "second", AllCampaigns: true, Plan: nl.Plan()}, Sources: []netip.Prefix{netip.PrefixFrom(otherAddr.Addr(), 32)}})
+		case "out-of-dialog":
+			o.OutOfDialog = words[1:]
 		case "may-route":
 			o.Peers[0].Terms.MayRoute = true
 		case "trust":

@@ -16,7 +16,7 @@ func (e *exchange) forward(v *message.View) {
 		e.redirect(v)
 	case e.tryNext(v):
 	case e.crowded:
-		e.p.metrics.overloaded.Inc()
+		e.p.metrics.overloaded(overCarrier)
 		e.refuse(policy.ReasonOverloaded)
 	default:
 		e.unreachable(500)

@@ -37,7 +37,7 @@ func (p *Proxy) inbound(c *inForce, l *Listener, from netip.AddrPort, v *message
 		e.send(v, &edits, out, to.Addr)
 	})
 	if full {
-		p.metrics.overloaded.Inc()
+		p.metrics.overloaded(overTransactions)
 		p.reply(l, from, v, 480, nil)
 	}
 }

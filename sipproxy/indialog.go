@@ -163,7 +163,7 @@ func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *sour
 		e.ask(judge)
 	}
 	if full {
-		p.metrics.overloaded.Inc()
+		p.metrics.overloaded(overTransactions)
 		p.reply(l, from, v, 500, []byte("Retry-After: 5\r\n")) // the call goes on, whatever the request was
 	}
 }

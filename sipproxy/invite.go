@@ -63,6 +63,10 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 		p.inbound(c, l, from, v)
 		return
 	}
+	if why := p.crowds(c, who.peer, v); why != roomy {
+		p.refuseCrowded(l, from, who.peer, v, why)
+		return
+	}
 	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), config: c, peer: who.peer, began: time.Now(), judged: true}
 	c.Reader.Read(v, who.peer.Terms, &e.attempt)
 	why := p.routed(v, who.peer.Terms)
@@ -72,8 +76,7 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 	emergency := e.attempt.Called.Emergency && why == ""
 	e.attempt.Called.Emergency = emergency
 
-	refused := policy.NoReason
-	merged := false
+	crowded, merged := roomy, false
 	p.locked(func() {
 		if emergency && !p.layer.Exhausted() && p.emergency.take(c.EmergencyRate, e.began) {
 			p.begin(e, v)
@@ -84,19 +87,21 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 		if merged = p.open[e.merge] != nil; merged {
 			return
 		}
-		if p.draining.Load() || p.layer.Full() || emergency || !who.peer.room(e.began) {
-			refused = policy.ReasonOverloaded
-			return
+		if emergency {
+			crowded = overEmergency
+		} else {
+			crowded = p.want(who.peer, e.began)
 		}
-		p.begin(e, v)
+		if crowded == roomy {
+			who.peer.rate.take(who.peer.CallsPerSecond, e.began)
+			p.begin(e, v)
+		}
 	})
 	switch {
 	case merged:
 		p.reply(l, from, v, 482, nil) // the same request came by two ways, RFC 3261 section 8.2.2.2
-	case refused != policy.NoReason:
-		p.metrics.overloaded.Inc()
-		a := who.peer.Answer(refused)
-		p.reply(l, from, v, a.Code, a.Headers(p.o.Name, ""))
+	case crowded != roomy:
+		p.refuseCrowded(l, from, who.peer, v, crowded)
 	case emergency:
 		// The call is on its way already; the record waits for nobody.
 		c.Judge(&e.attempt, func(r policy.Ruling) {
@@ -108,12 +113,37 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 	}
 }
 
-// room reports whether the peer's limits leave room for a call, and counts it.
-func (q *peer) room(now time.Time) bool {
-	if q.CallsInSetup > 0 && q.inSetup >= q.CallsInSetup {
-		return false
+// crowds reports for what want of room another call of a peer is refused before
+// anything is done for it: who sends more than it may costs others little.
+// Calls for which there is room are counted later, under one lock with their begin.
+func (p *Proxy) crowds(c *inForce, q *peer, v *message.View) (why overload) {
+	p.locked(func() { why = p.want(q, time.Now()) })
+	if why != roomy && c.Reader.called(v.URI, q.Terms).Emergency {
+		return roomy // what becomes of it is for its own limit to say
 	}
-	return q.rate.take(q.CallsPerSecond, now)
+	return why
+}
+
+// want is what another call of a peer has no room for.
+func (p *Proxy) want(q *peer, now time.Time) overload {
+	switch {
+	case p.draining.Load():
+		return overDraining
+	case p.layer.Full():
+		return overTransactions
+	case q.CallsInSetup > 0 && q.inSetup >= q.CallsInSetup:
+		return overInSetup
+	case !q.rate.has(q.CallsPerSecond, now):
+		return overRate
+	}
+	return roomy
+}
+
+// refuseCrowded answers a call for which there is no room.
+func (p *Proxy) refuseCrowded(l *Listener, from netip.AddrPort, q *peer, v *message.View, why overload) {
+	p.metrics.overloaded(why)
+	a := q.Answer(policy.ReasonOverloaded)
+	p.reply(l, from, v, a.Code, a.Headers(p.o.Name, ""))
 }
 
 // begin makes the server transaction of a call.

@@ -32,6 +32,21 @@ const (
 
 var drops = [...]string{dropMalformed: "malformed", dropTooLarge: "too-large", dropTooManyHeaders: "too-many-headers", dropStranger: "unknown-source", dropStray: "stray-response", dropStrayACK: "stray-ack"}
 
+// An overload is for what want of room a call is refused.
+type overload int
+
+const (
+	roomy overload = iota // there is room
+	overDraining
+	overTransactions
+	overRate
+	overInSetup
+	overEmergency
+	overCarrier
+)
+
+var overloads = [...]string{overDraining: "draining", overTransactions: "transactions", overRate: "calls-per-second", overInSetup: "calls-in-setup", overEmergency: "emergency", overCarrier: "carrier"}
+
 // methods are the label values; any other method is "other", so that nobody
 // can make up new ones.
 var methods = [...]string{"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "UPDATE", "INFO", "PRACK", "REFER", "NOTIFY", "other"}
@@ -43,7 +58,7 @@ type metrics struct {
 
 	drops      [len(drops)]prometheus.Counter
 	repeated   prometheus.Counter
-	overloaded prometheus.Counter
+	overloads  [len(overloads)]prometheus.Counter
 	panics     prometheus.Counter
 	sendErrors prometheus.Counter
 
@@ -86,7 +101,12 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 		return c
 	}
 	m.repeated = counter("dialgate_sip_retransmissions_received_total", "Requests that came again and were answered from memory.")
-	m.overloaded = counter("dialgate_overloaded_total", "Calls refused for want of room, by a limit, or while draining.")
+	overloaded := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_overloaded_total",
+		Help: "Calls, and requests in them, refused for want of room, by the limit."}, []string{"cause"})
+	r.MustRegister(overloaded)
+	for i := overDraining; int(i) < len(overloads); i++ {
+		m.overloads[i] = overloaded.WithLabelValues(overloads[i])
+	}
 	m.panics = counter("dialgate_panics_total", "Messages that a fault in dialgate kept from being worked off.")
 	m.sendErrors = counter("dialgate_sip_send_errors_total", "Messages that the network did not take.")
 	m.failovers = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_failovers_total",
@@ -122,3 +142,4 @@ func (m *metrics) request(method []byte, d direction, k transport.Kind) {
 
 func (m *metrics) response(status int, d direction) { m.responses[d][status].Inc() }
 func (m *metrics) dropped(why drop)                 { m.drops[why].Inc() }
+func (m *metrics) overloaded(why overload)          { m.overloads[why].Inc() }

@@ -55,6 +55,17 @@ type bucket struct {
 // take takes one token, if there is one, from a bucket that holds rate tokens
 // at most and gets as many a second. Rate 0 bounds nothing.
 func (b *bucket) take(rate int, now time.Time) bool {
+	if !b.has(rate, now) {
+		return false
+	}
+	if rate > 0 {
+		b.level--
+	}
+	return true
+}
+
+// has reports whether take would take one.
+func (b *bucket) has(rate int, now time.Time) bool {
 	if rate == 0 {
 		return true
 	}
@@ -65,9 +76,5 @@ func (b *bucket) take(rate int, now time.Time) bool {
 		b.level = min(most, b.level+now.Sub(b.last).Seconds()*most)
 	}
 	b.last = now
-	if b.level < 1 {
-		return false
-	}
-	b.level--
-	return true
+	return b.level >= 1
 }

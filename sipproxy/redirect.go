@@ -21,7 +21,7 @@ func (e *exchange) redirect(v *message.View) {
 		contact := e.contact(v)
 		switch {
 		case contact == nil && e.crowded:
-			e.p.metrics.overloaded.Inc()
+			e.p.metrics.overloaded(overCarrier)
 			e.refuse(policy.ReasonOverloaded)
 			return
 		case contact == nil:

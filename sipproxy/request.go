@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"dialgate/policy"
@@ -133,6 +134,8 @@ func (p *Proxy) request(c *inForce, l *Listener, who *source, from netip.AddrPor
 		p.invite(c, l, from, who, v)
 	case v.IsMethod("OPTIONS"):
 		p.reply(l, from, v, 200, []byte("Allow: "+allow+"\r\nAccept: application/sdp\r\n"))
+	case who.peer != nil && slices.Contains(c.OutOfDialog, string(v.Method)):
+		p.outside(c, l, from, who.peer, v)
 	default:
 		p.reply(l, from, v, 405, []byte("Allow: "+allow+"\r\n"))
 	}

@@ -27,6 +27,8 @@ type house struct {
 	ca    *testca.Authority
 	proxy *Proxy
 	at    map[string]*Listener // "tcp4"
+
+	phones []*phone
 }
 
 // phoneNames is what phones and gate show over TLS.
@@ -138,6 +140,7 @@ func (h *house) phone(k transport.Kind, ip, tag string) *phone {
 func (h *house) phoneAt(k transport.Kind, addr, tag string) *phone {
 	h.t.Helper()
 	f := &phone{h: h, conn: h.listen(k, addr, phoneNames), came: make(chan came, 256), tag: tag}
+	h.phones = append(h.phones, f)
 	take := func(d *transport.Datagram) { f.came <- came{bytes.Clone(d.Payload), d.Remote} }
 	var wg sync.WaitGroup
 	switch c := f.conn.(type) {
@@ -195,7 +198,12 @@ func (f *phone) expect(what string) (*message.View, netip.AddrPort) {
 				f.h.t.Fatalf("%s received %s, want %s\n%s", f.tag, got, what, c.raw)
 			}
 			return v, c.from
-		case <-time.After(5 * time.Second):
+		case <-time.After(20 * time.Second): // long, for a machine with much to do
+			for _, other := range f.h.phones {
+				for len(other.came) > 0 {
+					f.h.t.Logf("%s received\n%s", other.tag, (<-other.came).raw)
+				}
+			}
 			f.h.t.Fatalf("%s received no %s", f.tag, what)
 		}
 	}

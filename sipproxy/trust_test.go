@@ -201,3 +201,46 @@ func TestACarrierIsItsPortOfItsTransport(t *testing.T) {
 		}
 	}
 }
+
+// at is a Conn of which nothing but its kind and address is asked.
+type at struct {
+	ofKind
+	addr netip.AddrPort
+}
+
+func (a at) LocalAddr() netip.AddrPort { return a.addr }
+
+// TestAPeerIsKnownByItsListener: two peers behind one address are told apart by
+// where they come in, and are strangers elsewhere, with a certificate too.
+func TestAPeerIsKnownByItsListener(t *testing.T) {
+	ap := netip.MustParseAddrPort
+	host := []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}
+	one, two, three := ap("192.0.2.1:5060"), ap("192.0.2.1:5070"), ap("192.0.2.1:5080")
+	c, err := newInForce(Config{
+		Peers: []Peer{
+			{Terms: &policy.PeerTerms{ID: "one"}, Sources: host, Listeners: []netip.AddrPort{one}},
+			{Terms: &policy.PeerTerms{ID: "two"}, Sources: host, Names: []string{"two.example"}, Listeners: []netip.AddrPort{two}},
+		},
+		Carriers: []Carrier{{ID: "carrier", Targets: []netip.AddrPort{carrierAddr}}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		by    netip.AddrPort
+		from  string
+		names []string
+		want  string
+	}{
+		{one, "192.0.2.10:9", nil, "one"}, {two, "192.0.2.10:9", nil, "two"}, {three, "192.0.2.10:9", nil, ""},
+		{two, "203.0.113.9:9", []string{"two.example"}, "two"}, {three, "203.0.113.9:9", []string{"two.example"}, ""}, {two, "203.0.113.9:9", nil, ""},
+	} {
+		got := ""
+		if who := c.origin(&Listener{Conn: at{addr: x.by}}, &transport.Datagram{Remote: ap(x.from), Names: x.names}); who != nil {
+			got = who.peer.Terms.ID
+		}
+		if got != x.want {
+			t.Errorf("by %s from %s %v: %q, want %q", x.by, x.from, x.names, got, x.want)
+		}
+	}
+}

@@ -142,7 +142,7 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 	cfg := w.cfg
 	for _, p := range w.domain.Peers {
 		peer := sipproxy.PeerOf(p.Terms)
-		peer.Sources, peer.Names, peer.CallsPerSecond, peer.CallsInSetup = p.Sources, p.Names, p.Limits.CallsPerSecond, p.Limits.CallsInSetup
+		peer.Sources, peer.Listeners, peer.Names, peer.CallsPerSecond, peer.CallsInSetup = p.Sources, p.Listeners, p.Names, p.Limits.CallsPerSecond, p.Limits.CallsInSetup
 		o.Peers = append(o.Peers, peer)
 	}
 	for _, c := range cfg.Carriers {
@@ -180,6 +180,7 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 	o.Reader, o.Judge, o.JudgeCaller, o.Objected = w.reader, g.Judge, g.JudgeCaller, g.Objected
 	o.Outcome = func(out policy.Outcome) { g.Outcome(out); n.unwanted.outcome(w, &out) }
 	o.FailoverWithin, o.DNSRefresh = cfg.SIP.FailoverWithin, cfg.SIP.DNSRefresh
+	o.OutOfDialog = cfg.SIP.OutOfDialog
 	o.AnswerStrangers, o.EmergencyRate = cfg.SIP.AnswerStrangers, cfg.Emergency.CallsPerSecond
 	return o, nil
 }
