@@ -312,6 +312,7 @@ func (s *Store) erase(n policy.Number, ground string) (e Erased, err error) {
 		case kindDecision:
 			e.Calls++
 		case kindCarried: // copies of the facts
+		case kindLookUp: // who looked stays, at whom goes
 		case kindOutcome:
 			if len(r.Payload) == 0 {
 				return nil // it says nothing of the number

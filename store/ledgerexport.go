@@ -122,6 +122,8 @@ func kindName(k ledger.Kind) string {
 		return "repeats"
 	case kindCarried:
 		return "carried over"
+	case kindLookUp:
+		return "look-up"
 	case ledger.KindErasure:
 		return "erasure"
 	case ledger.KindRetention:

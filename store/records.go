@@ -17,6 +17,7 @@ const (
 	kindOutcome  ledger.Kind = 3
 	kindRepeats  ledger.Kind = 4
 	kindCarried  ledger.Kind = 5 // see retention
+	kindLookUp   ledger.Kind = 8 // see LookUp
 )
 
 // A fact's payload is its JSON, with recorded_at. Its public part names the
