@@ -197,6 +197,12 @@ func newSecret() (secret, hash string) {
 	return secret, hashSecret(secret)
 }
 
+// NewSecret is 256 bits of chance as text.
+func NewSecret() string {
+	secret, _ := newSecret()
+	return secret
+}
+
 func hashSecret(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])
