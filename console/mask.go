@@ -2,7 +2,9 @@ package console
 
 import (
 	"net/http"
+	"slices"
 	"strings"
+	"unicode"
 
 	"dialgate/console/access"
 	"dialgate/policy"
@@ -58,10 +60,42 @@ func (c *Call) mask() {
 	}
 }
 
+// clean takes out of what a dialer wrote what could move a cursor, turn text
+// round or fill a page.
+func (c *Call) clean() {
+	c.Marks, c.Offers = slices.Clone(c.Marks), slices.Clone(c.Offers)
+	for _, text := range []*string{&c.FromText, &c.ToText, &c.Malformed, &c.CallID, &c.Named, &c.Hides} {
+		*text = cleanText(*text)
+	}
+	for _, list := range [][]string{c.Marks, c.Offers} {
+		for i := range list {
+			list[i] = cleanText(list[i])
+		}
+	}
+}
+
+const maxShown = 300 // characters of one text
+
+func cleanText(s string) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n++; n > maxShown {
+			return b.String() + "…"
+		}
+		if !unicode.IsPrint(r) {
+			r = unicode.ReplacementChar
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
 // show is a call as somebody may see it. One advertiser learns nothing of
 // another: not what a rule found of somebody else's facts, nor the reason that
 // tells of them.
 func show(c Call, who *access.Principal, full bool) Call {
+	c.clean()
 	if reason, ok := policy.ParseReason(c.Reason); ok {
 		if who.Advertiser != "" && reason.Public() != reason {
 			c.Reason, c.Rule = reason.Public().String(), ""

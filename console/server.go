@@ -35,6 +35,7 @@ type Server struct {
 	stream   *stream
 	imports  *imports
 	pages    *pages
+	heated   heated
 	handler  http.Handler
 
 	mu    sync.Mutex

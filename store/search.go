@@ -49,9 +49,12 @@ func (s *Store) Search(q Search) (Page, error) {
 		before = s.ledger.Durable() + 1
 	}
 	var page Page
-	for looked := uint64(0); before > max(s.ledger.First(), 1) && looked < searchLook; {
-		from := (before - 1) / searchChunk * searchChunk // the chunk that holds the record before
-		from = max(from, s.ledger.First(), 1)
+	step := uint64(2*q.Most) + 16 // what it reads first is little more than it needs
+	for looked := uint64(0); before > max(s.ledger.First(), 1) && looked < searchLook; step *= 4 {
+		from := max(s.ledger.First(), 1)
+		if step = min(step, searchChunk); before > from+step {
+			from = before - step
+		}
 		chunk, err := s.decisionsIn(from, before, &q)
 		if err != nil {
 			return page, err

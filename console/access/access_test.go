@@ -137,7 +137,7 @@ func TestPeople(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, _ := os.ReadFile(k.path)
-	if !strings.Contains(string(text), "$argon2id$v=19$m=65536,t=3,p=1$") || strings.Contains(string(text), "correct") {
+	if !strings.Contains(string(text), "$argon2id$v=19$m=19456,t=2,p=1$") || strings.Contains(string(text), "correct") {
 		t.Errorf("%s", text)
 	}
 	if _, err := k.Password("an", "correct horse batterx"); !errors.Is(err, ErrUnknown) {

@@ -14,11 +14,12 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// The cost of a password: RFC 9106 section 4 names these numbers for where
-// memory is scarce, and the node has calls to judge.
+// The cost of a password: the least that OWASP's cheat sheet on the storage of
+// passwords names, since the node has calls to judge. Guesses are throttled
+// besides.
 const (
-	argonTime    = 3
-	argonMemory  = 64 << 10 // KiB
+	argonTime    = 2
+	argonMemory  = 19 << 10 // KiB
 	argonThreads = 1
 	argonSalt    = 16
 	argonKey     = 32
@@ -64,8 +65,8 @@ func fits(hash, password string) bool {
 // nobody's password takes as long to compare as anybody's.
 var nobody = encodeHash(make([]byte, argonSalt), make([]byte, argonKey))
 
-// one lets one password be compared at a time: each costs 64 MiB and a tenth of
-// a second of one processor, which the calls need more.
+// one lets one password be compared at a time: each costs 19 MiB and a
+// good part of a processor for some 50 ms, which the calls need more.
 var one = make(chan struct{}, 1)
 
 // SetPerson adds somebody, or gives them another role or password.
