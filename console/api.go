@@ -215,6 +215,42 @@ func (s *Server) checkpoint(c *call) error {
 	return nil
 }
 
+// lookPage is one page of look-ups.
+type lookPage struct {
+	LookUps []Look `json:"lookups"`
+	Next    string `json:"next,omitempty" jsonschema:"the cursor of the next page; none at the end"`
+}
+
+func (s *Server) lookUps(c *call) error {
+	q := &query{r: c.r}
+	most, before := q.count("limit", 50, 200), q.cursor()
+	if err := q.err(); err != nil {
+		return err
+	}
+	looks, next, err := s.looks(before, most)
+	if err != nil {
+		return err
+	}
+	page := lookPage{LookUps: looks}
+	if next != 0 {
+		page.Next = strconv.FormatUint(next, 10)
+	}
+	return c.json(http.StatusOK, page)
+}
+
+// looks are look-ups with masked numbers: whoever asks who looked does not look.
+func (s *Server) looks(before uint64, most int) ([]Look, uint64, error) {
+	found, next, err := s.o.Node.LookUps(before, most)
+	looks := []Look{}
+	for _, l := range found {
+		if l.Number != "" {
+			l.Number = maskNumber(l.Number)
+		}
+		looks = append(looks, l)
+	}
+	return looks, next, err
+}
+
 func (s *Server) state(c *call) error    { return c.json(http.StatusOK, s.o.Node.State()) }
 func (s *Server) carriers(c *call) error { return c.json(http.StatusOK, s.o.Node.State().Carriers) }
 func (s *Server) peers(c *call) error    { return c.json(http.StatusOK, s.o.Node.State().Peers) }

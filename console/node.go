@@ -39,6 +39,7 @@ type Calls interface {
 // Evidence is what stands in the ledger, and what is taken out of it.
 type Evidence interface {
 	LookedUp(l LookUp) error
+	LookUps(before uint64, most int) (found []Look, next uint64, err error)
 	Prove(n policy.Number, knownAt time.Time) (Proof, error)
 	Checkpoint() ([]byte, error)
 	PublicKey() (string, error)
@@ -161,6 +162,18 @@ type LookUp struct {
 	By, Token, Role, What string
 	Number                policy.Number // zero: many
 	Count                 int
+}
+
+// A Look is a look-up as it stands in the ledger.
+type Look struct {
+	Seq    uint64    `json:"seq" jsonschema:"its record in the ledger"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Token  string    `json:"token,omitempty" jsonschema:"the id of the token; none: a person"`
+	Role   string    `json:"role"`
+	What   string    `json:"what"`
+	Count  int       `json:"count"`
+	Number string    `json:"number,omitempty" jsonschema:"masked; none: many, or it was erased"`
 }
 
 // A Proof is a proof pack for machines and for people.

@@ -278,6 +278,7 @@ type proofsData struct {
 	Key    string
 	Ledger LedgerState
 	Number string
+	Looks  []Look
 }
 
 func (v *view) proofs() error { return v.showProofs(http.StatusOK, "") }
@@ -287,7 +288,11 @@ func (v *view) showProofs(status int, number string) error {
 	if err != nil {
 		return err
 	}
-	return v.show(status, "proofs", v.T("Proofs"), proofsData{key, v.s.o.Node.State().Ledger, number})
+	looks, _, err := v.s.looks(0, 20)
+	if err != nil {
+		return err
+	}
+	return v.show(status, "proofs", v.T("Proofs"), proofsData{key, v.s.o.Node.State().Ledger, number, looks})
 }
 
 func (v *view) makeProof() error {

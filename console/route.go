@@ -82,6 +82,8 @@ var routes = []route{
 		body: proofQuery{}, answer: []byte{}, serve: (*Server).prove},
 	{method: "GET", path: "/v1/ledger/checkpoint", right: access.SeeProof, unbound: true, summary: "A signed checkpoint of all records. Keep it where who runs the node can't change it.",
 		gives: "text/plain", answer: []byte{}, serve: (*Server).checkpoint},
+	{method: "GET", path: "/v1/lookups", right: access.SeeProof, unbound: true, summary: "Who looked at numbers in full, the newest first.",
+		query: []parameter{{"limit", "look-ups on a page, 1 to 200; default 50"}, {"cursor", "next of the page before"}}, answer: lookPage{}, serve: (*Server).lookUps},
 	{method: "GET", path: "/v1/state", right: access.SeeState, unbound: true, summary: "How the node does.", answer: State{}, serve: (*Server).state},
 	{method: "GET", path: "/v1/carriers", right: access.SeeState, unbound: true, summary: "The carriers.", answer: []Carrier{}, serve: (*Server).carriers},
 	{method: "GET", path: "/v1/peers", right: access.SeeState, unbound: true, summary: "The dialers.", answer: []Peer{}, serve: (*Server).peers},
@@ -244,11 +246,19 @@ func (q *query) search(who *access.Principal) Search {
 	} else if who.Advertiser != "" && reason.Public() != reason {
 		q.fail("reason", "is not told") // it tells of another advertiser
 	}
-	if v := q.text("cursor"); v != "" {
-		var err error
-		if s.Before, err = strconv.ParseUint(v, 10, 64); err != nil || s.Before == 0 {
-			q.fail("cursor", "is none that was given")
-		}
-	}
+	s.Before = q.cursor()
 	return s
+}
+
+// cursor is the record that a page ends before, 0 for the first page.
+func (q *query) cursor() uint64 {
+	v := q.text("cursor")
+	if v == "" {
+		return 0
+	}
+	before, err := strconv.ParseUint(v, 10, 64)
+	if err != nil || before == 0 {
+		q.fail("cursor", "is none that was given")
+	}
+	return before
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/json"
 	"fmt"
-	"iter"
 	"time"
 
 	"dialgate/policy"
@@ -48,28 +47,24 @@ type LookedUp struct {
 	Number string    `json:"number,omitempty"`
 }
 
-// LookUps walks the look-ups on disk from a ledger record on.
-func (s *Store) LookUps(from uint64) iter.Seq2[LookedUp, error] {
-	return func(yield func(LookedUp, error) bool) {
-		for r, err := range s.ledger.All(max(from, 1)) {
-			if err != nil {
-				yield(LookedUp{}, err)
-				return
-			}
-			if r.Kind != kindLookUp {
-				continue
-			}
-			l := LookedUp{Seq: r.Seq, At: r.Time}
-			err := json.Unmarshal(r.Public, &l)
-			if err == nil && len(r.Payload) > 0 && !r.Erased {
-				err = json.Unmarshal(r.Payload, &l)
-			}
-			if err != nil {
-				err = fmt.Errorf("store: record %d of the ledger holds no look-up: %w", r.Seq, err)
-			}
-			if !yield(l, err) || err != nil {
-				return
-			}
-		}
+// LookUps are the look-ups before a ledger record, the newest first, at most so
+// many; 0 is the end. next is where to go on from, 0 when there are no more.
+func (s *Store) LookUps(before uint64, most int) (found []LookedUp, next uint64, err error) {
+	return lookBack(s, before, most, func(l *LookedUp) uint64 { return l.Seq }, readLookUp)
+}
+
+// readLookUp is a record's look-up, nil when it holds none.
+func readLookUp(r *ledger.Record) (*LookedUp, error) {
+	if r.Kind != kindLookUp {
+		return nil, nil
 	}
+	l := LookedUp{Seq: r.Seq, At: r.Time}
+	err := json.Unmarshal(r.Public, &l)
+	if err == nil && len(r.Payload) > 0 && !r.Erased {
+		err = json.Unmarshal(r.Payload, &l)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: record %d of the ledger holds no look-up: %w", r.Seq, err)
+	}
+	return &l, nil
 }

@@ -44,38 +44,54 @@ func (s *Store) Search(q Search) (Page, error) {
 	if !q.Number.IsZero() {
 		return s.searchNumber(&q)
 	}
-	before := min(q.Before, s.ledger.Durable()+1)
-	if q.Before == 0 {
-		before = s.ledger.Durable() + 1
-	}
 	var page Page
-	step := uint64(2*q.Most) + 16 // what it reads first is little more than it needs
-	for looked := uint64(0); before > max(s.ledger.First(), 1) && looked < searchLook; step *= 4 {
-		from := max(s.ledger.First(), 1)
+	var err error
+	page.Decisions, page.Next, err = lookBack(s, q.Before, q.Most, func(d *Decision) uint64 { return d.Seq }, func(r *ledger.Record) (*Decision, error) {
+		if r.Kind != kindDecision || !q.mayFit(r.Public) {
+			return nil, nil
+		}
+		d, err := readDecision(*r)
+		if err != nil || !q.fits(&d) {
+			return nil, err
+		}
+		return &d, nil
+	})
+	return page, err
+}
+
+// lookBack finds what read makes of the records before one, the newest first, at
+// most so many. next is where to go on from, 0 at the end.
+func lookBack[T any](s *Store, before uint64, most int, seq func(*T) uint64, read func(*ledger.Record) (*T, error)) (found []T, next uint64, err error) {
+	first, end := max(s.ledger.First(), 1), s.ledger.Durable()+1
+	if before == 0 || before > end {
+		before = end
+	}
+	step := uint64(2*most) + 16 // what it reads first is little more than it needs
+	for looked := uint64(0); before > first && looked < searchLook; step *= 4 {
+		from := first
 		if step = min(step, searchChunk); before > from+step {
 			from = before - step
 		}
-		chunk, err := s.decisionsIn(from, before, &q)
+		chunk, err := readBetween(s, from, before, read)
 		if err != nil {
-			return page, err
+			return nil, 0, err
 		}
-		for _, d := range slices.Backward(chunk) {
-			if len(page.Decisions) == q.Most {
-				page.Next = page.Decisions[q.Most-1].Seq
-				return page, nil
+		for _, one := range slices.Backward(chunk) {
+			if len(found) == most {
+				return found, seq(&found[most-1]), nil
 			}
-			page.Decisions = append(page.Decisions, d)
+			found = append(found, one)
 		}
 		looked, before = looked+before-from, from
 	}
-	if before > max(s.ledger.First(), 1) {
-		page.Next = before
+	if before > first {
+		next = before
 	}
-	return page, nil
+	return found, next, nil
 }
 
-// decisionsIn finds the decisions in records from to before, in their order.
-func (s *Store) decisionsIn(from, before uint64, q *Search) (found []Decision, err error) {
+// readBetween is what read makes of the records from one to before another.
+func readBetween[T any](s *Store, from, before uint64, read func(*ledger.Record) (*T, error)) (found []T, err error) {
 	place, err := s.placeNear(from)
 	if err != nil {
 		return nil, err
@@ -87,15 +103,15 @@ func (s *Store) decisionsIn(from, before uint64, q *Search) (found []Decision, e
 		if r.Seq >= before {
 			break
 		}
-		if r.Seq < from || r.Kind != kindDecision || !q.mayFit(r.Public) {
+		if r.Seq < from {
 			continue
 		}
-		d, err := readDecision(r)
+		one, err := read(&r)
 		if err != nil {
 			return nil, err
 		}
-		if q.fits(&d) {
-			found = append(found, d)
+		if one != nil {
+			found = append(found, *one)
 		}
 	}
 	return found, nil

@@ -146,11 +146,17 @@ func TestLookUpsAreRecordedAndErased(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for l, err := range s.LookUps(0) {
+	for before := uint64(0); ; {
+		looks, next, err := s.LookUps(before, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, l.By+" "+l.Number)
+		for _, l := range looks {
+			got = append(got, l.By+" "+l.Number)
+		}
+		if before = next; next == 0 {
+			break
+		}
 	}
 	if want := fmt.Sprint([]string{`An "de" Vries `, `An "de" Vries ` + alice.E164(), `An "de" Vries `}); fmt.Sprint(got) != want {
 		t.Errorf("%q, want %q", got, want)

@@ -95,6 +95,14 @@ func (n consoleNode) LookedUp(l console.LookUp) error {
 	return n.store.LookedUp(store.LookUp(l))
 }
 
+func (n consoleNode) LookUps(before uint64, most int) (looks []console.Look, next uint64, err error) {
+	found, next, err := n.store.LookUps(before, most)
+	for _, l := range found {
+		looks = append(looks, console.Look(l))
+	}
+	return looks, next, err
+}
+
 func (n consoleNode) Prove(number policy.Number, knownAt time.Time) (p console.Proof, err error) {
 	pack, err := n.store.Prove(number, knownAt)
 	if err != nil {
@@ -235,7 +243,7 @@ func (n consoleNode) State() console.State {
 		s.Peers = append(s.Peers, console.Peer{ID: p.ID, Sources: p.Sources, Campaigns: p.Campaigns, Dialect: p.Dialect})
 	}
 	for _, c := range w.cfg.Carriers {
-		s.Carriers = append(s.Carriers, console.Carrier{ID: c.ID, Targets: c.Targets, Transport: c.Transport, Priority: c.Priority, Weight: c.Weight})
+		s.Carriers = append(s.Carriers, console.Carrier{ID: c.ID, Targets: c.Targets, Transport: kind(c.Transport).String(), Priority: c.Priority, Weight: c.Weight})
 	}
 	for _, k := range w.cfg.Campaigns {
 		s.Campaigns = append(s.Campaigns, console.CampaignState{ID: k.ID, Advertiser: k.Advertiser, Purpose: k.Purpose, Products: k.Products, Callers: k.Callers})

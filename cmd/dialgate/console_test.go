@@ -152,6 +152,7 @@ var everyEndpoint = map[string]string{
 	"POST /v1/scrub":               "analyst editor auditor admin",
 	"POST /v1/proofs":              "auditor admin",
 	"GET /v1/ledger/checkpoint":    "auditor admin",
+	"GET /v1/lookups":              "auditor admin",
 	"GET /v1/state":                "viewer analyst editor auditor admin",
 	"GET /v1/carriers":             "viewer analyst editor auditor admin",
 	"GET /v1/peers":                "viewer analyst editor auditor admin",
@@ -361,11 +362,18 @@ func TestLooksAreRecordedAndOthersAreMasked(t *testing.T) {
 	c.as(access.Analyst, "POST", "/v1/decide", `{"from":"+31205550100","to":"0612345678"}`, 200)
 	c.as(access.Auditor, "POST", "/v1/proofs", `{"number":"0612345678","format":"html"}`, 200)
 	var who []string
-	for l, err := range c.store.LookUps(0) {
-		if err != nil || l.Number != "+31612345678" || l.Token == "" {
-			t.Errorf("%+v, %v", l, err)
+	looks, _, err := c.store.LookUps(0, 99)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range slices.Backward(looks) {
+		if l.Number != "+31612345678" || l.Token == "" {
+			t.Errorf("%+v", l)
 		}
 		who = append(who, l.By+": "+l.What)
+	}
+	if got := c.as(access.Auditor, "GET", "/v1/lookups?limit=2", "", 200); strings.Count(got, `"number":"+316******78"`) != 2 || !strings.Contains(got, `"next"`) || strings.Contains(got, "12345678") {
+		t.Error(got)
 	}
 	if want := fmt.Sprint([]string{"analyst: decision " + fmt.Sprint(seq), "auditor: number", "bound: number", "analyst: decide", "auditor: proof pack"}); fmt.Sprint(who) != want {
 		t.Errorf("%q, want %q", who, want)
@@ -377,9 +385,12 @@ func TestLooksAreRecordedAndOthersAreMasked(t *testing.T) {
 	if got := c.as(access.Admin, "POST", "/v1/erasures", `{"number":"0612345678","ground":"request of 24 November"}`, 200); !strings.Contains(got, `"facts":1`) || !strings.Contains(got, `"calls":2`) {
 		t.Error(got)
 	}
-	for l, err := range c.store.LookUps(0) {
-		if err != nil || l.Number != "" {
-			t.Errorf("after the erasure: %+v, %v", l, err)
+	if looks, _, err = c.store.LookUps(0, 99); err != nil || len(looks) != 5 {
+		t.Errorf("%d looks, %v", len(looks), err)
+	}
+	for _, l := range looks {
+		if l.Number != "" {
+			t.Errorf("after the erasure: %+v", l)
 		}
 	}
 }

@@ -89,6 +89,7 @@ func (c demoCmd) Run(s streams) (err error) {
 	if c.Stay {
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+		d.rest()
 		password, err := d.node.demoPerson()
 		if err != nil {
 			return err
@@ -100,6 +101,19 @@ func (c demoCmd) Run(s streams) (err error) {
 		return &statusError{exitFailed, fmt.Sprintf("%d calls did not end as their facts demand", d.wrong)}
 	}
 	return nil
+}
+
+// rest has the clock stand just after the latest call, so that whoever looks
+// round sees everything in force that the story has told.
+func (d *demo) rest() {
+	var last time.Time
+	for i := range d.story.Cases {
+		if at := d.story.Cases[i].At; at.After(last) {
+			last = at
+		}
+	}
+	last = last.Add(time.Minute)
+	d.clock.Store(&last)
 }
 
 // demoPerson lets somebody log in to the demo's console.
