@@ -407,8 +407,7 @@ func (v *view) removePerson() error {
 
 // ownPassword changes the password of whoever is logged in, who has to know the old one.
 func (v *view) ownPassword() error {
-	who, s, now := v.Who(), v.s, v.s.o.Now()
-	address := remote(v.r)
+	who, s, now, address := v.Who(), v.s, v.s.o.Now(), remote(v.r)
 	if wait := s.throttle.Wait(address, who.Name, now); wait > 0 {
 		return tooMany(wait)
 	}
@@ -418,6 +417,12 @@ func (v *view) ownPassword() error {
 		return v.showSettings(http.StatusUnprocessableEntity)
 	}
 	err := s.o.Keys.SetPerson(access.Person{Name: who.Name, Role: who.Role, Advertiser: who.Advertiser}, v.r.PostFormValue("new"), now)
+	if err == nil { // whoever else is logged in with the old one is not any more
+		s.sessions.EndAll(who.Name)
+		secret := s.sessions.Begin(who, now)
+		http.SetCookie(v.w, s.cookie(secret, 0))
+		v.session, v.who = s.sessions.Of(secret, now)
+	}
 	return v.done(err, "Your password is changed.")
 }
 

@@ -56,6 +56,7 @@ type view struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	session *access.Session // nil: nobody is logged in
+	who     *access.Principal
 	Lang    string
 	Theme   string
 
@@ -67,16 +68,11 @@ type view struct {
 }
 
 // Who is who is logged in.
-func (v *view) Who() *access.Principal {
-	if v.session == nil {
-		return nil
-	}
-	return &v.session.Who
-}
+func (v *view) Who() *access.Principal { return v.who }
 
 // May reports whether whoever is logged in has a right.
 func (v *view) May(right string) bool {
-	return v.session != nil && v.session.Who.May(rightNames[right])
+	return v.who != nil && v.who.May(rightNames[right])
 }
 
 var rightNames = map[string]access.Right{"calls": access.SeeCalls, "state": access.SeeState, "numbers": access.SeeNumbers,
@@ -125,7 +121,7 @@ func (v *view) Reason(name string) string {
 // Nav is the pages that somebody may open, in order.
 func (v *view) Nav() (links []navLink) {
 	for _, l := range nav {
-		if v.session != nil && v.session.Who.May(l.right) && !(l.unbound && v.session.Who.Advertiser != "") {
+		if v.who != nil && v.who.May(l.right) && !(l.unbound && v.who.Advertiser != "") {
 			l.Current = l.Name == v.Name
 			links = append(links, l)
 		}
@@ -216,18 +212,19 @@ func (s *Server) cookie(value string, age int) *http.Cookie {
 	return &http.Cookie{Name: s.cookieName(), Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: s.o.Secure, SameSite: http.SameSiteStrictMode}
 }
 
-// session is the session of a request, nil when nobody is logged in.
-func (s *Server) session(r *http.Request) *access.Session {
+// session is the session of a request and whose it is, nil when nobody is logged in.
+func (s *Server) session(r *http.Request) (*access.Session, *access.Principal) {
 	c, err := r.Cookie(s.cookieName())
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	return s.sessions.Of(c.Value, s.o.Now())
 }
 
 // newView reads the reader's language and theme.
 func (s *Server) newView(w http.ResponseWriter, r *http.Request) *view {
-	v := &view{s: s, w: w, r: r, session: s.session(r), Lang: language(r), Theme: "auto"}
+	v := &view{s: s, w: w, r: r, Lang: language(r), Theme: "auto"}
+	v.session, v.who = s.session(r)
 	if c, err := r.Cookie("theme"); err == nil && slices.Contains(themes, c.Value) {
 		v.Theme = c.Value
 	}
@@ -283,7 +280,7 @@ func (s *Server) handlePages(mux *http.ServeMux) {
 			if v.session == nil {
 				return v.toLogIn()
 			}
-			if !v.session.Who.May(p.right) || p.unbound && v.session.Who.Advertiser != "" {
+			if !v.who.May(p.right) || p.unbound && v.who.Advertiser != "" {
 				if pattern == "GET /{$}" {
 					return v.away("/calls") // the first page that there is
 				}

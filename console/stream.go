@@ -93,7 +93,7 @@ func (s *stream) tell(last uint64) uint64 {
 	if end <= last {
 		return last
 	}
-	page, err := s.node.Search(Search{Before: end + 1, Most: streamAtOnce})
+	page, err := s.node.Search(Search{Before: end + 1, Most: int(min(end-last, streamAtOnce))})
 	if err != nil {
 		return last // it is asked for again
 	}

@@ -152,20 +152,20 @@ func TestPeople(t *testing.T) {
 	}
 	s := NewSessions(k)
 	secret := s.Begin(who, noon)
-	if got := s.Of(secret, noon.Add(sessionIdle)); got == nil || got.Who.Name != "an" {
+	if _, who := s.Of(secret, noon.Add(sessionIdle)); who == nil || who.Name != "an" {
 		t.Error("the session is over too early")
 	}
-	if s.Of(secret+"x", noon) != nil {
+	if one, _ := s.Of(secret+"x", noon); one != nil {
 		t.Error("another secret has a session")
 	}
-	if s.Of(secret, noon.Add(3*sessionIdle)) != nil {
+	if one, _ := s.Of(secret, noon.Add(3*sessionIdle)); one != nil {
 		t.Error("the session is not over")
 	}
 	secret = s.Begin(who, noon)
 	if err := k.RemovePerson("an"); err != nil {
 		t.Fatal(err)
 	}
-	if s.Of(secret, noon) != nil {
+	if one, _ := s.Of(secret, noon); one != nil {
 		t.Error("somebody who was removed has a session")
 	}
 }

@@ -16,8 +16,6 @@ type Sessions struct {
 
 // A Session is one log-in.
 type Session struct {
-	Who Principal // as it is now
-
 	name  string
 	began time.Time
 	seen  time.Time
@@ -45,7 +43,7 @@ func (s *Sessions) Begin(who *Principal, now time.Time) string {
 	if len(s.all) >= maxSessions {
 		s.endOldest(now)
 	}
-	s.all[hash] = &Session{Who: *who, name: who.Name, began: now, seen: now, bag: map[string]any{}}
+	s.all[hash] = &Session{name: who.Name, began: now, seen: now, bag: map[string]any{}}
 	return secret
 }
 
@@ -67,23 +65,23 @@ func (s *Session) over(now time.Time) bool {
 	return now.Sub(s.seen) > sessionIdle || now.Sub(s.began) > sessionLong
 }
 
-// Of is the session of a cookie, nil if there is none any more. What somebody
-// may do is looked up anew each time.
-func (s *Sessions) Of(secret string, now time.Time) *Session {
+// Of is the session of a cookie and whose it is, nil if there is none any more.
+// What somebody may do is looked up anew each time.
+func (s *Sessions) Of(secret string, now time.Time) (*Session, *Principal) {
 	hash := hashSecret(secret)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.all[hash]
 	if one == nil {
-		return nil
+		return nil, nil
 	}
 	who, err := s.keys.person(one.name)
 	if err != nil || one.over(now) {
 		delete(s.all, hash)
-		return nil
+		return nil, nil
 	}
-	one.seen, one.Who = now, *who
-	return one
+	one.seen = now
+	return one, who
 }
 
 // End logs out.

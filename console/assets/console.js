@@ -30,3 +30,6 @@ if (live) {
 // A page that waits for something.
 const waiting = document.querySelector("[data-reload]");
 if (waiting) setTimeout(() => location.reload(), Number(waiting.dataset.reload));
+
+// On a narrow screen the pages stand in a row that scrolls.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
