@@ -279,6 +279,9 @@ type ruleView struct {
 	Reasons      []string `json:"reasons,omitempty"`
 }
 
+// ground stands in place of the mode of a rule that can only allow.
+const ground = "ground"
+
 func viewRule(r *policy.Bound) ruleView {
 	v := ruleView{ID: r.ID, Mode: r.Modes(), From: r.From.String(), To: r.To.String(), Strength: r.Strength.String(), Jurisdiction: r.Jurisdiction,
 		Source: r.Source, English: r.English, Dutch: r.Dutch, Needs: r.Needs}
@@ -286,7 +289,7 @@ func viewRule(r *policy.Bound) ruleView {
 		v.Reasons = append(v.Reasons, reason.String())
 	}
 	if len(r.Reasons) > 0 && r.Reasons[0].Allows() {
-		v.Mode = "ground" // it can only allow
+		v.Mode = ground
 	}
 	return v
 }

@@ -102,8 +102,10 @@ type ruleOnDate struct {
 	ruleView
 	Text    string
 	InForce bool
-	Means   []string // of its reasons
 }
+
+// Spares reports whether calls go on that the rule would refuse.
+func (r ruleOnDate) Spares() bool { return r.Mode != policy.Enforce.String() && r.Mode != ground }
 
 func (v *view) rules() error {
 	zone := v.s.o.Node.Zone()

@@ -75,7 +75,7 @@ var routes = []route{
 	{method: "GET", path: "/v1/imports", right: access.Change, unbound: true, summary: "The last imports.", answer: []importJob{}, serve: (*Server).listImports},
 	{method: "GET", path: "/v1/imports/{id}", right: access.Change, unbound: true, summary: "One import and how far it is.", answer: importJob{}, serve: (*Server).oneImport},
 	{method: "GET", path: "/v1/imports/{id}/rejects", right: access.Change, unbound: true, summary: "The rows that were refused, with line, column and cause.", gives: csvType, answer: []byte{}, serve: (*Server).importRejects},
-	{method: "POST", path: "/v1/scrub", right: access.SeeNumbers | access.SeeState, unbound: true, summary: "Judge a list of numbers as calls of a campaign: the list comes back with verdict, reason and valid-until. The look is recorded with how many numbers it was.",
+	{method: "POST", path: "/v1/scrub", right: access.SeeNumbers | access.SeeState, unbound: true, summary: "Judge a list of numbers as calls of a campaign: the list comes back with verdict, reason and valid-until. The look is recorded.",
 		query: []parameter{{"campaign", "id"}, {"at", "when it would call, RFC 3339; default: now, without opening hours and holidays"}, {"number_column", "name of the column, or its place from 1; default: found"}},
 		body:  []byte{}, takes: csvType, gives: csvType, answer: []byte{}, serve: (*Server).scrub},
 	{method: "POST", path: "/v1/proofs", right: access.SeeProof, unbound: true, summary: "The proof pack of a number, which anybody can verify offline with dialgate audit verify. The look is recorded.",

@@ -62,6 +62,7 @@ var dutch = map[string]string{
 
 	"One hypothetical call, judged as a live one: by the same rules, on what is known now. Nothing is dialled.": "Eén denkbeeldige oproep, beoordeeld als een echte: met dezelfde regels, op wat nu bekend is. Er wordt niet gebeld.",
 	"as for a live call": "als bij een echte oproep", "Further headers, one a line": "Verdere koppen, één per regel", "Judge it": "Beoordeel", "is no date and time": "is geen datum en tijd",
+	"Calls that went on although a rule would have refused them": "Oproepen die doorgingen hoewel een regel ze zou hebben geweigerd",
 	"In force on": "Van kracht op", "Show": "Toon", "Today": "Vandaag", "not in force on this date": "niet van kracht op deze datum", "from": "vanaf", "before": "vóór", "Evidence": "Bewijsstuk",
 	"A new file": "Een nieuw bestand", "Every row is a": "Elke regel is een", "as a column says": "zoals een kolom zegt", "Pre-ticked": "Vooraf aangevinkt", "Bundled": "Gebundeld", "Dates": "Datums",
 	"Columns that are called otherwise, one column=field a line; *= leaves all others out": "Kolommen die anders heten, één kolom=veld per regel; *= laat alle andere weg",
