@@ -50,6 +50,8 @@ var arrows = map[string][]string{
 	"dialgate/policy/nl":            {"dialgate/policy"},
 	"dialgate/store":                {"dialgate/policy", "dialgate/store", "github.com/dgraph-io/badger/v4", "github.com/dgraph-io/ristretto/v2", "github.com/xuri/excelize/v2", "golang.org/x/text", "golang.org/x/sys", "filippo.io/age", "github.com/google/uuid"},
 	"dialgate/store/ledger":         {"dialgate/policy", "golang.org/x/mod", "golang.org/x/sys"},
+	"dialgate/console":              {"dialgate/policy", "dialgate/console/access", "github.com/google/jsonschema-go"},
+	"dialgate/console/access":       {"golang.org/x/crypto"},
 	"dialgate/review":               {"dialgate/policy", "dialgate/store"},
 	"dialgate/gate":                 {"dialgate/policy", "github.com/google/uuid"},
 	"dialgate/sipproxy":             {"dialgate/policy", "dialgate/sipproxy", "github.com/emiago/sipgo", "github.com/pion/sdp/v3", "github.com/gobwas/ws", "github.com/prometheus/client_golang", "golang.org/x/sys", "golang.org/x/net"},

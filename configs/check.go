@@ -68,8 +68,11 @@ func (d *decoder) check(c *Config) {
 	if k := c.SIP.TokenKey; k != "" && len(k) < 16 {
 		at("sip.token_key", "has %d characters, at least 16 are needed", len(k))
 	}
-	if a, err := netip.ParseAddrPort(c.API.Address); err == nil && !a.Addr().IsLoopback() {
-		at("api.address", "%s is not a loopback address; the endpoints have no access control in this version", c.API.Address)
+	if a, err := netip.ParseAddrPort(c.API.Address); err == nil && !a.Addr().IsLoopback() && c.API.Certificate == "" {
+		at("api.address", "%s is not a loopback address: passwords and tokens would go over the network in the clear; set api.certificate and api.key, or put a proxy with TLS on this host before a loopback address", c.API.Address)
+	}
+	if (c.API.Certificate == "") != (c.API.Key == "") {
+		at("api", "certificate and key go together")
 	}
 	if w := c.Redial.Window; w < 1e9 || w > 24*3600*1e9 {
 		at("redial.window", "is %s; at least 1s, at most 24h", w)

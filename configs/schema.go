@@ -21,7 +21,7 @@ type Config struct {
 	Ledger      Ledger         `key:"ledger" restart:"" doc:"How decisions are recorded."`
 	Redial      Redial         `key:"redial" restart:"" doc:"What is noticed of calls that are made again after a refusal."`
 	SIP         SIP            `key:"sip" doc:"Limits and timers of the proxy."`
-	API         API            `key:"api" restart:"" doc:"HTTP endpoints."`
+	API         API            `key:"api" restart:"" doc:"The console, the HTTP API and the endpoints for machines."`
 	Log         Log            `key:"log" doc:"The log."`
 	Cluster     *Unavailable   `key:"cluster" doc:"Several nodes; not in this version."`
 	HEP         *Unavailable   `key:"hep" doc:"Copies of SIP messages to a HEP collector; not in this version."`
@@ -239,7 +239,9 @@ type SIP struct {
 
 // API is about HTTP.
 type API struct {
-	Address string `key:"address" kind:"addrport" default:"127.0.0.1:8060" doc:"Loopback address and port of /healthz, /readyz and /metrics."`
+	Address     string `key:"address" kind:"addrport" default:"127.0.0.1:8060" doc:"Address and port of the console, the HTTP API, /healthz, /readyz and /metrics. Elsewhere than on loopback it needs a certificate, and somebody who has access before it starts (dialgate token, dialgate person); /metrics then needs a token too."`
+	Certificate string `key:"certificate" doc:"PEM file of the certificate with its chain; with it everything goes over TLS. Read again when it changes."`
+	Key         string `key:"key" doc:"PEM file of its key."`
 }
 
 // Log is about the log.

@@ -251,6 +251,9 @@ func (s *Store) loadBlocks() error {
 	return nil
 }
 
+// ErrGround is the answer to an erasure whose ground won't do.
+var ErrGround = errors.New("an erasure needs a ground")
+
 // An Erased tells what an erasure did.
 type Erased struct {
 	Facts   int    `json:"facts"`
@@ -269,10 +272,10 @@ func (s *Store) Erase(n policy.Number, ground string) (Erased, error) {
 	start := time.Now()
 	ground = strings.TrimSpace(ground)
 	if ground == "" || len(ground) > 1000 {
-		return Erased{}, errors.New("an erasure needs a ground, in at most 1,000 octets: who asked for it, and where that is kept")
+		return Erased{}, fmt.Errorf("%w, in at most 1,000 octets: who asked for it, and where that is kept", ErrGround)
 	}
 	if tellsNumber(ground, n) {
-		return Erased{}, errors.New("the ground stays on record, so it can't hold the number itself")
+		return Erased{}, fmt.Errorf("%w that stays on record, so it can't hold the number itself", ErrGround)
 	}
 	e, err := s.erase(n, ground)
 	if err != nil {
@@ -312,6 +315,7 @@ func (s *Store) erase(n policy.Number, ground string) (e Erased, err error) {
 		case kindDecision:
 			e.Calls++
 		case kindCarried: // copies of the facts
+		case kindLookUp: // who looked stays, at whom goes
 		case kindOutcome:
 			if len(r.Payload) == 0 {
 				return nil // it says nothing of the number

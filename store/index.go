@@ -25,6 +25,7 @@ import (
 //	I number8 seq8   the record's offset in its segment
 //	O id16           sequence number and offset of a decision's outcome
 //	E seq8           the same of an erasure's record
+//	P seq8           offset of every 1024th record, see Search
 //	Mindex           sequence number and offset of the last record indexed
 type index struct {
 	mu    sync.Mutex // one at a time brings it up to the ledger
@@ -156,6 +157,9 @@ func (s *Store) catchUpIndex(pause time.Duration) error {
 		if row != nil {
 			rows = append(rows, row)
 		}
+		if at.Seq%searchChunk == 0 {
+			rows = append(rows, badger.NewEntry(placeRow(at.Seq), binary.AppendUvarint(nil, uint64(at.Offset))))
+		}
 		if len(rows) < indexBatch {
 			continue
 		}
@@ -197,17 +201,17 @@ func indexRow(r *ledger.Record) (*badger.Entry, error) {
 	return badger.NewEntry(indexKey(n, r.Seq), binary.AppendUvarint(nil, uint64(r.Place.Offset))), nil
 }
 
-// numberOf is the number that a fact or a decision is about, zero when there is none.
+// numberOf is the number that a fact, a decision or a look-up is about, zero when there is none.
 func numberOf(r *ledger.Record) (n policy.Number, err error) {
 	var about struct {
-		Number string `json:"number"` // of a fact
+		Number string `json:"number"` // of a fact or a look-up
 		To     string `json:"to"`     // of a decision
 	}
 	if r.Kind == kindCarried && !r.Erased {
 		carried, err := readCarried(r)
 		return carried.Number, err
 	}
-	if r.Kind != kindFact && r.Kind != kindDecision || r.Erased {
+	if r.Kind != kindFact && r.Kind != kindDecision && r.Kind != kindLookUp || r.Erased || len(r.Payload) == 0 {
 		return n, nil
 	}
 	if to, ok := textAfter(r.Payload, `,"to":"`); ok && r.Kind == kindDecision {

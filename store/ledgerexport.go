@@ -124,6 +124,8 @@ func kindName(k ledger.Kind) string {
 		return "carried over"
 	case kindRegister:
 		return "register"
+	case kindLookUp:
+		return "look-up"
 	case ledger.KindErasure:
 		return "erasure"
 	case ledger.KindRetention:

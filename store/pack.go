@@ -93,6 +93,15 @@ type Outcome struct {
 	EndedBy string    `json:"ended_by,omitempty"`
 }
 
+func readOutcome(r *ledger.Record) (*Outcome, error) {
+	var o Outcome
+	if err := json.Unmarshal(r.Public, &o); err != nil {
+		return nil, fmt.Errorf("record %d holds no outcome", r.Seq)
+	}
+	o.Record, o.At = r.Seq, r.Time
+	return &o, nil
+}
+
 // Prove makes the proof pack of a number, from what had been recorded by
 // knownAt unless that is zero.
 func (s *Store) Prove(n policy.Number, knownAt time.Time) (*Pack, error) {
@@ -107,8 +116,8 @@ func (s *Store) Prove(n policy.Number, knownAt time.Time) (*Pack, error) {
 		p.KnownAt = &at
 	}
 	err = s.recordsOf(n, func(r *ledger.Record) error {
-		if r.Seq > head.Size || !knownAt.IsZero() && r.Time.After(knownAt) {
-			return nil
+		if r.Seq > head.Size || !knownAt.IsZero() && r.Time.After(knownAt) || r.Kind == kindLookUp {
+			return nil // who looked at the number proves nothing of it
 		}
 		return p.add(s, r, head)
 	})
@@ -232,16 +241,15 @@ func (p *Pack) viewRecord(v *View, r *ledger.Record, calls map[string]int) error
 		return err
 	}
 	if r.Kind == kindOutcome {
-		var o Outcome
-		if err := json.Unmarshal(r.Public, &o); err != nil {
-			return fmt.Errorf("record %d holds no outcome", r.Seq)
+		o, err := readOutcome(r)
+		if err != nil {
+			return err
 		}
 		i, ok := calls[o.ID]
 		if !ok {
 			return fmt.Errorf("record %d is the outcome of a call that is not in the pack", r.Seq)
 		}
-		o.Record, o.At = r.Seq, r.Time
-		v.Calls[i].Outcome = &o
+		v.Calls[i].Outcome = o
 		return nil
 	}
 	if r.Erased {

@@ -18,6 +18,7 @@ const (
 	kindRepeats  ledger.Kind = 4
 	kindCarried  ledger.Kind = 5 // see retention
 	kindRegister ledger.Kind = 6 // see registers
+	kindLookUp   ledger.Kind = 8 // see LookUp
 )
 
 // A fact's payload is its JSON, with recorded_at. Its public part names the

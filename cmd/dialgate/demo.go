@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,6 +21,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"dialgate/configs"
+	"dialgate/console/access"
 	"dialgate/policy"
 )
 
@@ -86,13 +89,37 @@ func (c demoCmd) Run(s streams) (err error) {
 	if c.Stay {
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
-		fmt.Fprintf(s.out, "\nstaying up: SIP on udp %s, metrics on http://%s/metrics; interrupt to end\n", d.node.sip[0], d.node.http)
+		d.rest()
+		password, err := d.node.demoPerson()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "\nstaying up, with these calls in the console at\n  %s   name: demo   password: %s\nSIP on udp %s, metrics on %[1]s/metrics; interrupt to end\n", d.node.url(), password, d.node.sip[0])
 		<-stop
 	}
 	if d.wrong > 0 {
 		return &statusError{exitFailed, fmt.Sprintf("%d calls did not end as their facts demand", d.wrong)}
 	}
 	return nil
+}
+
+// rest has the clock stand just after the latest call, so that whoever looks
+// round sees everything in force that the story has told.
+func (d *demo) rest() {
+	var last time.Time
+	for i := range d.story.Cases {
+		if at := d.story.Cases[i].At; at.After(last) {
+			last = at
+		}
+	}
+	last = last.Add(time.Minute)
+	d.clock.Store(&last)
+}
+
+// demoPerson lets somebody log in to the demo's console.
+func (n *node) demoPerson() (password string, err error) {
+	password = strings.ToLower(rand.Text())[:16]
+	return password, n.keys.SetPerson(access.Person{Name: "demo", Role: access.Admin}, password, time.Now())
 }
 
 // A demo plays a story.

@@ -95,7 +95,7 @@ func (c factsImportCmd) Run(s streams, parent *factsCmd) error {
 			return usageError("the file can't be read: %v", err)
 		}
 		defer in.Close()
-		i := importer{ctx: ctx, keeper: k, report: newImportReport(c.batchName(), c.DryRun), rejects: rejects{path: c.rejectsPath()}, bar: bar(s.err, size, "importing")}
+		i := importer{ctx: ctx, keeper: k, alone: true, report: newImportReport(c.batchName(), c.DryRun), rejects: rejects{path: c.rejectsPath()}, bar: bar(s.err, size, "importing")}
 		defer i.bar.Close()
 		intake := store.Intake{
 			Form:      policy.FactForm{Zone: calledZone(), Number: localNumber, Attested: true},
@@ -215,6 +215,7 @@ type importer struct {
 	ctx      context.Context
 	keeper   keeper
 	add      adder         // of the keeper, or of a load of its store
+	alone    bool          // a store that is open here is no running node's
 	register *registerLoad // nil: the file is none
 	report   importReport
 	rejects  rejects
@@ -229,7 +230,7 @@ type importer struct {
 func (i *importer) run(intake store.Intake, in io.Reader) (err error) {
 	i.add = i.keeper.Import
 	batch := importBatch
-	if s, ok := i.keeper.(*store.Store); ok && !i.report.DryRun {
+	if s, ok := i.keeper.(*store.Store); ok && i.alone && !i.report.DryRun {
 		load := s.Load()
 		defer func() { err = errors.Join(err, load.Close()) }()
 		i.add, batch = load.Add, loadBatch

@@ -37,6 +37,8 @@ type commands struct {
 	Audit   auditCmd   `cmd:"" help:"Read, export, prove and verify the record of facts and decisions."`
 	Backup  backupCmd  `cmd:"" help:"Write a backup of the store, of a running node too."`
 	Restore restoreCmd `cmd:"" help:"Make a store of backups."`
+	Token   tokenCmd   `cmd:"" help:"Make, list and revoke the tokens of programs that use the HTTP API."`
+	Person  personCmd  `cmd:"" help:"Say who may log in to the console."`
 	Config  configCmd  `cmd:"" help:"Check, print or reload the configuration."`
 	Version versionCmd `cmd:"" help:"Print version, Go version and commit."`
 }
@@ -78,6 +80,7 @@ func run(args []string, s streams) (status int) {
 		kong.Writers(s.out, s.err),
 		kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"roles": roleHelp},
 		kong.Bind(s),
 	)
 	if err != nil {

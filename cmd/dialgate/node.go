@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -17,9 +15,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"dialgate/configs"
+	"dialgate/console"
+	"dialgate/console/access"
 	"dialgate/gate"
 	"dialgate/policy"
 	"dialgate/sipproxy"
@@ -43,6 +42,14 @@ type node struct {
 
 	proxyEnded chan error
 
+	keys    *access.Keys
+	console *console.Server
+	setUp   string // secret by which the first person is made, "" when there is one
+
+	loaded       atomic.Pointer[time.Time] // when the configuration in force was
+	reloadFailed atomic.Pointer[string]    // why the last reload did not work, nil: it did
+	began        time.Time
+
 	current   atomic.Pointer[world] // in force
 	reloading sync.Mutex            // held also while the node starts
 }
@@ -60,8 +67,9 @@ type nodeOptions struct {
 // startNode brings a node up in one straight line; what was opened is closed
 // again, last first, when a later step fails.
 func startNode(w *world, o nodeOptions) (n *node, err error) {
-	n = &node{o: o, world: w, registry: prometheus.NewRegistry(), proxyEnded: make(chan error, 1)}
+	n = &node{o: o, world: w, registry: prometheus.NewRegistry(), proxyEnded: make(chan error, 1), began: time.Now()}
 	n.current.Store(w)
+	n.loaded.Store(&n.began)
 	n.reloading.Lock()
 	defer n.reloading.Unlock()
 	defer func() {
@@ -81,6 +89,11 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 		return n, err
 	}
 	n.closers = append(n.closers, control.Close)
+
+	if err = n.openConsole(o.log); err != nil {
+		return n, err
+	}
+	n.closers = append(n.closers, n.console.Close)
 
 	n.metrics = newNodeMetrics(n.registry, n.store, w)
 	n.redials = newRedials(n)
@@ -129,6 +142,7 @@ func (n *node) newGate(w *world) *gate.Gate {
 		Permit: w.permit(), Redials: n.redials,
 		Observe: func(a *policy.Attempt, d *policy.Decision, took time.Duration) {
 			n.metrics.observe(a, d, took)
+			n.console.Meter().Observe(d.Reason)
 			if n.o.observe != nil {
 				n.o.observe(a, d, took)
 			}
@@ -217,18 +231,4 @@ func (n *node) close() error {
 // stop drains, then closes.
 func (n *node) stop(ctx context.Context) error {
 	return errors.Join(n.proxy.Drain(ctx), n.close())
-}
-
-// serveHTTP answers /healthz, /readyz and /metrics.
-func (n *node) serveHTTP(log *slog.Logger) error {
-	l, err := net.Listen("tcp", n.world.cfg.API.Address)
-	if err != nil {
-		return fmt.Errorf("can't listen for HTTP on %s: %w; choose another address under api.address", n.world.cfg.API.Address, err)
-	}
-	n.http = l.Addr().(*net.TCPAddr).AddrPort()
-	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	server := &http.Server{Handler: n.handler(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
-	go func() { _ = server.Serve(l) }() // ends with Close
-	n.closers = append(n.closers, server.Close)
-	return nil
 }

@@ -48,11 +48,14 @@ func (n *node) reload() (reloaded, error) {
 		}
 	}
 	if err != nil {
+		n.reloadFailed.Store(new(err.Error()))
 		n.metrics.reload(nil)
 		n.o.log.Error("the configuration was not reloaded; the one before stays in force", "config", before.cfg.ID(), "error", oneLine(err))
 		return reloaded{}, err
 	}
 	n.current.Store(w)
+	n.reloadFailed.Store(nil)
+	n.loaded.Store(new(time.Now()))
 	n.metrics.reload(w)
 	if n.o.setLevel != nil {
 		n.o.setLevel(w.cfg.Log.Level)

@@ -108,8 +108,28 @@ type listJudge struct {
 	known    func([]policy.Number, []policy.Facts) error
 }
 
-// judge makes the call that every row stands for: a real INVITE of the
-// campaign, but for the called number.
+// callFor makes a call for a campaign, but for the called number: a real INVITE.
+func (w *world) callFor(id, peerID string, at time.Time) (*policy.Attempt, error) {
+	campaign := w.domain.Directory.Campaign(id)
+	if campaign == nil {
+		return nil, usageError("there is no campaign %q", id)
+	}
+	caller, err := w.callerOf(campaign, policy.DateOf(at.In(calledZone())))
+	if err != nil {
+		return nil, err
+	}
+	peer, err := w.peerFor(campaign, peerID)
+	if err != nil {
+		return nil, err
+	}
+	h := hypothetical{from: caller.E164(), to: caller.E164()}
+	if peer.DisplayFrom != policy.HeaderFrom { // the called person sees this one's number
+		h.headers = []string{fmt.Sprintf("%s: <sip:%s@%s>", peer.DisplayFrom.Header(), caller.E164(), hypotheticalDialer)}
+	}
+	return w.attempt(h.invite(), peer, id, at)
+}
+
+// judge makes the call that every row stands for.
 func (c scrubCmd) judge(w *world) (*listJudge, error) {
 	at := time.Now()
 	if c.At != "" {
@@ -118,23 +138,7 @@ func (c scrubCmd) judge(w *world) (*listJudge, error) {
 			return nil, usageError("%q is no instant, such as 2026-07-01T09:00:00+02:00", c.At)
 		}
 	}
-	campaign := w.domain.Directory.Campaign(c.Campaign)
-	if campaign == nil {
-		return nil, usageError("there is no campaign %q", c.Campaign)
-	}
-	caller, err := w.callerOf(campaign, policy.DateOf(at.In(calledZone())))
-	if err != nil {
-		return nil, err
-	}
-	peer, err := w.peerFor(campaign, c.Peer)
-	if err != nil {
-		return nil, err
-	}
-	h := hypothetical{from: caller.E164(), to: caller.E164()}
-	if peer.DisplayFrom != policy.HeaderFrom { // the called person sees this one's number
-		h.headers = []string{fmt.Sprintf("%s: <sip:%s@%s>", peer.DisplayFrom.Header(), caller.E164(), hypotheticalDialer)}
-	}
-	a, err := w.attempt(h.invite(), peer, c.Campaign, at)
+	a, err := w.callFor(c.Campaign, c.Peer, at)
 	if err != nil {
 		return nil, err
 	}

@@ -46,6 +46,9 @@ func (c serveCmd) Run(s streams) error {
 	if err != nil {
 		return err
 	}
+	if n.setUp != "" {
+		fmt.Fprintf(s.out, "nobody can log in yet; set the console up once, until the node stops, at\n  %s/setup#%s\n", n.url(), n.setUp)
+	}
 	log.Info("ready", "http", n.http.String(), "config", w.cfg.ID(), "store", w.cfg.Store.Path, "ledger", w.cfg.Ledger.Mode)
 
 	for running := true; running; {

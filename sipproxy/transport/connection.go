@@ -69,7 +69,7 @@ func (c *conn) handshake() (net.Conn, error) {
 		return nil, err
 	}
 	if o.Kind.Secure() {
-		t := tls.Server(nc, o.Credentials.forServers())
+		t := tls.Server(nc, o.Credentials.ForServers())
 		if err := t.Handshake(); err != nil {
 			return nil, err
 		}

@@ -134,8 +134,8 @@ func (c *Credentials) Expires() time.Time {
 	return leaf.NotAfter
 }
 
-// forServers is the configuration of those who accept.
-func (c *Credentials) forServers() *tls.Config {
+// ForServers is the configuration of those who accept.
+func (c *Credentials) ForServers() *tls.Config {
 	return &tls.Config{MinVersion: minVersion, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current(), nil }}
 }
 

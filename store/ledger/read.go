@@ -15,6 +15,9 @@ import (
 // record that is larger.
 const window = 1 << 20
 
+// one is how much is read for a record that is read by itself: most are smaller.
+const one = 16 << 10
+
 // A frameReader reads the frames of one segment one after another.
 type frameReader struct {
 	f    io.ReaderAt
@@ -23,6 +26,8 @@ type frameReader struct {
 	buf  []byte
 	from int64 // where buf begins
 	pad  int   // zeros behind the last frame
+
+	first int64 // how much is read at first, 0: a window
 }
 
 // next reads one frame; the record is valid until the one after it is read.
@@ -30,7 +35,11 @@ func (r *frameReader) next() (rec Record, err error) {
 	if r.at >= r.size {
 		return rec, errNoFrame // also of an empty file
 	}
-	for want := int64(window); ; want = int64(r.need()) {
+	want := int64(window)
+	if r.first > 0 {
+		want = r.first
+	}
+	for ; ; want = int64(r.need()) {
 		off := r.at - r.from
 		if r.buf != nil && off >= 0 && off <= int64(len(r.buf)) {
 			rec, size, err := parseFrame(r.buf[off:])
@@ -115,7 +124,7 @@ func walk(dir string, from Place, last uint64, begun map[uint64]bool) iter.Seq2[
 			return
 		}
 		zeroed := erasures{begun: begun}
-		w := walker{dir: dir, last: last}
+		w := walker{dir: dir, last: last, alone: from.Offset > 0 && from.Seq == last}
 		if len(names) > 0 && firstOf(names[0]) > last {
 			return // all of it was removed
 		}
@@ -167,6 +176,8 @@ type walker struct {
 	next uint64 // the record that comes next, 0 before the first segment
 	name string // of the segment
 	end  int64
+
+	alone bool // one record is read, whose place is known
 }
 
 // segment calls f with the records of a segment from an offset on.
@@ -185,6 +196,9 @@ func (w *walker) segment(name string, offset int64, from uint64, f func(Record) 
 		w.next = from
 	}
 	r := frameReader{f: file, size: info.Size(), at: offset}
+	if w.alone {
+		r.first = one
+	}
 	for w.next <= w.last {
 		w.end = r.at
 		rec, err := r.next()

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"dialgate/configs"
+	"dialgate/console"
+	"dialgate/policy"
+	"dialgate/store"
+)
+
+// A consoleNode is a node as its console knows it.
+type consoleNode struct{ *node }
+
+// asInvalid makes what the caller has to put right known to the console.
+func asInvalid(path string, err error) error {
+	var status *statusError
+	if errors.As(err, &status) && status.status == exitUsage {
+		return &console.Invalid{Path: path, Text: strings.ReplaceAll(status.text, "\n", "; ")}
+	}
+	return err
+}
+
+func (n consoleNode) Form() policy.FactForm {
+	return policy.FactForm{Zone: calledZone(), Number: localNumber, Attested: true}
+}
+
+func (n consoleNode) Now() time.Time       { return n.o.now() }
+func (n consoleNode) Zone() *time.Location { return calledZone() }
+
+func (n consoleNode) Add(ctx context.Context, facts ...policy.Fact) ([]console.Added, error) {
+	results, err := n.store.Add(ctx, facts...)
+	out := make([]console.Added, len(results))
+	for i, r := range results {
+		out[i] = console.Added{ID: r.ID, Known: r.Known, Err: r.Err}
+	}
+	return out, err
+}
+
+func (n consoleNode) History(number policy.Number) (policy.Facts, error) {
+	return n.store.History(number)
+}
+
+func (n consoleNode) Search(s console.Search) (page console.Page, err error) {
+	found, err := n.store.Search(store.Search{Before: s.Before, From: s.From, To: s.To, Verdict: s.Verdict, Reason: s.Reason, Peer: s.Peer,
+		Campaign: s.Campaign, Advertiser: s.Advertiser, Number: s.Number, Most: s.Most})
+	page.Next = found.Next
+	for i := range found.Decisions {
+		page.Calls = append(page.Calls, callOf(&found.Decisions[i]))
+	}
+	return page, err
+}
+
+func (n consoleNode) Call(seq uint64) (*console.Call, *console.Outcome, error) {
+	d, o, err := n.store.Decision(seq)
+	if errors.Is(err, store.ErrNoDecision) {
+		return nil, nil, console.ErrNoCall
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	c := callOf(&d)
+	if o == nil {
+		return &c, nil, nil
+	}
+	return &c, &console.Outcome{At: o.At, Code: o.Code, RingMS: o.RingMS, EndedBy: o.EndedBy}, nil
+}
+
+// callOf is a decision as the console knows it.
+func callOf(d *store.Decision) console.Call {
+	c := console.Call{Seq: d.Seq, At: d.At, ID: d.ID, Erased: d.Erased, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule, Would: d.Would, By: d.By,
+		Book: d.Book, Config: d.Config, Node: d.Node, Answer: d.Answer, Micros: d.Us, From: d.From, FromText: d.FromText, To: d.To, ToText: d.ToText,
+		Emergency: d.Emergency, Hides: d.Hides, Malformed: d.Malformed, Named: d.Named, Peer: d.Peer, Campaign: d.Campaign, Advertiser: d.Advertiser,
+		Purpose: d.Purpose, CallID: d.CallID, Fax: d.Fax, Marks: d.Marks}
+	if c.ToText == "" {
+		c.ToText = d.ToShort
+	}
+	for _, f := range d.Findings {
+		c.Findings = append(c.Findings, console.Finding(f))
+	}
+	for _, m := range d.Media {
+		c.Offers = append(c.Offers, strings.Join(append([]string{m.Kind}, m.Codecs...), " "))
+	}
+	return c
+}
+
+func (n consoleNode) LedgerEnd() uint64 { return n.store.LedgerEnd() }
+
+func (n consoleNode) LookedUp(l console.LookUp) error {
+	return n.store.LookedUp(store.LookUp(l))
+}
+
+func (n consoleNode) LookUps(before uint64, most int) (looks []console.Look, next uint64, err error) {
+	found, next, err := n.store.LookUps(before, most)
+	for _, l := range found {
+		looks = append(looks, console.Look(l))
+	}
+	return looks, next, err
+}
+
+func (n consoleNode) Prove(number policy.Number, knownAt time.Time) (p console.Proof, err error) {
+	pack, err := n.store.Prove(number, knownAt)
+	if err != nil {
+		return p, err
+	}
+	if p.JSON, err = pack.AppendJSON(nil); err != nil {
+		return p, err
+	}
+	p.HTML, err = pack.HTML()
+	return p, err
+}
+
+func (n consoleNode) Checkpoint() ([]byte, error) { return n.store.Checkpoint() }
+
+func (n consoleNode) PublicKey() (string, error) {
+	key, err := n.store.PublicKey()
+	return key.String(), err
+}
+
+func (n consoleNode) Erase(number policy.Number, ground string) (console.Erased, error) {
+	e, err := n.store.Erase(number, ground)
+	if errors.Is(err, store.ErrGround) {
+		err = &console.Invalid{Path: "ground", Text: err.Error()}
+	}
+	return console.Erased(e), err
+}
+
+func (n consoleNode) Judge(q console.Question) (*console.Judged, error) {
+	w := n.current.Load()
+	h := hypothetical{from: q.From, to: q.To, headers: q.Headers}
+	var wrong []error
+	for path, text := range map[string]string{"from": q.From, "to": q.To} {
+		if text == "" {
+			wrong = append(wrong, &console.Invalid{Path: path, Text: "is missing"})
+		}
+	}
+	if err := h.check(); err != nil {
+		wrong = append(wrong, &console.Invalid{Path: "headers", Text: err.Error()})
+	}
+	peer, err := w.peer(q.Peer)
+	if err != nil {
+		wrong = append(wrong, asInvalid("peer", err))
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	at := q.At
+	if at.IsZero() {
+		at = n.o.now()
+	}
+	a, err := w.attempt(h.invite(), peer, q.Campaign, at)
+	if err != nil {
+		return nil, asInvalid("campaign", err)
+	}
+	facts := policy.Facts{Number: a.Called.Number}
+	if !facts.Number.IsZero() {
+		if facts, err = n.store.History(facts.Number); err != nil {
+			return nil, err
+		}
+	}
+	if !q.KnownAt.IsZero() {
+		facts = facts.KnownAt(q.KnownAt)
+	}
+	d := w.books.Explain(a, &facts)
+	j := &console.Judged{Attempt: a, Facts: facts, Decision: d}
+	answer := sipAnswerTo(a.Peer, &d)
+	if answer != nil {
+		j.Code, j.Phrase, j.Headers = answer.Code, answer.Phrase, answer.Headers
+	}
+	j.Explains = explain(a, &facts, &d, answer)
+	return j, nil
+}
+
+// mostStandings bounds the campaigns that a number is judged for at once.
+const mostStandings = 200
+
+func (n consoleNode) Standings(number policy.Number) (out []console.Standing, err error) {
+	w := n.current.Load()
+	facts, err := n.store.History(number)
+	if err != nil {
+		return nil, err
+	}
+	var scratch policy.Decision
+	for i := range w.cfg.Campaigns[:min(len(w.cfg.Campaigns), mostStandings)] {
+		k := &w.cfg.Campaigns[i]
+		a, err := w.callFor(k.ID, "", n.o.now())
+		if err != nil {
+			continue // nobody can call for it
+		}
+		a.Called = w.reader.Dialled([]byte(number.E164()), a.Peer)
+		d := w.books.Decide(a, &facts)
+		st := console.Standing{Campaign: k.ID, Advertiser: k.Advertiser, Purpose: k.Purpose, Verdict: d.Verdict.String(), Reason: d.Reason.String()}
+		if d.Verdict == policy.Allowed {
+			st.Until, _ = w.books.Until(&scratch, a, &facts)
+		}
+		out = append(out, st)
+	}
+	return out, nil
+}
+
+func (n consoleNode) Scrub(o console.ScrubOptions, in io.Reader, out io.Writer) (r console.ScrubReport, err error) {
+	c := scrubCmd{Campaign: o.Campaign, NumberColumn: o.Column}
+	if !o.At.IsZero() {
+		c.At = o.At.Format(time.RFC3339)
+	}
+	j, err := c.judge(n.current.Load())
+	if err != nil {
+		return r, asInvalid("campaign", err)
+	}
+	j.known = n.store.Known
+	list, err := openList(in, o.Column, j.isNumber)
+	if err != nil {
+		return r, &console.Invalid{Path: "list", Text: oneLine(err)}
+	}
+	sc := newScrubber(j, list, out)
+	err = sc.run()
+	return console.ScrubReport{Allowed: sc.allowed, Refused: sc.refused}, err
+}
+
+func (n consoleNode) Rules() []*policy.Bound { return n.current.Load().books.Rules() }
+
+func (n consoleNode) State() console.State {
+	w := n.current.Load()
+	s := console.State{Node: n.world.cfg.Node, Version: version, Ready: true, Since: n.began, Facts: map[string]int64{}, Names: map[string]string{},
+		Peers: []console.Peer{}, Carriers: []console.Carrier{}, Campaigns: []console.CampaignState{},
+		Ledger: console.LedgerState{Records: n.store.LedgerEnd(), Octets: n.store.LedgerBytes(), Mode: n.world.cfg.Ledger.Mode},
+		Config: console.Config{File: n.o.config, ID: w.cfg.ID(), Loaded: *n.loaded.Load(), Cases: w.cases, Warnings: w.warnings()}}
+	if err := n.ready(); err != nil {
+		s.Ready, s.Why = false, oneLine(err)
+	}
+	if failed := n.reloadFailed.Load(); failed != nil {
+		s.Config.Failed = *failed
+	}
+	for k, count := range n.store.Counts() {
+		s.Facts[k.String()] = count
+	}
+	for _, p := range w.cfg.Peers {
+		s.Peers = append(s.Peers, console.Peer{ID: p.ID, Sources: p.Sources, Campaigns: p.Campaigns, Dialect: p.Dialect})
+	}
+	for _, c := range w.cfg.Carriers {
+		s.Carriers = append(s.Carriers, console.Carrier{ID: c.ID, Targets: c.Targets, Transport: kind(c.Transport).String(), Priority: c.Priority, Weight: c.Weight})
+	}
+	for _, k := range w.cfg.Campaigns {
+		s.Campaigns = append(s.Campaigns, console.CampaignState{ID: k.ID, Advertiser: k.Advertiser, Purpose: k.Purpose, Products: k.Products, Callers: k.Callers})
+	}
+	for _, a := range w.cfg.Advertisers {
+		s.Names[a.ID] = a.Name
+	}
+	return s
+}
+
+func (n consoleNode) Reload() (console.Reloaded, error) {
+	r, err := n.reload()
+	if err == nil {
+		return console.Reloaded(r), nil
+	}
+	var errs configs.Errors
+	if _, again := configs.Load(n.o.config); n.o.config != "" && errors.As(again, &errs) {
+		var all []error
+		for _, e := range errs {
+			all = append(all, &console.Invalid{Path: e.Path, Text: fmt.Sprintf("line %d, column %d: %s", e.Line, e.Col, e.Text)})
+		}
+		return console.Reloaded{}, errors.Join(all...)
+	}
+	return console.Reloaded{}, &console.Invalid{Path: n.o.config, Text: err.Error()}
+}
+
+// Import works a file off as dialgate facts import does.
+func (n consoleNode) Import(ctx context.Context, o console.ImportOptions, in io.Reader) (r console.ImportReport, err error) {
+	i := importer{ctx: ctx, keeper: n.store, report: newImportReport(o.Name, o.DryRun), rejects: rejects{path: o.Rejects}, bar: bar(io.Discard, -1, "")}
+	intake := store.Intake{Form: n.Form(), Constants: o.Constants, Batch: o.Name}
+	if o.Columns != nil || o.Dutch {
+		intake.Columns = &store.Columns{Fields: o.Columns, Ignore: o.Ignore, Dutch: o.Dutch}
+		if err := intake.Columns.Check(); err != nil {
+			return r, err
+		}
+	}
+	err = i.run(intake, &progressReader{ctx: ctx, r: in, tell: o.Progress})
+	r = console.ImportReport{Rows: i.report.Rows, Added: i.report.sums.imported, Known: i.report.sums.known, Rejected: i.report.sums.rejected}
+	return r, errors.Join(err, i.rejects.close())
+}
+
+// A progressReader tells how far a file was read, and ends when the node does.
+type progressReader struct {
+	ctx  context.Context
+	r    io.Reader
+	at   int64
+	tell func(int64)
+}
+
+func (p *progressReader) Read(b []byte) (int, error) {
+	if err := p.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := p.r.Read(b)
+	p.at += int64(n)
+	p.tell(p.at)
+	return n, err
+}

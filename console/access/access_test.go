@@ -1,0 +1,225 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+func open(t *testing.T) *Keys {
+	t.Helper()
+	k, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// TestTokens: a token is known until it is revoked or expires, by every process
+// at once, and its secret is kept nowhere.
+func TestTokens(t *testing.T) {
+	k := open(t)
+	if empty, err := k.Empty(); err != nil || !empty {
+		t.Fatal(empty, err)
+	}
+	secret, made, err := k.Create(Token{Name: "crm", Role: Editor, Advertiser: "windkracht"}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, _, err := k.Create(Token{Name: "short", Role: Viewer, Expires: noon.Add(time.Hour)}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := Open(filepath.Dir(k.path)) // as another process
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, err := other.Bearer(secret, noon)
+	if err != nil || *who != (Principal{"crm", made.ID, Editor, "windkracht"}) {
+		t.Errorf("%+v, %v", who, err)
+	}
+	text, err := os.ReadFile(k.path)
+	if info, _ := os.Stat(k.path); err != nil || info.Mode().Perm() != 0o600 || strings.Contains(string(text), secret[len(secret)-20:]) {
+		t.Errorf("%v %s", info.Mode(), text)
+	}
+	_, half, _ := strings.Cut(secret, "_")
+	for _, wrong := range []string{"", "dgt_", half, secret + "x", secret[:len(secret)-1], strings.Replace(secret, made.ID, "000000000000", 1)} {
+		if _, err := other.Bearer(wrong, noon); !errors.Is(err, ErrUnknown) {
+			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+	if _, err := k.Bearer(short, noon.Add(time.Hour-1)); err != nil {
+		t.Error(err)
+	}
+	if _, err := k.Bearer(short, noon.Add(time.Hour)); !errors.Is(err, ErrUnknown) {
+		t.Errorf("expired: %v", err)
+	}
+	if err := other.Revoke(made.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Bearer(secret, noon); !errors.Is(err, ErrUnknown) {
+		t.Errorf("revoked: %v", err)
+	}
+	if err := k.Revoke(made.ID); err == nil {
+		t.Error("it was revoked twice")
+	}
+}
+
+// TestRefusedAccess: what would give too much, or could not be read in a list.
+func TestRefusedAccess(t *testing.T) {
+	k := open(t)
+	for _, bad := range []Token{
+		{Name: "", Role: Viewer}, {Name: "a\x1b[31m", Role: Viewer}, {Name: "a", Role: "king"}, {Name: "a"},
+		{Name: "a", Role: Advertiser}, {Name: "a", Role: Admin, Advertiser: "x"}, {Name: "a", Role: Auditor, Advertiser: "x"}, {Name: strings.Repeat("a", 81), Role: Viewer},
+	} {
+		if _, _, err := k.Create(bad, noon); err == nil {
+			t.Errorf("%+v was made", bad)
+		}
+	}
+	bound := Principal{Role: Editor, Advertiser: "x"}
+	if bound.May(Administer) || bound.May(SeeState) || bound.May(SeeProof) || !bound.May(Change|SeeNumbers) {
+		t.Error("who is bound to an advertiser reaches beyond it")
+	}
+	if Role("").May(SeeCalls) {
+		t.Error("nobody may see calls")
+	}
+	if err := os.WriteFile(k.path, []byte(`{"tokens":[],"people":[]}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Empty(); err == nil || !strings.Contains(err.Error(), "make it 600") {
+		t.Errorf("a file that others may read: %v", err)
+	}
+	if err := errors.Join(os.Chmod(k.path, 0o600), os.WriteFile(k.path, []byte(`{"tokens":[`), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Empty(); err == nil || !strings.Contains(err.Error(), "can't be read") {
+		t.Errorf("a broken file: %v", err)
+	}
+}
+
+// TestChangesAtOnceAllStand: no change of the file undoes another.
+func TestChangesAtOnceAllStand(t *testing.T) {
+	k := open(t)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			own, err := Open(filepath.Dir(k.path))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, _, err := own.Create(Token{Name: "a", Role: Viewer}, noon); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if all, err := k.Tokens(); err != nil || len(all) != 20 {
+		t.Errorf("%d tokens, %v", len(all), err)
+	}
+}
+
+// TestPeople: a password is kept as its argon2id, and a session ends with
+// whoever has it.
+func TestPeople(t *testing.T) {
+	k := open(t)
+	if err := k.SetPerson(Person{Name: "an", Role: Admin}, "too short", noon); err == nil {
+		t.Error("a short password was taken")
+	}
+	if err := k.SetPerson(Person{Name: "an", Role: Admin}, "correct horse battery", noon); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := os.ReadFile(k.path)
+	if !strings.Contains(string(text), "$argon2id$v=19$m=19456,t=2,p=1$") || strings.Contains(string(text), "correct") {
+		t.Errorf("%s", text)
+	}
+	if _, err := k.Password("an", "correct horse batterx"); !errors.Is(err, ErrUnknown) {
+		t.Error(err)
+	}
+	if _, err := k.Password("bob", "correct horse battery"); !errors.Is(err, ErrUnknown) {
+		t.Error(err)
+	}
+	who, err := k.Password("an", "correct horse battery")
+	if err != nil || who.Role != Admin {
+		t.Fatal(who, err)
+	}
+	s := NewSessions(k)
+	secret := s.Begin(who, noon)
+	if _, who := s.Of(secret, noon.Add(sessionIdle)); who == nil || who.Name != "an" {
+		t.Error("the session is over too early")
+	}
+	if one, _ := s.Of(secret+"x", noon); one != nil {
+		t.Error("another secret has a session")
+	}
+	if one, _ := s.Of(secret, noon.Add(3*sessionIdle)); one != nil {
+		t.Error("the session is not over")
+	}
+	secret = s.Begin(who, noon)
+	if err := k.RemovePerson("an"); err != nil {
+		t.Fatal(err)
+	}
+	if one, _ := s.Of(secret, noon); one != nil {
+		t.Error("somebody who was removed has a session")
+	}
+}
+
+// TestSessionsAreBounded: and what they keep.
+func TestSessionsAreBounded(t *testing.T) {
+	s := NewSessions(open(t))
+	for i := range maxSessions + 10 {
+		s.Begin(&Principal{Name: "a"}, noon.Add(time.Duration(i)*time.Second))
+	}
+	if len(s.all) > maxSessions {
+		t.Error(len(s.all))
+	}
+	one := &Session{bag: map[string]any{}}
+	for i := range maxBag + 10 {
+		one.Keep(strings.Repeat("k", i), i)
+	}
+	if len(one.bag) != maxBag || one.Kept("k") != nil || one.Kept(strings.Repeat("k", maxBag+9)) == nil {
+		t.Error(len(one.bag))
+	}
+}
+
+// TestThrottle: who guesses waits longer and longer, and no table grows.
+func TestThrottle(t *testing.T) {
+	th := NewThrottle()
+	now := noon
+	for range freeTries - 1 {
+		th.Failed("1.2.3.4", "an", now)
+	}
+	if w := th.Wait("1.2.3.4", "an", now); w > 0 {
+		t.Errorf("waits %s after a few failures", w)
+	}
+	for range 30 {
+		th.Failed("1.2.3.4", "an", now)
+	}
+	if w := th.Wait("1.2.3.4", "bob", now); w != longestWait {
+		t.Errorf("the address waits %s", w)
+	}
+	if w := th.Wait("5.6.7.8", "an", now); w != longestName {
+		t.Errorf("the name waits %s", w)
+	}
+	if w := th.Wait("5.6.7.8", "bob", now); w > 0 {
+		t.Errorf("somebody else waits %s", w)
+	}
+	th.Worked("1.2.3.4", "an")
+	if w := th.Wait("1.2.3.4", "an", now); w > 0 {
+		t.Errorf("waits %s after it worked", w)
+	}
+	for i := range 2 * maxThrottled {
+		for range freeTries + 1 {
+			th.Failed(fmt.Sprint("10.0.", i/256, ".", i%256), "n", now)
+		}
+		if len(th.keys) > maxThrottled {
+			t.Fatal(len(th.keys))
+		}
+	}
+}

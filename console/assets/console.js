@@ -1,0 +1,35 @@
+// The pages work without this script; it spares the reader some clicks.
+"use strict";
+
+// The first log-in: the secret stands behind the # of the address, which a
+// browser sends to nobody.
+const secret = document.querySelector("[data-from-fragment]");
+if (secret && location.hash.length > 1) {
+  secret.value = decodeURIComponent(location.hash.slice(1));
+  history.replaceState(null, "", location.pathname);
+  document.getElementById("name").focus();
+}
+
+// A part of the page that is renewed while it is looked at, unless somebody is
+// reading in it with the keyboard or has marked something.
+const live = document.querySelector("[data-renew]");
+if (live) {
+  const renew = async () => {
+    const busy = live.contains(document.activeElement) || String(getSelection()) !== "";
+    if (!document.hidden && !busy) {
+      try {
+        const answer = await fetch(live.dataset.renew, { redirect: "error" });
+        if (answer.ok) live.innerHTML = await answer.text();
+      } catch { /* the next beat tries again */ }
+    }
+    setTimeout(renew, 2000);
+  };
+  setTimeout(renew, 2000);
+}
+
+// A page that waits for something.
+const waiting = document.querySelector("[data-reload]");
+if (waiting) setTimeout(() => location.reload(), Number(waiting.dataset.reload));
+
+// On a narrow screen the pages stand in a row that scrolls.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

@@ -1,0 +1,196 @@
+package console
+
+import (
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"dialgate/policy"
+)
+
+var (
+	inTemplate = regexp.MustCompile(`\$?\.T "([^"]+)"`)
+	inGo       = regexp.MustCompile(`(?:v\.T|v\.tell|v\.done)\((?:[a-z]+[^"(]*, )?"([^"]+)"`)
+)
+
+// TestEveryTextIsInDutch: what a page says, what a rule is called, what a
+// reason means; and nothing is translated that no page says.
+func TestEveryTextIsInDutch(t *testing.T) {
+	said := map[string]bool{}
+	read := func(system fs.FS, pattern string, find *regexp.Regexp) {
+		names, err := fs.Glob(system, pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatal(pattern, err)
+		}
+		for _, name := range names {
+			text, err := fs.ReadFile(system, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range find.FindAllStringSubmatch(string(text), -1) {
+				said[m[1]] = true
+			}
+		}
+	}
+	read(templateFiles, "templates/*.html", inTemplate)
+	read(os.DirFS("."), "page*.go", inGo)
+	for _, l := range nav {
+		said[l.Text] = true
+	}
+	for _, k := range policy.Kinds() {
+		said[k.String()] = true
+	}
+	// Words of ours that are data: results, strengths, modes, states, days, who ended a call.
+	for _, w := range strings.Fields("pass deny allow flag not-applicable statute code supervisor policy enforce shadow off ground waiting running done failed " +
+		"Monday Tuesday Wednesday Thursday Friday Saturday Sunday callee dialer gate timeout objection") {
+		said[w] = true
+	}
+	for text := range said {
+		if dutch[text] == "" {
+			t.Errorf("%q is not in Dutch", text)
+		}
+	}
+	verbs := regexp.MustCompile(`%[a-z]`)
+	for text, nl := range dutch {
+		if !said[text] {
+			t.Errorf("no page says %q", text)
+		}
+		if a, b := verbs.FindAllString(text, -1), verbs.FindAllString(nl, -1); fmt.Sprint(a) != fmt.Sprint(b) {
+			t.Errorf("%q has %v, in Dutch %v", text, a, b)
+		}
+	}
+	for _, r := range policy.Reasons() {
+		if dutchReasons[r.String()] == "" {
+			t.Errorf("the reason %s is not in Dutch", r)
+		}
+	}
+	if len(dutchReasons) != len(policy.Reasons()) {
+		t.Errorf("%d reasons in Dutch, %d in all", len(dutchReasons), len(policy.Reasons()))
+	}
+}
+
+// TestColoursCanBeRead: text has a contrast of 4.5 to 1 with what is behind it
+// (WCAG 2.2, 1.4.3) in both themes.
+func TestColoursCanBeRead(t *testing.T) {
+	css, err := assetFiles.ReadFile("assets/console.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile(`(?s)(:root[^{]*)\{([^{}]*--ground[^}]*)\}`).FindAllStringSubmatch(string(css), -1)
+	if len(blocks) != 3 {
+		t.Fatalf("%d blocks of colours", len(blocks))
+	}
+	if strings.TrimSpace(blocks[1][2]) != strings.TrimSpace(blocks[2][2]) {
+		t.Error("the dark theme that is chosen is not the one that the system asks for")
+	}
+	for _, block := range blocks {
+		colours := map[string]string{}
+		for _, m := range regexp.MustCompile(`--([a-z0-9-]+): (#[0-9a-f]{6})`).FindAllStringSubmatch(block[2], -1) {
+			colours[m[1]] = m[2]
+		}
+		for _, pair := range []string{"text ground", "text card", "text tint", "soft ground", "soft card", "soft tint", "accent ground", "accent card", "accent tint", "on-accent accent",
+			"allow allow-ground", "deny deny-ground", "text deny-ground", "warn warn-ground", "deny card", "allow card"} {
+			a, b, _ := strings.Cut(pair, " ")
+			if c := contrast(t, colours[a], colours[b]); c < 4.5 {
+				t.Errorf("%s: %s has a contrast of %.2f", strings.TrimSpace(block[1]), pair, c)
+			}
+		}
+	}
+}
+
+func contrast(t *testing.T, a, b string) float64 {
+	x, y := luminance(t, a), luminance(t, b)
+	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
+}
+
+func luminance(t *testing.T, colour string) float64 {
+	sum := 0.0
+	for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		n, err := strconv.ParseUint(colour[1+2*i:3+2*i], 16, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := float64(n) / 255
+		if c <= 0.04045 {
+			c /= 12.92
+		} else {
+			c = math.Pow((c+0.055)/1.055, 2.4)
+		}
+		sum += weight * c
+	}
+	return sum
+}
+
+// TestNothingComesFromElsewhere: no page names another host, holds a script or
+// a style of its own, or lets a text through unescaped.
+func TestNothingComesFromElsewhere(t *testing.T) {
+	for _, system := range []fs.FS{templateFiles, assetFiles} {
+		err := fs.WalkDir(system, ".", func(path string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			text, err := fs.ReadFile(system, path)
+			for _, bad := range []string{"https://", "//cdn", "style=\"", "<style", "onclick", "onload", "javascript:", "@import", "url("} {
+				if strings.Contains(string(text), bad) {
+					t.Errorf("%s holds %q", path, bad)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	sources, err := fs.Glob(os.DirFS("."), "*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range sources {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != "pages_test.go" && regexp.MustCompile(`template\.(HTML|JS|CSS|URL)\(`).Match(text) {
+			t.Errorf("%s lets text through unescaped", name)
+		}
+	}
+}
+
+// TestWhereALogInGoesTo: never to another host.
+func TestWhereALogInGoesTo(t *testing.T) {
+	for to, want := range map[string]string{
+		"/calls?verdict=deny": "/calls?verdict=deny", "": "/", "calls": "/", "https://evil.example/": "/", "//evil.example/": "/", `/\evil.example`: "/", "/\nSet-Cookie: a=b": "/", "javascript:alert(1)": "/",
+	} {
+		if got := back(to); got != want {
+			t.Errorf("back(%q) = %q, want %q", to, got, want)
+		}
+	}
+}
+
+// TestCleanNames: what an upload is called is shown, so it is one short line.
+func TestCleanNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"list.csv": "list.csv", "../../etc/passwd": "passwd", `C:\lists\a.csv`: "a.csv", "..": "upload", "": "upload", "a\x1b[31m\r\nb": "a[31mb", "a\u202egpj.csv": "agpj.csv", "\xff\xfe": "upload",
+		strings.Repeat("é", 300): strings.Repeat("é", 100),
+	} {
+		if got := cleanName(name); got != want {
+			t.Errorf("cleanName(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestMaskText: no run of digits that could be a number stays whole.
+func TestMaskText(t *testing.T) {
+	for text, want := range map[string]string{
+		"0612345678": "06******78", "anonymous": "anonymous", "12345": "12345", "call-31612345678@10.0.0.1": "call-31*******78@10.0.0.1", "": "", "é0612345678": "é06******78",
+	} {
+		if got := maskText(text); got != want {
+			t.Errorf("maskText(%q) = %q, want %q", text, got, want)
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package console
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"dialgate/console/access"
+	"dialgate/policy"
+)
+
+// A route is one endpoint of the API. The OpenAPI document is made of the same
+// table, and so is the test that tries every endpoint with every role.
+type route struct {
+	method, path string
+	right        access.Right
+	unbound      bool // not for who is bound to one advertiser
+	summary      string
+	query        []parameter
+	body         any    // an example of what it takes, nil: nothing
+	takes        string // media type of the body, "": JSON
+	answer       any    // an example of what it answers
+	status       int    // 0: 200
+	gives        string // media type of the answer, "": JSON
+	serve        func(s *Server, c *call) error
+}
+
+// A parameter stands in the query.
+type parameter struct{ name, what string }
+
+// A call is one request to the API under way.
+type call struct {
+	w   http.ResponseWriter
+	r   *http.Request
+	who *access.Principal
+}
+
+const (
+	jsonType   = "application/json"
+	ndjsonType = "application/x-ndjson"
+	csvType    = "text/csv"
+	anyType    = "application/octet-stream"
+	eventType  = "text/event-stream"
+)
+
+// routes is the whole API.
+var routes = []route{
+	{method: "POST", path: "/v1/facts", right: access.Change, summary: "Enter one fact, or many as NDJSON with an answer line for each: durable and in force for the next call when answered. A fact whose id is known already changes nothing.",
+		body: factExample{}, answer: added{}, serve: (*Server).addFacts},
+	{method: "POST", path: "/v1/objections", right: access.Change, summary: "Enter an objection. It binds the next call, and ends one that is ringing.",
+		body: objection{}, answer: added{}, serve: (*Server).addObjection},
+	{method: "POST", path: "/v1/numbers/query", right: access.SeeNumbers, summary: "What is known of a number: its facts, its calls, and for each campaign whether it may be called now. The look is recorded.",
+		body: numberQuery{}, answer: numberView{}, serve: (*Server).queryNumber},
+	{method: "POST", path: "/v1/erasures", right: access.Administer, unbound: true, summary: "Erase a number for good. Objections and register entries go on binding, by a keyed hash.",
+		body: erasure{}, answer: Erased{}, serve: (*Server).erase},
+	{method: "POST", path: "/v1/decide", right: access.SeeNumbers | access.SeeState, unbound: true, summary: "Judge one hypothetical call, as dialgate explain does. The look is recorded.",
+		body: Question{}, answer: nil, serve: (*Server).decide},
+	{method: "GET", path: "/v1/decisions", right: access.SeeCalls, summary: "Decisions, the newest first, with masked numbers; with follow=true, or Accept: text/event-stream, new ones as they are made.",
+		query: []parameter{{"from", "not before this instant, RFC 3339"}, {"to", "before this instant"}, {"verdict", "allow or deny"}, {"reason", "such as no-consent"}, {"peer", "id"}, {"campaign", "id"},
+			{"limit", "decisions on a page, 1 to 200; default 50"}, {"cursor", "next of the page before"}, {"follow", "true: a stream of events"}},
+		answer: decisionPage{}, serve: (*Server).decisions},
+	{method: "GET", path: "/v1/decisions/{seq}", right: access.SeeCalls, summary: "One decision with how the call ended. full=true gives the numbers in full to who may see them; the look is recorded.",
+		query: []parameter{{"full", "true: numbers in full"}}, answer: Call{}, serve: (*Server).decision},
+	{method: "POST", path: "/v1/imports", right: access.Change, unbound: true, summary: "Import a file of facts: CSV, XLSX or JSON Lines. It is worked off in the background; the answer says where it is told of.",
+		query:  []parameter{{"name", "of the file"}, {"dry_run", "true: read and check, change nothing"}, {"dutch_dates", "true: dates are day-month-year"}, {"const.FIELD", "a field that every row has, such as const.kind=consent"}, {"column.NAME", "the field that a column of the file is, such as column.Telefoon=number"}, {"ignore", "a column that is not read; * for all others"}},
+		body:   []byte{},
+		takes:  anyType,
+		answer: importJob{}, status: http.StatusAccepted, serve: (*Server).startImport},
+	{method: "GET", path: "/v1/imports", right: access.Change, unbound: true, summary: "The last imports.", answer: []importJob{}, serve: (*Server).listImports},
+	{method: "GET", path: "/v1/imports/{id}", right: access.Change, unbound: true, summary: "One import and how far it is.", answer: importJob{}, serve: (*Server).oneImport},
+	{method: "GET", path: "/v1/imports/{id}/rejects", right: access.Change, unbound: true, summary: "The rows that were refused, with line, column and cause.", gives: csvType, answer: []byte{}, serve: (*Server).importRejects},
+	{method: "POST", path: "/v1/scrub", right: access.SeeNumbers | access.SeeState, unbound: true, summary: "Judge a list of numbers as calls of a campaign: the list comes back with verdict, reason and valid-until. The look is recorded.",
+		query: []parameter{{"campaign", "id"}, {"at", "when it would call, RFC 3339; default: now, without opening hours and holidays"}, {"number_column", "name of the column, or its place from 1; default: found"}},
+		body:  []byte{}, takes: csvType, gives: csvType, answer: []byte{}, serve: (*Server).scrub},
+	{method: "POST", path: "/v1/proofs", right: access.SeeProof, unbound: true, summary: "The proof pack of a number, which anybody can verify offline with dialgate audit verify. The look is recorded.",
+		body: proofQuery{}, answer: []byte{}, serve: (*Server).prove},
+	{method: "GET", path: "/v1/ledger/checkpoint", right: access.SeeProof, unbound: true, summary: "A signed checkpoint of all records. Keep it where who runs the node can't change it.",
+		gives: "text/plain", answer: []byte{}, serve: (*Server).checkpoint},
+	{method: "GET", path: "/v1/lookups", right: access.SeeProof, unbound: true, summary: "Who looked at numbers in full, the newest first.",
+		query: []parameter{{"limit", "look-ups on a page, 1 to 200; default 50"}, {"cursor", "next of the page before"}}, answer: lookPage{}, serve: (*Server).lookUps},
+	{method: "GET", path: "/v1/state", right: access.SeeState, unbound: true, summary: "How the node does.", answer: State{}, serve: (*Server).state},
+	{method: "GET", path: "/v1/carriers", right: access.SeeState, unbound: true, summary: "The carriers.", answer: []Carrier{}, serve: (*Server).carriers},
+	{method: "GET", path: "/v1/peers", right: access.SeeState, unbound: true, summary: "The dialers.", answer: []Peer{}, serve: (*Server).peers},
+	{method: "GET", path: "/v1/config", right: access.SeeState, unbound: true, summary: "Which configuration is in force, and what came of the last reload.", answer: Config{}, serve: (*Server).config},
+	{method: "GET", path: "/v1/rules", right: access.SeeState, unbound: true, summary: "Every rule with its dates, mode, strength and source.", answer: []ruleView{}, serve: (*Server).rules},
+	{method: "POST", path: "/v1/reload", right: access.Administer, unbound: true, summary: "Read the configuration file again. If anything in it is wrong, nothing changes, and everything that is wrong is listed.",
+		answer: Reloaded{}, serve: (*Server).reload},
+	{method: "GET", path: "/v1/tokens", right: access.Administer, unbound: true, summary: "The tokens, without their secrets.", answer: []tokenView{}, serve: (*Server).listTokens},
+	{method: "POST", path: "/v1/tokens", right: access.Administer, unbound: true, summary: "Make a token. Its secret is shown this once.", body: newToken{}, answer: madeToken{}, status: http.StatusCreated, serve: (*Server).createToken},
+	{method: "DELETE", path: "/v1/tokens/{id}", right: access.Administer, unbound: true, summary: "Revoke a token at once.", status: http.StatusNoContent, serve: (*Server).revokeToken},
+}
+
+// handleAPI puts the routes in place.
+func (s *Server) handleAPI(mux *http.ServeMux) error {
+	document, err := openAPI(routes, s.o.Explains)
+	if err != nil {
+		return err
+	}
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", jsonType)
+		_, _ = w.Write(document) // the client has gone
+	})
+	for i := range routes {
+		rt := &routes[i]
+		mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) { s.answer(rt, w, r) })
+	}
+	mux.HandleFunc("/v1/", func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, problem(http.StatusNotFound, "there is no such endpoint, or it takes another method; /openapi.json lists them"))
+	})
+	return nil
+}
+
+// answer lets a route answer whoever may ask it.
+func (s *Server) answer(rt *route, w http.ResponseWriter, r *http.Request) {
+	who, err := s.Bearer(r)
+	if err == nil && (!who.May(rt.right) || rt.unbound && who.Advertiser != "") {
+		err = problem(http.StatusForbidden, "the role "+string(who.Role)+" may not do this")
+	}
+	if err == nil {
+		err = rt.serve(s, &call{w, r, who})
+	}
+	if err == nil {
+		return
+	}
+	p := s.problemOf(err)
+	var wait *waitError
+	if errors.As(err, &wait) {
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait.wait.Seconds())+1))
+	}
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="dialgate"`)
+	}
+	writeProblem(w, p)
+}
+
+// json answers with a value.
+func (c *call) json(status int, v any) error {
+	c.w.Header().Set("Content-Type", jsonType)
+	c.w.WriteHeader(status)
+	enc := json.NewEncoder(c.w)
+	enc.SetEscapeHTML(true)
+	_ = enc.Encode(v) // the client has gone
+	return nil
+}
+
+// maxBody bounds a JSON body.
+const maxBody = 1 << 20
+
+// read reads a JSON body strictly.
+func (c *call) read(into any) error {
+	if kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || kind != jsonType {
+		return problem(http.StatusUnsupportedMediaType, "send "+jsonType)
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(into)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("text follows the closing brace")
+		}
+	}
+	var wrong *json.UnmarshalTypeError
+	var when *time.ParseError
+	var large *http.MaxBytesError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &large):
+		return err
+	case errors.As(err, &wrong):
+		return &Invalid{wrong.Field, fmt.Sprintf("is a %s, want %s", wrong.Value, wrong.Type)}
+	case errors.As(err, &when):
+		return &Invalid{Text: fmt.Sprintf("%q is no instant, such as 2026-07-01T09:00:00+02:00", when.Value)}
+	}
+	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		name, _ := strconv.Unquote(field)
+		return &Invalid{name, "no such field"}
+	}
+	return problem(http.StatusBadRequest, "the body is no JSON of the kind that is wanted: "+err.Error())
+}
+
+// query collects what is wrong with the parameters.
+type query struct {
+	r    *http.Request
+	errs []error
+}
+
+func (q *query) fail(name, format string, args ...any) {
+	q.errs = append(q.errs, &Invalid{name, fmt.Sprintf(format, args...)})
+}
+
+func (q *query) err() error { return errors.Join(q.errs...) }
+
+func (q *query) text(name string) string { return q.r.URL.Query().Get(name) }
+
+func (q *query) flag(name string) bool {
+	switch v := q.text(name); v {
+	case "", "false":
+	case "true":
+		return true
+	default:
+		q.fail(name, "is %q, want true or false", v)
+	}
+	return false
+}
+
+func (q *query) instant(name string) (t time.Time) {
+	v := q.text(name)
+	if v == "" {
+		return t
+	}
+	t, err := time.Parse(time.RFC3339, v)
+	if err != nil {
+		q.fail(name, "%q is no instant, such as 2026-07-01T09:00:00+02:00", v)
+	}
+	return t
+}
+
+func (q *query) count(name string, usual, most int) int {
+	v := q.text(name)
+	if v == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > most {
+		q.fail(name, "is %q, want a number from 1 to %d", v, most)
+	}
+	return n
+}
+
+// search reads the filters of decisions.
+func (q *query) search(who *access.Principal) Search {
+	s := Search{From: q.instant("from"), To: q.instant("to"), Verdict: q.text("verdict"), Reason: q.text("reason"),
+		Peer: q.text("peer"), Campaign: q.text("campaign"), Advertiser: who.Advertiser, Most: q.count("limit", 50, 200)}
+	if _, ok := policy.ParseVerdict(s.Verdict); !ok && s.Verdict != "" {
+		q.fail("verdict", "is %q, want allow or deny", s.Verdict)
+	}
+	if reason, ok := policy.ParseReason(s.Reason); s.Reason != "" && !ok {
+		q.fail("reason", "there is no reason %q", s.Reason)
+	} else if who.Advertiser != "" && reason.Public() != reason {
+		q.fail("reason", "is not told") // it tells of another advertiser
+	}
+	s.Before = q.cursor()
+	return s
+}
+
+// cursor is the record that a page ends before, 0 for the first page.
+func (q *query) cursor() uint64 {
+	v := q.text("cursor")
+	if v == "" {
+		return 0
+	}
+	before, err := strconv.ParseUint(v, 10, 64)
+	if err != nil || before == 0 {
+		q.fail("cursor", "is none that was given")
+	}
+	return before
+}

@@ -1,0 +1,133 @@
+package console
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"dialgate/console/access"
+)
+
+// Options of a Server.
+type Options struct {
+	Node     Node
+	Keys     *access.Keys
+	Dir      string // where uploads lie while they are worked off
+	Secure   bool   // it is reached over TLS
+	Log      *slog.Logger
+	Now      func() time.Time // of sessions and tokens; nil: the system's clock
+	Explains any              // an example of Judged.Explains, for the OpenAPI document
+	// SetUp is the secret by which the first person is made, "" when there is one.
+	SetUp string
+}
+
+// A Server answers the API and serves the console.
+type Server struct {
+	o        Options
+	sessions *access.Sessions
+	throttle *access.Throttle
+	meter    *Meter
+	stream   *stream
+	imports  *imports
+	pages    *pages
+	heated   heated
+	handler  http.Handler
+
+	mu    sync.Mutex
+	setUp string // "" once it was used
+}
+
+// New makes a Server. Close ends what it began.
+func New(o Options) (*Server, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), setUp: o.SetUp}
+	s.stream = newStream(o.Node)
+	var err error
+	if s.imports, err = newImports(o.Dir, o.Node, o.Now); err != nil {
+		return nil, err
+	}
+	if s.pages, err = loadPages(); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	if err := s.handleAPI(mux); err != nil {
+		return nil, err
+	}
+	s.handlePages(mux)
+	s.handler = mux
+	return s, nil
+}
+
+// Close ends live streams and the import under way.
+func (s *Server) Close() error {
+	s.stream.close()
+	return s.imports.close()
+}
+
+// Meter counts what is judged.
+func (s *Server) Meter() *Meter { return s.meter }
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if s.o.Secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	s.handler.ServeHTTP(w, r)
+}
+
+// Bearer is who asks by a bearer token (RFC 6750 section 2.1).
+func (s *Server) Bearer(r *http.Request) (*access.Principal, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return nil, problem(http.StatusUnauthorized, "send a bearer token: Authorization: Bearer dgt_...; an administrator makes one with dialgate token create")
+	}
+	address := remote(r)
+	if wait := s.throttle.Wait(address, "", s.o.Now()); wait > 0 {
+		return nil, tooMany(wait)
+	}
+	who, err := s.o.Keys.Bearer(strings.TrimSpace(token), s.o.Now())
+	if errors.Is(err, access.ErrUnknown) {
+		s.throttle.Failed(address, "", s.o.Now())
+		return nil, problem(http.StatusUnauthorized, "the token is "+err.Error())
+	}
+	return who, err
+}
+
+// A waitError tells somebody who guesses to wait.
+type waitError struct {
+	*Problem
+	wait time.Duration
+}
+
+func (e *waitError) Unwrap() error { return e.Problem }
+
+func tooMany(wait time.Duration) error {
+	return &waitError{problem(http.StatusTooManyRequests, "too many failed tries; wait "+wait.Round(time.Second).String()), wait}
+}
+
+// remote is the address that a request comes from.
+func remote(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	if a, err := netip.ParseAddr(host); err == nil && a.Is6() {
+		p, _ := a.Prefix(64) // whoever has one has the others of it
+		return p.String()
+	}
+	return host
+}

@@ -1,0 +1,249 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"dialgate/policy"
+	"dialgate/store/ledger"
+)
+
+// A Search asks for decisions, the newest first. Zero fields ask for nothing.
+type Search struct {
+	Before     uint64 // only records before this one; 0: from the end
+	From, To   time.Time
+	Verdict    string
+	Reason     string
+	Peer       string
+	Campaign   string
+	Advertiser string
+	Number     policy.Number // called
+	Most       int           // decisions on the page
+}
+
+// A Page is what was found. Next is where to go on from, 0 at the end: a search
+// looks at a bounded number of records at once, so that a page can be short,
+// or empty, before the end.
+type Page struct {
+	Decisions []Decision
+	Next      uint64
+}
+
+const (
+	searchChunk = 1024   // records between the places that are noted for searches
+	searchLook  = 32_768 // records that one page looks at
+)
+
+// Search finds decisions.
+func (s *Store) Search(q Search) (Page, error) {
+	if !q.Number.IsZero() {
+		return s.searchNumber(&q)
+	}
+	var page Page
+	var err error
+	page.Decisions, page.Next, err = lookBack(s, q.Before, q.Most, func(d *Decision) uint64 { return d.Seq }, func(r *ledger.Record) (*Decision, error) {
+		if r.Kind != kindDecision || !q.mayFit(r.Public) {
+			return nil, nil
+		}
+		d, err := readDecision(*r)
+		if err != nil || !q.fits(&d) {
+			return nil, err
+		}
+		return &d, nil
+	})
+	return page, err
+}
+
+// lookBack finds what read makes of the records before one, the newest first, at
+// most so many. next is where to go on from, 0 at the end.
+func lookBack[T any](s *Store, before uint64, most int, seq func(*T) uint64, read func(*ledger.Record) (*T, error)) (found []T, next uint64, err error) {
+	first, end := max(s.ledger.First(), 1), s.ledger.Durable()+1
+	if before == 0 || before > end {
+		before = end
+	}
+	step := uint64(2*most) + 16 // what it reads first is little more than it needs
+	for looked := uint64(0); before > first && looked < searchLook; step *= 4 {
+		from := first
+		if step = min(step, searchChunk); before > from+step {
+			from = before - step
+		}
+		chunk, err := readBetween(s, from, before, read)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, one := range slices.Backward(chunk) {
+			if len(found) == most {
+				return found, seq(&found[most-1]), nil
+			}
+			found = append(found, one)
+		}
+		looked, before = looked+before-from, from
+	}
+	if before > first {
+		next = before
+	}
+	return found, next, nil
+}
+
+// readBetween is what read makes of the records from one to before another.
+func readBetween[T any](s *Store, from, before uint64, read func(*ledger.Record) (*T, error)) (found []T, err error) {
+	place, err := s.placeNear(from)
+	if err != nil {
+		return nil, err
+	}
+	for r, err := range s.ledger.From(place) {
+		if err != nil {
+			return nil, err
+		}
+		if r.Seq >= before {
+			break
+		}
+		if r.Seq < from {
+			continue
+		}
+		one, err := read(&r)
+		if err != nil {
+			return nil, err
+		}
+		if one != nil {
+			found = append(found, *one)
+		}
+	}
+	return found, nil
+}
+
+// mayFit tells from a record's text that it is not asked for, without reading it.
+func (q *Search) mayFit(public []byte) bool {
+	return (q.Verdict == "" || bytes.Contains(public, []byte(`"verdict":"`+q.Verdict+`"`))) &&
+		(q.Reason == "" || bytes.Contains(public, []byte(`"reason":"`+q.Reason+`"`)))
+}
+
+func (q *Search) fits(d *Decision) bool {
+	is := func(want, got string) bool { return want == "" || want == got }
+	return is(q.Verdict, d.Verdict) && is(q.Reason, d.Reason) && is(q.Peer, d.Peer) && is(q.Campaign, d.Campaign) && is(q.Advertiser, d.Advertiser) &&
+		(q.From.IsZero() || !d.At.Before(q.From)) && (q.To.IsZero() || d.At.Before(q.To))
+}
+
+// searchNumber finds decisions by the index of numbers.
+func (s *Store) searchNumber(q *Search) (page Page, err error) {
+	places, err := s.placesOf(q.Number)
+	if err != nil {
+		return page, err
+	}
+	for _, p := range slices.Backward(places) {
+		if q.Before != 0 && p.Seq >= q.Before {
+			continue
+		}
+		r, err := s.ledger.Read(p)
+		if err != nil {
+			return page, err
+		}
+		if n, err := numberOf(&r); err != nil || n != q.Number || r.Kind != kindDecision {
+			continue // a fact, or the index is of another time
+		}
+		d, err := readDecision(r)
+		if err != nil {
+			return page, err
+		}
+		if !q.fits(&d) {
+			continue
+		}
+		if len(page.Decisions) == q.Most {
+			page.Next = page.Decisions[q.Most-1].Seq
+			return page, nil
+		}
+		page.Decisions = append(page.Decisions, d)
+	}
+	return page, nil
+}
+
+// ErrNoDecision is the answer when a record is not there or is no decision.
+var ErrNoDecision = errors.New("there is no such decision")
+
+// Decision is one decision by its ledger record, with how the call ended, nil
+// when that is not known.
+func (s *Store) Decision(seq uint64) (d Decision, o *Outcome, err error) {
+	if seq < max(s.ledger.First(), 1) || seq > s.ledger.Durable() {
+		return d, nil, ErrNoDecision
+	}
+	place, err := s.placeNear(seq)
+	if err != nil {
+		return d, nil, err
+	}
+	for r, err := range s.ledger.From(place) {
+		if err != nil {
+			return d, nil, err
+		}
+		if r.Seq < seq {
+			continue
+		}
+		if r.Kind != kindDecision {
+			return d, nil, ErrNoDecision
+		}
+		if d, err = readDecision(r); err != nil {
+			return d, nil, err
+		}
+		o, err = s.outcomeOf(d.ID)
+		return d, o, err
+	}
+	return d, nil, ErrNoDecision
+}
+
+// outcomeOf is how a call ended, nil when that is not known.
+func (s *Store) outcomeOf(id string) (*Outcome, error) {
+	if err := s.catchUpIndex(0); err != nil {
+		return nil, err
+	}
+	place, err := s.outcomePlace(id)
+	if err != nil || place.Seq == 0 {
+		return nil, err
+	}
+	r, err := s.ledger.Read(place)
+	if err != nil {
+		return nil, err
+	}
+	return readOutcome(&r)
+}
+
+// The index notes the place of every 1024th record, so that a search need not
+// read a segment from its beginning:
+//
+//	P seq8   the record's offset in its segment
+
+func placeRow(seq uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'P'}, seq) }
+
+// placeNear is where to begin to read for a record: at or before it. A place
+// that does not hold is of another time, and counts for nothing.
+func (s *Store) placeNear(seq uint64) (p ledger.Place, err error) {
+	noted := seq / searchChunk * searchChunk
+	p = ledger.Place{Seq: seq} // not noted: its segment is read from the beginning
+	if noted < max(s.ledger.First(), 1) {
+		return p, nil
+	}
+	err = s.state.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(placeRow(noted))
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return item.Value(func(v []byte) error {
+			offset, size := binary.Uvarint(v)
+			if size != len(v) {
+				return errValue
+			}
+			near := ledger.Place{Seq: noted, Offset: int64(offset)}
+			if _, err := s.ledger.Read(near); err == nil {
+				p = near
+			}
+			return nil
+		})
+	})
+	return p, err
+}

@@ -1,0 +1,164 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"dialgate/policy"
+)
+
+// decided records one decision and returns when it is on disk.
+func decided(t *testing.T, s *Store, i int, to policy.Number, reason policy.Reason) {
+	t.Helper()
+	d := policy.Operational(reason)
+	a := &policy.Attempt{CallID: fmt.Sprint(i), Called: policy.Called{Number: to}, Peer: &policy.PeerTerms{ID: fmt.Sprint("peer", i%2)}}
+	done := make(chan error, 1)
+	s.Append(&policy.Record{ID: policy.RulingID{byte(i >> 8), byte(i), 1}, At: noon.Add(time.Duration(i) * time.Second), Attempt: a, Decision: &d, Answer: 403}, func(err error) { done <- err })
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// walk turns the pages of a search and returns the Call-IDs found.
+func walk(t *testing.T, s *Store, q Search) (ids []string) {
+	t.Helper()
+	for range 10_000 {
+		page, err := s.Search(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page.Decisions) > q.Most {
+			t.Fatalf("a page of %d", len(page.Decisions))
+		}
+		for _, d := range page.Decisions {
+			ids = append(ids, d.CallID)
+		}
+		if page.Next == 0 {
+			return ids
+		}
+		q.Before = page.Next
+	}
+	t.Fatal("the search does not end")
+	return nil
+}
+
+// TestSearchTurnsEveryPage: each decision is found once, the newest first, with
+// every filter and every size of page, before and after the places are noted.
+func TestSearchTurnsEveryPage(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer s.Close()
+	const n = 2600
+	reasons := []policy.Reason{policy.ReasonNoConsent, policy.ReasonObjected, policy.ReasonCallerAnonymous}
+	numbers := []policy.Number{alice, bob}
+	done := make(chan error, n)
+	for i := range n {
+		if i%500 == 7 {
+			add(t, s, objection(fmt.Sprint("o", i), bob, noon)) // other records lie between
+		}
+		d := policy.Operational(reasons[i%3])
+		a := &policy.Attempt{CallID: fmt.Sprint(i), Called: policy.Called{Number: numbers[i%2]}, Peer: &policy.PeerTerms{ID: fmt.Sprint("peer", i%2)}}
+		s.Append(&policy.Record{At: noon.Add(time.Duration(i) * time.Second), Attempt: a, Decision: &d}, func(err error) { done <- err })
+	}
+	for range n {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, indexed := range []bool{false, true} {
+		if indexed {
+			if err := s.catchUpIndex(0); err != nil {
+				t.Fatal(err)
+			}
+			if p, err := s.placeNear(1030); err != nil || p.Seq != 1024 || p.Offset == 0 {
+				t.Errorf("the place of record 1024 was not noted: %+v, %v", p, err)
+			}
+		}
+		for name, q := range map[string]struct {
+			Search
+			wants func(i int) bool
+		}{
+			"all":    {Search{}, func(int) bool { return true }},
+			"reason": {Search{Reason: "objected"}, func(i int) bool { return i%3 == 1 }},
+			"peer":   {Search{Peer: "peer1", Verdict: "deny"}, func(i int) bool { return i%2 == 1 }},
+			"number": {Search{Number: bob}, func(i int) bool { return i%2 == 1 }},
+			"time":   {Search{From: noon.Add(100 * time.Second), To: noon.Add(200 * time.Second)}, func(i int) bool { return i >= 100 && i < 200 }},
+			"none":   {Search{Verdict: "allow"}, func(int) bool { return false }},
+		} {
+			for _, most := range []int{60, 1000} {
+				q.Most = most
+				got := walk(t, s, q.Search)
+				var want []string
+				for i := n - 1; i >= 0; i-- {
+					if q.wants(i) {
+						want = append(want, fmt.Sprint(i))
+					}
+				}
+				if fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("%s, %d a page: %d decisions, want %d", name, most, len(got), len(want))
+				}
+			}
+		}
+	}
+}
+
+// TestOneDecisionWithItsOutcome is found by its record.
+func TestOneDecisionWithItsOutcome(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer s.Close()
+	decided(t, s, 1, bob, policy.ReasonNoConsent)
+	decided(t, s, 2, bob, policy.ReasonObjected)
+	done := make(chan error, 1)
+	s.AppendOutcome(&policy.Outcome{ID: policy.RulingID{0, 2, 1}, At: noon, Code: 603, EndedBy: policy.EndedByGate}, func(err error) { done <- err })
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if d, o, err := s.Decision(2); err != nil || d.Reason != "objected" || o == nil || o.Code != 603 {
+		t.Errorf("%+v %+v %v", d, o, err)
+	}
+	if d, o, err := s.Decision(1); err != nil || d.Reason != "no-consent" || o != nil {
+		t.Errorf("%+v %+v %v", d, o, err)
+	}
+	for _, seq := range []uint64{0, 3, 99} {
+		if _, _, err := s.Decision(seq); !errors.Is(err, ErrNoDecision) {
+			t.Errorf("%d: %v", seq, err)
+		}
+	}
+}
+
+// TestLookUpsAreRecordedAndErased: who looked stays on record, at whom is gone
+// with the number, and a proof pack tells of neither.
+func TestLookUpsAreRecordedAndErased(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer s.Close()
+	add(t, s, objection("o1", bob, noon))
+	for _, n := range []policy.Number{bob, alice, {}} {
+		if err := s.LookedUp(LookUp{By: `An "de" Vries`, Role: "analyst", What: "number", Number: n, Count: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := s.Prove(bob, time.Time{})
+	if err != nil || len(p.Records) != 1 {
+		t.Errorf("%d records in the pack, %v", len(p.Records), err)
+	}
+	if _, err := s.Erase(bob, "request of 24 November"); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for before := uint64(0); ; {
+		looks, next, err := s.LookUps(before, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range looks {
+			got = append(got, l.By+" "+l.Number)
+		}
+		if before = next; next == 0 {
+			break
+		}
+	}
+	if want := fmt.Sprint([]string{`An "de" Vries `, `An "de" Vries ` + alice.E164(), `An "de" Vries `}); fmt.Sprint(got) != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
