@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -152,8 +151,9 @@ func kamailioModules(t *testing.T) string {
 }
 
 // TestCallsThroughKamailio has a record-routing Kamailio on each side of the
-// node, and SIPp behind each: transports change twice or three times on the way, so there are
-// up to six Record-Routes, and requests in the dialog must find back through all.
+// node, and SIPp behind each: transports change up to three times on the way,
+// so there are up to six Record-Routes, and requests in the dialog must find
+// back through all.
 func TestCallsThroughKamailio(t *testing.T) {
 	const count = 20 // half of them allowed
 	for _, way := range []struct {
@@ -232,11 +232,46 @@ func TestCallsThroughKamailio(t *testing.T) {
 					t.Errorf("%v INVITEs %s over %s, want %v", got, w.direction, w.transport, w.want)
 				}
 			}
-			if got := n.metrics("dialgate_carrier_up"); strings.TrimSpace(fmt.Sprint(got)) != "1" {
+			if got := n.metrics("dialgate_carrier_up"); got != 1 {
 				t.Errorf("dialgate_carrier_up is %v", got)
 			}
 			if got := n.metrics("dialgate_panics_total") + n.metrics("dialgate_sip_send_errors_total"); got != 0 {
 				t.Errorf("%v panics and messages that could not be sent", got)
+			}
+		})
+	}
+}
+
+// TestOddCallsThroughKamailio has a Kamailio on each side: calls that the dialer
+// gives up while they ring, and calls of which the carrier demands a password.
+func TestOddCallsThroughKamailio(t *testing.T) {
+	const count = 10
+	for _, kind := range []struct{ name, method, code string }{{"cancel", "CANCEL", "487"}, {"407", "ACK", "407"}} {
+		t.Run(kind.name, func(t *testing.T) {
+			n := newNode(t)
+			answerer := freePort(t)
+			behind := &kamailio{next: fmt.Sprintf("127.0.0.1:%d", answerer)}
+			behind.start(t)
+			before := &kamailio{next: fmt.Sprintf("127.0.0.1:%d", n.sip)}
+			before.start(t)
+			n.configure(fmt.Sprintf(`targets: ["127.0.0.1:%d"]`, n.carrier), fmt.Sprintf(`targets: ["127.0.0.1:%d"]`, behind.port))
+			injection := n.consents(count, func(int) string { return "windkracht" })
+			n.start()
+			n.run("facts", "import", filepath.Join(n.dir, "facts.csv"))
+			answering := n.sipp("carrier-"+kind.name, "-p", fmt.Sprint(answerer), "-m", fmt.Sprint(count))
+			time.Sleep(300 * time.Millisecond) // SIPp does not say when it listens
+			dialling := n.sipp("dialer-"+kind.name, "-p", fmt.Sprint(freePort(t)), "-inf", injection, "-m", fmt.Sprint(count), "-r", "10", fmt.Sprintf("127.0.0.1:%d", before.port))
+			d, c := dialling(), answering()
+			for what, row := range map[string]map[string]string{"dialer": d, "carrier": c} {
+				if s, f := number(t, row, "SuccessfulCall(C)"), number(t, row, "FailedCall(C)"); s != count || f != 0 {
+					t.Errorf("%s: %d of %d calls succeeded, %d failed", what, s, count, f)
+				}
+			}
+			if got := n.metrics("dialgate_sip_messages_total", `method="`+kind.method+`"`, `direction="in"`); got != count {
+				t.Errorf("%v %ss came, want %d", got, kind.method, count)
+			}
+			if got := n.metrics("dialgate_responses_received_total", `code="`+kind.code+`"`); got != count {
+				t.Errorf("the carrier answered %v with %s, want %d", got, kind.code, count)
 			}
 		})
 	}
