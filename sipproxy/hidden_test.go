@@ -145,7 +145,7 @@ func spell(t *rapid.T) string {
 		return rapid.SampledFrom([]string{"tel:", "TEL:"}).Draw(t, "scheme") + number
 	}
 	return rapid.SampledFrom([]string{"sip:", "SIP:", "sips:"}).Draw(t, "scheme") + number +
-		rapid.SampledFrom([]string{"@h", "@192.0.2.1:5060", "@[2001:db8::1]", ":pw@h"}).Draw(t, "host") +
+		rapid.SampledFrom([]string{"@h", "@192.0.2.1:5060", "@[2001:db8::1]"}).Draw(t, "host") +
 		rapid.SampledFrom([]string{"", ";user=phone", ";transport=udp;lr"}).Draw(t, "uri parameter")
 }
 

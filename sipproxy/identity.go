@@ -100,7 +100,8 @@ func (r *Reader) identity(value []byte, peer *policy.PeerTerms) (id identity) {
 		id.hidden = "with the context " + text(context)
 	}
 	digits, ok := dropSeparators(user)
-	if !ok || !sound || u.Scheme != message.SIP && u.Scheme != message.SIPS && u.Scheme != message.Tel {
+	// Some take a password for a part of the number.
+	if !ok || !sound || u.Secret || u.Scheme != message.SIP && u.Scheme != message.SIPS && u.Scheme != message.Tel {
 		if id.text = text(user); among(hidingWords, user) {
 			id.hidden = "with the user " + quote(user)
 		}

@@ -58,8 +58,9 @@ func (v *View) tag(k Kind, tag *[]byte) *ParseError {
 			if *tag != nil {
 				return bad("%s has two tags", k)
 			}
-			if len(value) == 0 || value[0] == '"' {
-				return bad("the tag of %s is empty or quoted", k)
+			// Others read no address at all where a backslash stands.
+			if len(value) == 0 || value[0] == '"' || bytes.IndexByte(value, '\\') >= 0 {
+				return bad("the tag of %s is empty, quoted or holds a backslash", k)
 			}
 			*tag = value
 		}

@@ -7,6 +7,7 @@ import "bytes"
 type URI struct {
 	Scheme  Scheme
 	User    []byte // of sip and sips, without a password; of tel the number; of others all after the scheme
+	Secret  bool   // a password stands behind the user
 	Host    []byte // an IPv6 address without its brackets
 	Port    uint16 // 0 when none is given
 	Params  []byte // beginning with ";", or empty
@@ -62,7 +63,7 @@ func ParseURI(b []byte) (u URI, ok bool) {
 			if pw+1 < at && !isAll(u.User[pw+1:], userClass) {
 				return u, false
 			}
-			u.User = u.User[:pw]
+			u.User, u.Secret = u.User[:pw], true
 		}
 		if !isAll(u.User, userClass) {
 			return u, false
