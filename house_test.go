@@ -62,7 +62,7 @@ var arrows = map[string][]string{
 	"dialgate/internal/lossy":       nil,
 	"dialgate/policy/internal":      {"dialgate/policy", "github.com/nyaruka/phonenumbers", "google.golang.org/protobuf"},
 	"dialgate/dialgatetest":         {"dialgate/policy", "dialgate/configs", "dialgate/gate", "dialgate/store", "dialgate/trace", "dialgate/sipproxy", "dialgate/internal/simnet", "github.com/prometheus/client_golang"},
-	"dialgate/cmd/dialgate":         {"dialgate", "github.com", "golang.org", "go.yaml.in", "filippo.io/age"},
+	"dialgate/cmd/dialgate":         {"dialgate", "github.com", "golang.org", "go.yaml.in"},
 	"dialgate/e2e":                  {"dialgate", "github.com", "golang.org", "go.yaml.in"},
 	"dialgate/bench":                {"dialgate", "github.com", "golang.org", "go.yaml.in"},
 	"dialgate/policy/nl/cases":      nil,

@@ -22,7 +22,6 @@ type ledgerKeeper interface {
 	Prove(n policy.Number, knownAt time.Time) (*store.Pack, error)
 	ExportLedger(from, to time.Time, w io.Writer) error
 	Erase(n policy.Number, ground string) (store.Erased, error)
-	Backup(w io.Writer, after []byte) error
 }
 
 // handleLedger answers on the control socket what is about evidence.
@@ -58,7 +57,6 @@ func handleLedger(mux *http.ServeMux, k ledgerKeeper) {
 			panic(http.ErrAbortHandler) // the client sees a stream that was cut
 		}
 	})
-	mux.HandleFunc("POST /ledger/backup", func(w http.ResponseWriter, r *http.Request) { controlBackup(k, w, r) })
 	mux.HandleFunc("POST /erasures", func(w http.ResponseWriter, r *http.Request) { controlErase(k, w, r) })
 	mux.HandleFunc("POST /ledger/proofs", func(w http.ResponseWriter, r *http.Request) {
 		var ask proofRequest
@@ -102,34 +100,6 @@ func controlErase(k ledgerKeeper, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = json.NewEncoder(w).Encode(e) // the client has gone
-}
-
-// controlBackup answers with a backup that goes on from the checkpoint in the
-// body, or with a whole one.
-func controlBackup(k ledgerKeeper, w http.ResponseWriter, r *http.Request) {
-	after, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 8192))
-	if err != nil {
-		http.Error(w, oneLine(err), http.StatusBadRequest)
-		return
-	}
-	out := &begunWriter{w: w}
-	if err := k.Backup(out, after); err != nil {
-		if out.begun {
-			panic(http.ErrAbortHandler) // the client sees a stream that was cut
-		}
-		http.Error(w, oneLine(err), http.StatusInternalServerError)
-	}
-}
-
-// A begunWriter knows whether an answer was begun.
-type begunWriter struct {
-	w     io.Writer
-	begun bool
-}
-
-func (b *begunWriter) Write(p []byte) (int, error) {
-	b.begun = true
-	return b.w.Write(p)
 }
 
 type proofRequest struct {
@@ -204,15 +174,4 @@ func (r *remote) Erase(n policy.Number, ground string) (e store.Erased, err erro
 		return e, fmt.Errorf("the running node's answer can't be read: %w", err)
 	}
 	return e, nil
-}
-
-// Backup copies the node's backup.
-func (r *remote) Backup(w io.Writer, after []byte) error {
-	res, err := r.do(context.Background(), "POST", "/ledger/backup", strings.NewReader(string(after)))
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	_, err = io.Copy(w, res.Body)
-	return err
 }

@@ -342,33 +342,25 @@ func openCheckpoints(dir string, keys []Key) (*checkpointReader, error) {
 // next reads one checkpoint, io.EOF after the last.
 func (c *checkpointReader) next() (head Checkpoint, place string, err error) {
 	place = fmt.Sprintf("%s at octet %d", checkpointsFile, c.at)
-	signed, err := c.note()
-	if err != nil {
-		return head, place, err
-	}
-	head, err = OpenCheckpoint(signed, c.keys...)
-	return head, place, err
-}
-
-// note reads one checkpoint as it was signed.
-func (c *checkpointReader) note() (signed []byte, err error) {
+	var signed []byte
 	for empty := 0; empty < 2; {
 		line, err := c.r.ReadBytes('\n')
 		c.at += int64(len(line))
 		if err != nil && (len(signed) > 0 || len(line) > 0) {
-			return nil, errors.New("it is not whole; a crash may have torn it")
+			return head, place, errors.New("it is not whole; a crash may have torn it")
 		}
 		if err != nil {
-			return nil, io.EOF
+			return head, place, io.EOF
 		}
 		if len(line) == 1 {
 			empty++
 		}
 		if signed = append(signed, line...); len(signed) > maxCheckpoint {
-			return nil, errCheckpoint
+			return head, place, errCheckpoint
 		}
 	}
-	return bytes.TrimSuffix(signed, []byte("\n")), nil
+	head, err = OpenCheckpoint(bytes.TrimSuffix(signed, []byte("\n")), c.keys...)
+	return head, place, err
 }
 
 // A hashChecker holds computed hashes against the file of hashes. The file
