@@ -111,11 +111,7 @@ func writeSynced(path string, data []byte) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return syncDir(filepath.Dir(path))
 }
 
 func hashNumber(key []byte, n policy.Number) (h numberHash) {
@@ -268,11 +264,8 @@ type Erased struct {
 func (s *Store) Erase(n policy.Number, ground string) (Erased, error) {
 	start := time.Now()
 	ground = strings.TrimSpace(ground)
-	if ground == "" || len(ground) > 1000 {
-		return Erased{}, errors.New("an erasure needs a ground, in at most 1,000 octets: who asked for it, and where that is kept")
-	}
-	if tellsNumber(ground, n) {
-		return Erased{}, errors.New("the ground stays on record, so it can't hold the number itself")
+	if err := checkGround(n, ground); err != nil {
+		return Erased{}, err
 	}
 	e, err := s.erase(n, ground)
 	if err != nil {
@@ -283,6 +276,17 @@ func (s *Store) Erase(n policy.Number, ground string) (Erased, error) {
 	}
 	e.GoneMS, e.KeyFile = time.Since(start).Milliseconds(), s.o.erasureKeyPath()
 	return e, nil
+}
+
+// checkGround tells why a text can't be the ground of an erasure.
+func checkGround(n policy.Number, ground string) error {
+	if ground == "" || len(ground) > 1000 {
+		return errors.New("an erasure needs a ground, in at most 1,000 octets: who asked for it, and where that is kept")
+	}
+	if tellsNumber(ground, n) {
+		return errors.New("the ground stays on record, so it can't hold the number itself")
+	}
+	return nil
 }
 
 // tellsNumber reports whether a text holds a number in any spelling.

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -215,8 +214,7 @@ func backupCheckpoints(b *blockWriter, dir string, after uint64, end Checkpoint)
 		if err != nil {
 			return fmt.Errorf("ledger: %s: the checkpoint of %d records is not there: %w", checkpointsFile, end.Size, err)
 		}
-		text, _, _ := bytes.Cut(signed, []byte("\n\n"))
-		c, err := parseCheckpoint(string(text) + "\n")
+		c, err := ReadCheckpoint(signed)
 		if err != nil {
 			return fmt.Errorf("ledger: %s: %w", checkpointsFile, err)
 		}

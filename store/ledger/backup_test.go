@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -332,14 +331,14 @@ func TestABackupKeepsItsPace(t *testing.T) {
 
 func FuzzBackup(f *testing.F) {
 	l := open(f, Options{Dir: f.TempDir(), Linger: time.Microsecond, Key: filepath.Join(f.TempDir(), "key")})
-	fill(f, l, 20)
+	fill(f, l, 3)
 	var b bytes.Buffer
 	end, err := l.Backup(context.Background(), &b, BackupOrder{})
 	if err != nil {
 		f.Fatal(err)
 	}
 	full := bytes.Clone(b.Bytes())
-	fill(f, l, 25)
+	fill(f, l, 4)
 	b.Reset()
 	if _, err := l.Backup(context.Background(), &b, BackupOrder{Since: &end}); err != nil {
 		f.Fatal(err)
@@ -350,23 +349,16 @@ func FuzzBackup(f *testing.F) {
 	f.Fuzz(func(t *testing.T, full, increment []byte) {
 		// Checksums are put right, so that what they guard is looked at too.
 		full, increment = sum(full), sum(increment)
-		dir := filepath.Join(t.TempDir(), "ledger")
 		backups := files(full)
 		if len(increment) > 0 {
 			backups = files(full, increment)
 		}
-		if _, err := Restore(dir, RestoreOptions{}, backups); err != nil {
+		c := &chain{erased: map[uint64]bool{}}
+		if err := c.all(backups); err != nil {
 			return
 		}
-		report, err := Verify(dir, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(report.Findings) > 0 {
-			t.Fatal(report.Findings)
-		}
-		if _, err := os.Stat(filepath.Join(dir, publicKeyFile)); err != nil {
-			t.Fatal(err)
+		if root := c.tree.root(); c.tree.size != c.end.Size || root != c.end.Root {
+			t.Fatalf("%d records were taken, and %d were signed", c.tree.size, c.end.Size)
 		}
 	})
 }

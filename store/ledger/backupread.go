@@ -226,9 +226,9 @@ func (c *chain) head(b *blockReader) (first uint64, err error) {
 		}
 		return head.First, nil
 	}
-	since, err := OpenCheckpoint([]byte(head.Since), c.with(c.key)...)
+	since, err := ReadCheckpoint([]byte(head.Since)) // whose it is shows its root
 	if err != nil {
-		return 0, err
+		return 0, errAt(k.at, err.Error())
 	}
 	if since.Size != c.tree.size || head.First != since.Size+1 {
 		return 0, fmt.Errorf("it follows a backup that ends with record %d, and the one before it ends with %d; give the increments in their order, without a gap", since.Size, c.tree.size)
@@ -341,13 +341,11 @@ func (c *chain) checkpoints(k *block) error {
 		if !ok {
 			return errAt(k.at, "a checkpoint is not whole")
 		}
-		text, _, _ := bytes.Cut(signed, []byte("\n\n"))
-		head, err := parseCheckpoint(string(text) + "\n")
+		head, err := ReadCheckpoint(signed)
 		if err != nil || head.Size <= c.end.Size {
 			return errAt(k.at, "a checkpoint can't be read, or stands where it does not belong")
 		}
 		c.end = head
-		c.end.Note = bytes.Clone(signed)
 		data = rest
 	}
 	if c.to == nil {

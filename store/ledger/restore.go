@@ -212,8 +212,7 @@ func checkHeads(dir string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", checkpointsFile, err)
 		}
-		text, _, _ := bytes.Cut(signed, []byte("\n\n"))
-		c, err := parseCheckpoint(string(text) + "\n")
+		c, err := ReadCheckpoint(signed)
 		if err != nil {
 			return fmt.Errorf("%s: %w", checkpointsFile, err)
 		}
