@@ -130,20 +130,27 @@ func (c backupCmd) write(k keeper, to store.Recipients, since []byte) (end ledge
 	return end, size, writeWhole(checkpointOf(c.File), func(w io.Writer) error { _, err := w.Write(end.Note); return err })
 }
 
-// A counter counts what is written.
+// A counter counts what is written, and keeps why it could not be.
 type counter struct {
-	w io.Writer
-	n int64
+	w   io.Writer
+	n   int64
+	err error
 }
 
 func (c *counter) Write(b []byte) (int, error) {
 	n, err := c.w.Write(b)
 	c.n += int64(n)
+	c.err = errors.Join(c.err, err)
 	return n, err
 }
 
-// maxCheckpoint bounds the checkpoint that an increment begins with.
-const maxCheckpoint = 8 << 10
+const (
+	maxCheckpoint = 8 << 10 // bounds the checkpoint that an increment begins with
+	maxRest       = 4 << 20 // bounds what is read behind the place where a backup is wrong
+)
+
+// causeTrailer says behind a backup that is not whole why.
+const causeTrailer = "Dialgate-Cause"
 
 // controlBackup streams a backup to who asks on the control socket.
 func controlBackup(k ledgerKeeper, w http.ResponseWriter, r *http.Request) {
@@ -160,12 +167,14 @@ func controlBackup(k ledgerKeeper, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "pace is no number", http.StatusBadRequest)
 		return
 	}
+	w.Header().Set("Trailer", causeTrailer)
 	count := &counter{w: w}
 	if _, err = k.Backup(r.Context(), count, since, pace); err == nil {
 		return
 	}
 	if count.n > 0 {
-		panic(http.ErrAbortHandler) // the client sees a stream that was cut
+		w.Header().Set(causeTrailer, oneLine(err)) // the client sees a stream without its end
+		return
 	}
 	http.Error(w, oneLine(err), http.StatusInternalServerError)
 }
@@ -177,11 +186,16 @@ func (r *remote) Backup(ctx context.Context, w io.Writer, since []byte, pace int
 		return ledger.Checkpoint{}, err
 	}
 	defer res.Body.Close()
-	end, err := ledger.CopyBackup(w, res.Body)
-	if err != nil {
-		err = fmt.Errorf("the running node's backup ended early; its log says why, or it was stopped: %w", err)
+	count := &counter{w: w}
+	end, err := ledger.CopyBackup(count, res.Body)
+	if err == nil || count.err != nil {
+		return end, err
 	}
-	return end, err
+	_, _ = io.CopyN(io.Discard, res.Body, maxRest) // what follows is the cause
+	if cause := res.Trailer.Get(causeTrailer); cause != "" {
+		err = errors.New(cause)
+	}
+	return end, fmt.Errorf("the running node's backup ended early, or the node was stopped: %w", err)
 }
 
 type restoreCmd struct {

@@ -136,7 +136,7 @@ func (l *Ledger) backupLeaves(b *blockWriter, first uint64) error {
 			return fmt.Errorf("ledger: the hashes of the removed records can't be read: %w", err)
 		}
 		inner := tlog.StoredHashIndex(0, n+1) - tlog.StoredHashIndex(0, n) - 1
-		if _, err := r.Discard(int(inner) * tlog.HashSize); err != nil && n+2 < int64(first) {
+		if _, err := r.Discard(int(inner) * tlog.HashSize); err != nil {
 			return fmt.Errorf("ledger: the hashes of the removed records can't be read: %w", err)
 		}
 		if err := b.add(blockLeaves, leaf[:]); err != nil {
@@ -161,10 +161,7 @@ func (l *Ledger) backupRecords(b *blockWriter, next uint64, end Checkpoint) (Che
 				return err
 			}
 			next = r.Seq + 1
-			if err := b.add(blockRecords, r.frame, padding[:-len(r.frame)&(align-1)]); err != nil {
-				return &sendError{err}
-			}
-			return nil
+			return b.add(blockRecords, r.frame, padding[:-len(r.frame)&(align-1)])
 		})
 		var damage *DamageError
 		if errors.As(err, &damage) && retried != next {
@@ -195,12 +192,6 @@ func (l *Ledger) untilErased() {
 	l.erasing.Lock()
 	defer l.erasing.Unlock()
 }
-
-// A sendError is of whoever takes the backup.
-type sendError struct{ err error }
-
-func (e *sendError) Error() string { return e.err.Error() }
-func (e *sendError) Unwrap() error { return e.err }
 
 // backupCheckpoints writes the checkpoints of more than after records, up to one.
 func backupCheckpoints(b *blockWriter, dir string, after uint64, end Checkpoint) error {

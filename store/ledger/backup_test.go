@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -378,4 +379,34 @@ func sum(b []byte) []byte {
 		rest = rest[n:]
 	}
 	return b
+}
+
+// TestADamagedLedgerIsNotBackedUp: neither one that can't be read, nor one in
+// which a payload was zeroed without a record that says so.
+func TestADamagedLedgerIsNotBackedUp(t *testing.T) {
+	for name, hurt := range map[string]func(b []byte, at int64){
+		"changed": func(b []byte, at int64) { b[at+headerSize] ^= 1 },
+		"zeroed": func(b []byte, at int64) {
+			clear(b[at+headerSize+int64(len("public 20")) : at+headerSize+int64(len("public 20"))+saltSize+20])
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			l := open(t, Options{Dir: dir, Linger: time.Microsecond})
+			fill(t, l, 50)
+			path := filepath.Join(dir, segmentName(1))
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			hurt(b, places(t, l)[19].Offset)
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err = l.Backup(t.Context(), io.Discard, BackupOrder{})
+			if err == nil || !strings.Contains(err.Error(), "record 20") {
+				t.Error(err)
+			}
+		})
+	}
 }
