@@ -111,11 +111,7 @@ func writeSynced(path string, data []byte) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return syncDir(filepath.Dir(path))
 }
 
 func hashNumber(key []byte, n policy.Number) (h numberHash) {
@@ -271,11 +267,8 @@ type Erased struct {
 func (s *Store) Erase(n policy.Number, ground string) (Erased, error) {
 	start := time.Now()
 	ground = strings.TrimSpace(ground)
-	if ground == "" || len(ground) > 1000 {
-		return Erased{}, fmt.Errorf("%w, in at most 1,000 octets: who asked for it, and where that is kept", ErrGround)
-	}
-	if tellsNumber(ground, n) {
-		return Erased{}, fmt.Errorf("%w that stays on record, so it can't hold the number itself", ErrGround)
+	if err := checkGround(n, ground); err != nil {
+		return Erased{}, err
 	}
 	e, err := s.erase(n, ground)
 	if err != nil {
@@ -286,6 +279,17 @@ func (s *Store) Erase(n policy.Number, ground string) (Erased, error) {
 	}
 	e.GoneMS, e.KeyFile = time.Since(start).Milliseconds(), s.o.erasureKeyPath()
 	return e, nil
+}
+
+// checkGround tells why a text can't be the ground of an erasure.
+func checkGround(n policy.Number, ground string) error {
+	if ground == "" || len(ground) > 1000 {
+		return fmt.Errorf("%w, in at most 1,000 octets: who asked for it, and where that is kept", ErrGround)
+	}
+	if tellsNumber(ground, n) {
+		return fmt.Errorf("%w that stays on record, so it can't hold the number itself", ErrGround)
+	}
+	return nil
 }
 
 // tellsNumber reports whether a text holds a number in any spelling.

@@ -140,6 +140,11 @@ const maxExportLine = 8 << 20
 // ReadExport verifies an export with the keys given, or else with the one it
 // holds. The error names the first record that is not as it was signed.
 func ReadExport(in io.Reader, keys ...ledger.Key) (head ExportHead, err error) {
+	return readExport(in, func(*ledger.Record, []byte) error { return nil }, keys...)
+}
+
+// readExport is ReadExport that shows each record with its leaf when it is verified.
+func readExport(in io.Reader, see func(r *ledger.Record, leaf []byte) error, keys ...ledger.Key) (head ExportHead, err error) {
 	sc := bufio.NewScanner(in)
 	sc.Buffer(make([]byte, 64<<10), maxExportLine)
 	if !sc.Scan() {
@@ -167,7 +172,7 @@ func ReadExport(in io.Reader, keys ...ledger.Key) (head ExportHead, err error) {
 		if head.First == 0 || next > head.Last {
 			return head, errors.New("lines follow the last record")
 		}
-		if err := readExportLine(sc.Bytes(), next, checkpoint); err != nil {
+		if err := readExportLine(sc.Bytes(), next, checkpoint, see); err != nil {
 			return head, err
 		}
 	}
@@ -180,7 +185,7 @@ func ReadExport(in io.Reader, keys ...ledger.Key) (head ExportHead, err error) {
 	return head, nil
 }
 
-func readExportLine(text []byte, seq uint64, checkpoint ledger.Checkpoint) error {
+func readExportLine(text []byte, seq uint64, checkpoint ledger.Checkpoint, see func(r *ledger.Record, leaf []byte) error) error {
 	var line PackRecord
 	if err := json.Unmarshal(text, &line); err != nil {
 		return fmt.Errorf("record %d: the line can't be read", seq)
@@ -198,5 +203,5 @@ func readExportLine(text []byte, seq uint64, checkpoint ledger.Checkpoint) error
 	if again, err := json.Marshal(line); err != nil || !bytes.Equal(again, text) {
 		return fmt.Errorf("record %d: the line is not what the record says", seq)
 	}
-	return nil
+	return see(&r, line.Leaf)
 }

@@ -38,6 +38,9 @@ type Options struct {
 	foldAtMost uint64 // a test's foldedAtStart
 }
 
+// ledgerKeyFile holds the key that the ledger's checkpoints are signed with.
+const ledgerKeyFile = "ledger.key"
+
 // A Store is open in one process. It is safe for use by many goroutines.
 type Store struct {
 	o           Options
@@ -75,7 +78,7 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	o.Ledger.Dir, o.Ledger.Log = filepath.Join(o.Dir, "ledger"), o.Log
-	o.Ledger.Key = filepath.Join(o.Dir, "ledger.key") // not beside the segments: who copies them does not get it
+	o.Ledger.Key = filepath.Join(o.Dir, ledgerKeyFile) // not beside the segments: who copies them does not get it
 	l, err := ledger.Open(o.Ledger)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ type ledgerKeeper interface {
 	Prove(n policy.Number, knownAt time.Time) (*store.Pack, error)
 	ExportLedger(from, to time.Time, w io.Writer) error
 	Erase(n policy.Number, ground string) (store.Erased, error)
+	Backup(ctx context.Context, w io.Writer, since []byte, pace int64) (ledger.Checkpoint, error)
 }
 
 // handleLedger answers on the control socket what is about evidence.
@@ -57,6 +58,7 @@ func handleLedger(mux *http.ServeMux, k ledgerKeeper) {
 			panic(http.ErrAbortHandler) // the client sees a stream that was cut
 		}
 	})
+	mux.HandleFunc("POST /ledger/backup", func(w http.ResponseWriter, r *http.Request) { controlBackup(k, w, r) })
 	mux.HandleFunc("POST /erasures", func(w http.ResponseWriter, r *http.Request) { controlErase(k, w, r) })
 	mux.HandleFunc("POST /ledger/proofs", func(w http.ResponseWriter, r *http.Request) {
 		var ask proofRequest

@@ -35,6 +35,8 @@ type commands struct {
 	Facts   factsCmd   `cmd:"" help:"Import, add, list and export facts."`
 	Scrub   scrubCmd   `cmd:"" help:"Judge a list of numbers before it is called."`
 	Audit   auditCmd   `cmd:"" help:"Read, export, prove and verify the record of facts and decisions."`
+	Backup  backupCmd  `cmd:"" help:"Write a backup of the store, of a running node too."`
+	Restore restoreCmd `cmd:"" help:"Make the store anew from a backup and its increments."`
 	Token   tokenCmd   `cmd:"" help:"Make, list and revoke the tokens of programs that use the HTTP API."`
 	Person  personCmd  `cmd:"" help:"Say who may log in to the console."`
 	Config  configCmd  `cmd:"" help:"Check, print or reload the configuration."`

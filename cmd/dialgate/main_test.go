@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -25,7 +26,7 @@ func TestScripts(t *testing.T) {
 		}
 		env.Setenv("REPO", root)
 		return os.MkdirAll(filepath.Join(env.WorkDir, "empty"), 0o755)
-	}, Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"await": await, "hangup": hangUp}})
+	}, Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"await": await, "hangup": hangUp, "agekey": ageKey}})
 }
 
 // await FILE PATTERN waits until a file that a running node writes holds a
@@ -55,4 +56,15 @@ func hangUp(ts *testscript.TestScript, neg bool, args []string) {
 	for _, c := range ts.BackgroundCmds() {
 		ts.Check(c.Process.Signal(syscall.SIGHUP))
 	}
+}
+
+// ageKey IDENTITY RECIPIENT makes a pair of keys that backups are encrypted with.
+func ageKey(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: agekey IDENTITY RECIPIENT")
+	}
+	id, err := age.GenerateX25519Identity()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(id.String()+"\n"), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(id.Recipient().String()+"\n"), 0o600))
 }

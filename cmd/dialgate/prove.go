@@ -132,13 +132,14 @@ func (c auditProveCmd) Run(s streams, parent *auditCmd) error {
 	})
 }
 
-// writeWhole writes a file that only its owner may read, whole or not at all.
+// writeWhole writes a file that only its owner may read, whole or not at all, on
+// disk when it returns.
 func writeWhole(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".dialgate-*")
 	if err != nil {
 		return fmt.Errorf("the file can't be written: %w", err)
 	}
-	err = errors.Join(write(f), f.Close())
+	err = errors.Join(write(f), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}

@@ -85,7 +85,7 @@ type DamageError struct {
 }
 
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("ledger: %s is damaged at octet %d: %s; restore it from a backup", e.File, e.Offset, e.Text)
+	return fmt.Sprintf("ledger: %s is damaged at octet %d: %s; restore it from a backup (`dialgate restore`)", e.File, e.Offset, e.Text)
 }
 
 // The header of a frame, little-endian:

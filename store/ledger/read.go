@@ -115,56 +115,62 @@ func (l *Ledger) Read(p Place) (Record, error) {
 // was zeroed must be named by an erasure before the walk's end, or be one of begun.
 func walk(dir string, from Place, last uint64, begun map[uint64]bool) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		if max(from.Seq, 1) > last {
+		zeroed := erasures{begun: begun}
+		err := each(dir, from, last, func(r *Record) error {
+			if err := zeroed.see(r); err != nil {
+				return err
+			}
+			if r.Seq >= from.Seq && !yield(*r, nil) {
+				return errStopped
+			}
+			return nil
+		})
+		if errors.Is(err, errStopped) {
 			return
 		}
-		names, err := segments(dir)
+		if seq, place := zeroed.unnamed(); err == nil && seq != 0 && from.Seq != last {
+			names, _ := segments(dir) // it could be read just now
+			err = &DamageError{File: segmentOf(names, seq), Offset: place.Offset, Text: fmt.Sprintf("the payload of record %d is zero, but no erasure names it", seq)}
+		}
 		if err != nil {
 			yield(Record{}, err)
-			return
-		}
-		zeroed := erasures{begun: begun}
-		w := walker{dir: dir, last: last, alone: from.Offset > 0 && from.Seq == last}
-		if len(names) > 0 && firstOf(names[0]) > last {
-			return // all of it was removed
-		}
-		for i, name := range names {
-			if i+1 < len(names) && firstOf(names[i+1]) <= from.Seq {
-				continue
-			}
-			if w.next != 0 && firstOf(name) != w.next {
-				yield(Record{}, &DamageError{File: w.name, Offset: w.end, Text: fmt.Sprintf("record %d can't be read, and %s begins with %d", w.next, name, firstOf(name))})
-				return
-			}
-			offset := int64(0)
-			if w.next == 0 && firstOf(name) <= from.Seq {
-				offset = from.Offset
-			}
-			err := w.segment(name, offset, from.Seq, func(r Record) bool {
-				if err := zeroed.see(&r); err != nil {
-					return yield(Record{}, err)
-				}
-				return r.Seq < from.Seq || yield(r, nil)
-			})
-			if errors.Is(err, errStopped) {
-				return
-			}
-			if err != nil {
-				yield(Record{}, err)
-				return
-			}
-			if w.next > last {
-				break
-			}
-		}
-		if w.next <= last {
-			yield(Record{}, &DamageError{File: w.name, Offset: w.end, Text: fmt.Sprintf("record %d can't be read", max(w.next, from.Seq))})
-			return
-		}
-		if seq, place := zeroed.unnamed(); seq != 0 && from.Seq != last {
-			yield(Record{}, &DamageError{File: segmentOf(names, seq), Offset: place.Offset, Text: fmt.Sprintf("the payload of record %d is zero, but no erasure names it", seq)})
 		}
 	}
+}
+
+// each calls f with the records of walk, and with those that lie before the
+// first in its segment when its place there is not known. What f returns ends it.
+func each(dir string, from Place, last uint64, f func(*Record) error) error {
+	if max(from.Seq, 1) > last {
+		return nil
+	}
+	names, err := segments(dir)
+	if err != nil {
+		return err
+	}
+	w := walker{dir: dir, last: last, alone: from.Offset > 0 && from.Seq == last}
+	if len(names) > 0 && firstOf(names[0]) > last {
+		return nil // all of it was removed
+	}
+	for i, name := range names {
+		if i+1 < len(names) && firstOf(names[i+1]) <= from.Seq {
+			continue
+		}
+		if w.next != 0 && firstOf(name) != w.next {
+			return &DamageError{File: w.name, Offset: w.end, Text: fmt.Sprintf("record %d can't be read, and %s begins with %d", w.next, name, firstOf(name))}
+		}
+		offset := int64(0)
+		if w.next == 0 && firstOf(name) <= from.Seq {
+			offset = from.Offset
+		}
+		if err := w.segment(name, offset, from.Seq, f); err != nil {
+			return err
+		}
+		if w.next > last {
+			return nil
+		}
+	}
+	return &DamageError{File: w.name, Offset: w.end, Text: fmt.Sprintf("record %d can't be read", max(w.next, from.Seq))}
 }
 
 var errStopped = errors.New("the walk was stopped")
@@ -180,8 +186,8 @@ type walker struct {
 	alone bool // one record is read, whose place is known
 }
 
-// segment calls f with the records of a segment from an offset on.
-func (w *walker) segment(name string, offset int64, from uint64, f func(Record) bool) error {
+// segment calls f with the records of a segment from an offset on, until it fails.
+func (w *walker) segment(name string, offset int64, from uint64, f func(*Record) error) error {
 	file, err := os.Open(filepath.Join(w.dir, name))
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
@@ -199,9 +205,10 @@ func (w *walker) segment(name string, offset int64, from uint64, f func(Record) 
 	if w.alone {
 		r.first = one
 	}
+	var rec Record
 	for w.next <= w.last {
 		w.end = r.at
-		rec, err := r.next()
+		rec, err = r.next()
 		if errors.Is(err, errNoFrame) {
 			return nil
 		}
@@ -212,8 +219,8 @@ func (w *walker) segment(name string, offset int64, from uint64, f func(Record) 
 			return &DamageError{File: name, Offset: w.end, Text: fmt.Sprintf("record %d stands where %d belongs", rec.Seq, w.next)}
 		}
 		w.next++
-		if !f(rec) {
-			return errStopped
+		if err := f(&rec); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -41,7 +41,12 @@ func (l *Ledger) Oldest(before time.Time) (last uint64, err error) {
 	}
 	last = firstOf(names[1]) - 1
 	w := walker{dir: l.o.Dir, last: last}
-	err = w.segment(names[0], 0, 0, func(r Record) bool { return r.Time.Before(before) })
+	err = w.segment(names[0], 0, 0, func(r *Record) error {
+		if !r.Time.Before(before) {
+			return errStopped
+		}
+		return nil
+	})
 	if errors.Is(err, errStopped) {
 		return 0, nil
 	}

@@ -341,26 +341,34 @@ func openCheckpoints(dir string, keys []Key) (*checkpointReader, error) {
 
 // next reads one checkpoint, io.EOF after the last.
 func (c *checkpointReader) next() (head Checkpoint, place string, err error) {
+	signed, place, err := c.cut()
+	if err != nil {
+		return head, place, err
+	}
+	head, err = OpenCheckpoint(signed, c.keys...)
+	return head, place, err
+}
+
+// cut reads the next note without looking at what is in it.
+func (c *checkpointReader) cut() (signed []byte, place string, err error) {
 	place = fmt.Sprintf("%s at octet %d", checkpointsFile, c.at)
-	var signed []byte
 	for empty := 0; empty < 2; {
 		line, err := c.r.ReadBytes('\n')
 		c.at += int64(len(line))
 		if err != nil && (len(signed) > 0 || len(line) > 0) {
-			return head, place, errors.New("it is not whole; a crash may have torn it")
+			return nil, place, errors.New("it is not whole; a crash may have torn it")
 		}
 		if err != nil {
-			return head, place, io.EOF
+			return nil, place, io.EOF
 		}
 		if len(line) == 1 {
 			empty++
 		}
 		if signed = append(signed, line...); len(signed) > maxCheckpoint {
-			return head, place, errCheckpoint
+			return nil, place, errCheckpoint
 		}
 	}
-	head, err = OpenCheckpoint(bytes.TrimSuffix(signed, []byte("\n")), c.keys...)
-	return head, place, err
+	return bytes.TrimSuffix(signed, []byte("\n")), place, nil
 }
 
 // A hashChecker holds computed hashes against the file of hashes. The file
