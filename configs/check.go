@@ -71,11 +71,17 @@ func (d *decoder) check(c *Config) {
 	if a, err := netip.ParseAddrPort(c.API.Address); err == nil && !a.Addr().IsLoopback() && c.API.Certificate == "" {
 		at("api.address", "%s is not a loopback address: passwords and tokens would go over the network in the clear; set api.certificate and api.key, or put a proxy with TLS on this host before a loopback address", c.API.Address)
 	}
+	if c.API.ClientCA != "" && c.API.Certificate == "" {
+		at("api.client_ca", "a client shows its certificate over TLS only; set api.certificate and api.key")
+	}
 	if (c.API.Certificate == "") != (c.API.Key == "") {
 		at("api", "certificate and key go together")
 	}
 	if w := c.Redial.Window; w < 1e9 || w > 24*3600*1e9 {
 		at("redial.window", "is %s; at least 1s, at most 24h", w)
+	}
+	if c.SIP.KeepInvite < 0 || c.SIP.KeepInvite > 16<<10 {
+		at("sip.keep_invite", "is out of bounds; at most 16KiB")
 	}
 	if c.Ledger.SegmentSize < 1<<20 {
 		at("ledger.segment_size", "is too small, at least 1MiB")
