@@ -47,7 +47,7 @@ func (r *Reader) Read(v *message.View, peer *policy.PeerTerms, a *policy.Attempt
 	a.Campaign, a.NoCampaign = r.Directory.TellCampaign(peer, a.Caller.Shown, named)
 	r.offer(v, peer, a)
 	if r.KeepRaw > 0 {
-		a.Raw = keep(v, r.KeepRaw)
+		a.Raw = v.AppendKept(make([]byte, 0, len(v.Raw)), r.KeepRaw)
 	}
 }
 
