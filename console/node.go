@@ -295,6 +295,7 @@ type PreviewRow struct {
 	Text   string          `json:"text" jsonschema:"as it stands in the file"`
 	Fact   json.RawMessage `json:"fact,omitempty"`
 	Errors []*Invalid      `json:"errors,omitempty" jsonschema:"why it would be rejected"`
+	Fault  error           `json:"-"` // of which errors is made
 }
 
 // UndoOptions say which import is undone, and how.
