@@ -256,6 +256,7 @@ func TestRulesShowTheirCasesAndWhatTheySpare(t *testing.T) {
 // authorities that change on disk are in force without a restart, also for a
 // client that resumes a session.
 func TestAClientCertificateIsASecondLock(t *testing.T) {
+	t.Parallel() // it waits
 	ours, other, next := testca.New(t), testca.New(t), testca.New(t)
 	cert, key := ours.Issue("console", "127.0.0.1")
 	clients := filepath.Join(t.TempDir(), "clients.pem")
