@@ -62,6 +62,9 @@ func (d *decoder) check(c *Config) {
 		}
 	}
 	c.checkTransports(at, warn)
+	if len(c.Emergency.Numbers) == 0 {
+		warn("emergency.numbers", "is empty: a call to 112 is judged like any other")
+	}
 	if c.SIP.TimerC < 180*1e9 {
 		at("sip.timer_c", "is %s; RFC 3261 section 16.6 asks for more than 3 minutes", c.SIP.TimerC)
 	}

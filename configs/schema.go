@@ -119,7 +119,7 @@ type Carrier struct {
 	Priority int      `key:"priority" doc:"The lowest goes first."`
 	Weight   int      `key:"weight" default:"1" min:"1" doc:"Share among carriers of one priority."`
 
-	AnswerWithin time.Duration `key:"answer_within" default:"2s" doc:"How long a target may be silent before the next one is tried. The last one is given 32s (timer B)."`
+	AnswerWithin time.Duration `key:"answer_within" default:"2s" min:"100ms" doc:"How long a target may be silent before the next one is tried. The last one is given 32s (timer B)."`
 	FailoverOn   []int         `key:"failover_on" min:"300" max:"599" doc:"Status codes, beside 503, on which the next target is tried."`
 	Limits       Limits        `key:"limits" doc:"Bounds on the calls sent to it; over them another carrier is taken."`
 	Probing      Probing       `key:"probing" doc:"OPTIONS to its targets; one that is down takes no calls while another does. Off until every is set: some carriers take unannounced OPTIONS for a scan."`
@@ -211,7 +211,7 @@ type Ledger struct {
 	Mode        string        `key:"mode" oneof:"durable,memory" default:"durable" doc:"durable: a call goes on when its record is on disk. memory: it does not wait."`
 	SegmentSize Size          `key:"segment_size" default:"64MiB" doc:"Size of the ledger's files."`
 	KeepDays    int           `key:"keep_days" min:"0" doc:"Files of which all records are older than so many days are removed; what is known of numbers is carried over, records of calls go. 0: everything is kept."`
-	Linger      time.Duration `key:"linger" default:"2ms" doc:"How long a record may wait for others under load."`
+	Linger      time.Duration `key:"linger" default:"2ms" min:"100us" doc:"How long a record may wait for others under load."`
 }
 
 // Redial is about calls that are made again after a refusal.
@@ -226,14 +226,14 @@ type SIP struct {
 	OutOfDialog          []string      `key:"out_of_dialog" oneof:"INFO,MESSAGE,PUBLISH,REGISTER" doc:"Methods that go from a dialer to its carrier outside a call, unjudged; others but INVITE and OPTIONS get 405."`
 	MaxTransactions      int           `key:"max_transactions" restart:"" default:"100000" min:"100" doc:"Bound on transactions in memory; requests of calls that are up, and emergency calls, find a tenth more room."`
 	TimerC               time.Duration `key:"timer_c" restart:"" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
-	FailoverWithin       time.Duration `key:"failover_within" default:"20s" doc:"How long after its INVITE a call may still go on to another target."`
-	DNSRefresh           time.Duration `key:"dns_refresh" default:"30s" doc:"How long the addresses of a carrier's name are used before DNS is asked again."`
-	Drain                time.Duration `key:"drain" default:"30s" doc:"How long a stop waits for call set-ups to end."`
+	FailoverWithin       time.Duration `key:"failover_within" default:"20s" min:"1ms" doc:"How long after its INVITE a call may still go on to another target."`
+	DNSRefresh           time.Duration `key:"dns_refresh" default:"30s" min:"1s" doc:"How long the addresses of a carrier's name are used before DNS is asked again."`
+	Drain                time.Duration `key:"drain" default:"30s" doc:"How long a stop waits for call set-ups to end; 0: not at all."`
 	Connections          int           `key:"connections" restart:"" default:"10000" min:"4" doc:"Connections of one listener in all; unknown sources get at most a quarter of them."`
 	ConnectionsPerSource int           `key:"connections_per_source" restart:"" default:"1000" min:"1" doc:"Connections of one listener from one address (IPv6: one /64)."`
-	HandshakeTimeout     time.Duration `key:"handshake_timeout" restart:"" default:"5s" doc:"How long TLS and the WebSocket upgrade may take."`
-	MessageTimeout       time.Duration `key:"message_timeout" restart:"" default:"10s" doc:"How long one message may take to arrive on a connection."`
-	IdleTimeout          time.Duration `key:"idle_timeout" restart:"" default:"10m" doc:"A connection on which nothing came for so long, not even a keep-alive, is closed."`
+	HandshakeTimeout     time.Duration `key:"handshake_timeout" restart:"" default:"5s" min:"100ms" doc:"How long TLS and the WebSocket upgrade may take."`
+	MessageTimeout       time.Duration `key:"message_timeout" restart:"" default:"10s" min:"100ms" doc:"How long one message may take to arrive on a connection."`
+	IdleTimeout          time.Duration `key:"idle_timeout" restart:"" default:"10m" min:"1s" doc:"A connection on which nothing came for so long, not even a keep-alive, is closed."`
 	TokenKey             string        `key:"token_key" restart:"" secret:"" doc:"Key of the tokens in Record-Route, shared by the nodes of a pair; at least 16 characters. Default: a key made at first start and kept in the store's directory."`
 }
 
