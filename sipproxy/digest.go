@@ -56,15 +56,15 @@ func (d *Digest) offers() (all []Algorithm) {
 	return all
 }
 
-// right reports whether credentials prove the user for a request: they are
-// made of the password, for this method and this Request-URI.
-func (d *Digest) right(c *message.Credentials, method, uri []byte) bool {
+// right reports whether credentials are made of the password, for a request of
+// this method.
+func (d *Digest) right(c *message.Credentials, method []byte) bool {
 	a, ok := algorithmOf(c.Algorithm)
-	if !ok || d.hashes[a] == "" || string(c.Username) != d.User || string(c.URI) != string(uri) || !message.EqualFold(c.QOP, "auth") || len(c.CNonce) == 0 || !isCount(c.NC) {
+	if !ok || d.hashes[a] == "" || string(c.Username) != d.User || !message.EqualFold(c.QOP, "auth") || len(c.CNonce) == 0 || !isCount(c.NC) {
 		return false
 	}
 	h := algorithms[a].hex
-	want := h(d.hashes[a] + ":" + string(c.Nonce) + ":" + string(c.NC) + ":" + string(c.CNonce) + ":" + string(c.QOP) + ":" + h(string(method)+":"+string(uri)))
+	want := h(d.hashes[a] + ":" + string(c.Nonce) + ":" + string(c.NC) + ":" + string(c.CNonce) + ":" + string(c.QOP) + ":" + h(string(method)+":"+string(c.URI)))
 	return subtle.ConstantTimeCompare([]byte(want), c.Response) == 1
 }
 
@@ -79,6 +79,17 @@ func algorithmOf(name []byte) (Algorithm, bool) {
 		}
 	}
 	return 0, false
+}
+
+// isTarget reports whether the URI of credentials is the Request-URI. User
+// agents leave out its parameters, which lead nowhere else in a sip URI.
+func isTarget(said, uri []byte) bool {
+	if string(said) == string(uri) {
+		return true
+	}
+	a, ok := message.ParseURI(said)
+	b, ok2 := message.ParseURI(uri)
+	return ok && ok2 && a.Scheme == message.SIP && b.Scheme == message.SIP && string(a.User) == string(b.User) && message.EqualFold(a.Host, b.Host) && a.Port == b.Port && len(a.Params) == 0 && a.Headers == nil
 }
 
 // isCount reports whether a text is a nonce count: eight digits, not all 0.

@@ -23,7 +23,7 @@ func TestDigestOfTheRFCs(t *testing.T) {
 	const line = `Digest username="Mufasa", realm="http-auth@example.org", uri="/dir/index.html", algorithm=%s, nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", nc=00000001, cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", qop=auth, response="%s", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"`
 	for name, response := range map[string]string{"MD5": "8ca523f5e9506fed4657c9700eebdbec", "SHA-256": "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"} {
 		c, ok := message.ParseCredentials(fmt.Appendf(nil, line, name, response))
-		if !ok || !d.right(&c, []byte("GET"), []byte("/dir/index.html")) {
+		if !ok || !d.right(&c, []byte("GET")) {
 			t.Errorf("%s: ok %v, and it is not right", name, ok)
 		}
 	}
@@ -33,7 +33,9 @@ func TestDigestOfTheRFCs(t *testing.T) {
 func TestWhatProves(t *testing.T) {
 	for flaw, want := range map[string]proof{
 		"": proved, "nc=00000002": proved, "qop=AUTH": proved, "cnonce=x": proved,
-		"username=other": wrong, "uri=sip:+31612345678@192.0.2.1": wrong, "nc=00000000": wrong, "nc=1": wrong, "nc=0000000g": wrong, "nc=+0000001": wrong,
+		"username=other": wrong, "uri=sip:+31612345678@192.0.2.1": proved, "uri=sip:+31612345679@192.0.2.1": otherURI, "uri=sip:192.0.2.1": otherURI, "uri=": otherURI,
+		"uri=sip:+31612345678@192.0.2.1:5061": otherURI, "uri=sip:+31612345678@192.0.2.1;user=ip": otherURI, "uri=tel:+31612345678": otherURI,
+		"nc=00000000": wrong, "nc=1": wrong, "nc=0000000g": wrong, "nc=+0000001": wrong,
 		"qop=auth-int": wrong, "cnonce=": wrong, "algorithm=MD5": wrong, "algorithm=SHA-512-256": wrong, "algorithm=SHA-256-sess": wrong,
 		"realm=elsewhere": challenged,
 		"nonce=":          stale, "nonce=AAAA": stale, "nonce=AAAAAAAAAAAAAAAAAAAAAAAAAAA": stale, "nonce=AAAAAAAAAAAAAAAAAAAAAAAAAA!": stale,

@@ -18,13 +18,14 @@ const (
 	proved     proof = iota
 	challenged       // it has said nothing for our realm
 	stale            // what it says is for a nonce that is not, or no longer, ours
+	otherURI         // what it says is right, but of another Request-URI
 	wrong            // what it says is not right
 	blocked          // too much that was not right has come from its address: this was not looked at
 	tooShort         // no challenge is as short as its datagram, so it got none
 	proofCount
 )
 
-var proofs = [proofCount]string{proved: "proved", challenged: "challenged", stale: "stale", wrong: "wrong", blocked: "blocked", tooShort: "too-short"}
+var proofs = [proofCount]string{proved: "proved", challenged: "challenged", stale: "stale", otherURI: "other-uri", wrong: "wrong", blocked: "blocked", tooShort: "too-short"}
 
 const (
 	// nonceFor is how long a nonce is good for.
@@ -56,7 +57,11 @@ func (p *Proxy) proves(c *inForce, l *Listener, q *peer, from netip.AddrPort, v 
 			what = tooShort
 		}
 	default:
-		p.replyNoLarger(l, from, v, 403, nil)
+		status := 403
+		if what == otherURI {
+			status = 400 // RFC 7616 section 3.4.6
+		}
+		p.replyNoLarger(l, from, v, status, nil)
 		if second := now.Unix(); p.warned.Swap(second) != second {
 			p.o.Log.Warn("a peer has not proved who it is", "peer", q.Terms.ID, "remote", from, "result", proofs[what])
 		}
@@ -77,11 +82,25 @@ func (p *Proxy) prove(c *inForce, q *peer, source netip.Addr, v *message.View, u
 		return stale
 	case p.guesses.blocked(source, now):
 		return blocked
-	case !q.Digest.right(&of, v.Method, uri):
+	case !q.Digest.right(&of, v.Method):
 		p.guesses.add(source, now)
 		return wrong
+	case !isTarget(of.URI, uri) && !p.inCall(v):
+		return otherURI
 	}
 	return proved
+}
+
+// inCall reports whether a request is one in a call that was let through. Its
+// nonce is of that call, and where it goes is judged by itself, so we do not
+// insist on the URI in its credentials: many user agents repeat that of their
+// INVITE.
+func (p *Proxy) inCall(v *message.View) bool {
+	if len(v.ToTag) == 0 {
+		return false
+	}
+	_, _, ok := p.dialog(v)
+	return ok
 }
 
 // credentials are those of a request for a realm, and how many there are.

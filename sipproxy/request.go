@@ -49,10 +49,7 @@ func (p *Proxy) answer(from netip.AddrPort, v *message.View, status int, extra [
 
 // sendReply sends an answer.
 func (p *Proxy) sendReply(l *Listener, from netip.AddrPort, v *message.View, status int, out []byte) {
-	inCall := false
-	if v.IsMethod("INVITE") && len(v.ToTag) > 0 {
-		_, _, inCall = p.dialog(v)
-	}
+	inCall := v.IsMethod("INVITE") && p.inCall(v)
 	p.metrics.response(status, sent)
 	p.locked(func() {
 		if inCall && !p.layer.Exhausted() && p.layer.FindServer(v) == nil {
