@@ -230,6 +230,7 @@ func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) (ke
 			p.stranger(c, l, d.Remote, v)
 			return false
 		}
+		p.alias(c, l, d, v)
 		p.request(c, l, who, d.Remote, v)
 		return true
 	}
