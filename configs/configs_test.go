@@ -141,7 +141,7 @@ func TestWhatIsGivenAsNothingStaysSo(t *testing.T) {
 	if c, err = Parse("x", []byte("emergency: {numbers: }\n")); err != nil || len(c.Emergency.Numbers) != 1 {
 		t.Errorf("%v %v", c, err)
 	}
-	if _, err = Parse("x", []byte("sip: {dns_refresh: 0s}\nledger: {linger: 0s}\n")); err == nil || strings.Count(err.Error(), "too short, at least") != 2 {
+	if _, err = Parse("x", []byte("sip: {idle_timeout: 0s}\nledger: {linger: 0s}\n")); err == nil || strings.Count(err.Error(), "too short, at least") != 2 {
 		t.Errorf("%v", err)
 	}
 }
