@@ -77,6 +77,10 @@ type Operation interface {
 	Reload() (Reloaded, error)
 }
 
+// ErrNoRoom is why something can't be taken in while the disk is nearly full; what
+// wraps it says more.
+var ErrNoRoom = errors.New("there is no room on the disk")
+
 // ErrNoCall is the answer when a record is not there or is no decision.
 var ErrNoCall = errors.New("there is no such call in the ledger")
 
@@ -184,6 +188,7 @@ type Outcome struct {
 	EndedBy string    `json:"ended_by,omitempty"`
 	Carrier string    `json:"carrier,omitempty" jsonschema:"that it was sent to; of several the one whose answer counted"`
 	Tried   int       `json:"tried,omitempty" jsonschema:"how many addresses of carriers were tried"`
+	Instead string    `json:"instead,omitempty" jsonschema:"the reason it was answered with, since the decision was not on disk in time"`
 }
 
 // A LookUp is one look of somebody at a number in full.

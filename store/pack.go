@@ -94,6 +94,9 @@ type Outcome struct {
 	EndedBy string    `json:"ended_by,omitempty"`
 	Carrier string    `json:"carrier,omitempty"` // that it was sent to
 	Tried   int       `json:"tried,omitempty"`   // addresses of carriers
+	// Instead is the reason that the call was answered with, since its decision
+	// was not on disk in time; "": the decision's own.
+	Instead string `json:"instead,omitempty"`
 }
 
 func readOutcome(r *ledger.Record) (*Outcome, error) {

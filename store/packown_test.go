@@ -22,7 +22,7 @@ func callOf(t *testing.T, s *Store, i byte, advertiser string, verdict policy.Ve
 	a := &policy.Attempt{CallID: advertiser, Called: policy.Called{Number: alice}, Campaign: &policy.Campaign{ID: "of-" + advertiser, Advertiser: &policy.Advertiser{ID: advertiser}}}
 	done := make(chan error, 2)
 	id := policy.RulingID{15: i}
-	s.Append(&policy.Record{ID: id, At: noon, Attempt: a, Decision: &d}, func(err error) { done <- err })
+	s.Append(&policy.Record{ID: id, At: noon, Attempt: a, Decision: &d}, func(err error) bool { done <- err; return true })
 	s.AppendOutcome(&policy.Outcome{ID: id, At: noon, Code: 200, Carrier: "line-of-" + advertiser}, func(err error) { done <- err })
 	for range 2 {
 		if err := <-done; err != nil {
@@ -191,7 +191,7 @@ func TestAKeptInviteIsErasedWithItsNumber(t *testing.T) {
 	raw := []byte("INVITE sip:+31612345678@x SIP/2.0\r\nSubject: \xff\"\\\r\n\r\n")
 	d := policy.Operational(policy.ReasonObjected)
 	done := make(chan error, 1)
-	s.Append(&policy.Record{ID: policy.RulingID{1}, At: noon, Attempt: &policy.Attempt{Called: policy.Called{Number: alice}, Raw: raw}, Decision: &d}, func(err error) { done <- err })
+	s.Append(&policy.Record{ID: policy.RulingID{1}, At: noon, Attempt: &policy.Attempt{Called: policy.Called{Number: alice}, Raw: raw}, Decision: &d}, func(err error) bool { done <- err; return true })
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
