@@ -55,9 +55,11 @@ type Store struct {
 	queue     *queue
 	applied   chan struct{} // closed when the applier has ended
 	retention retention
-	retaining sync.Mutex // one retention at a time
-	adding    sync.Mutex // one batch of facts at a time looks what is known and appends
-	records   sync.Pool  // *[2][]byte: memory for decisions
+	retaining sync.Mutex   // one retention at a time
+	adding    sync.RWMutex // many add facts at a time; who takes it for writing finds none on their way
+	admitting sync.Mutex   // one at a time looks what is known of a fact and appends it
+	coming    coming
+	records   sync.Pool // *[2][]byte: memory for decisions
 
 	flight inFlight
 
@@ -119,18 +121,18 @@ func (s *Store) openState() error {
 		_ = s.state.db.Close() // it is thrown away
 	}
 	s.o.Log.Warn("rebuilding the facts from the ledger", "because", rebuild.why)
-	return s.rebuild()
+	return s.rebuild(nil)
 }
 
 // rebuild puts a projection made anew in the place of the one there is, which
 // is not open any more.
-func (s *Store) rebuild() error {
+func (s *Store) rebuild(loaded *loadedRows) error {
 	dir := filepath.Join(s.o.Dir, "state")
 	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(filepath.Join(s.o.Dir, markerFile))); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	s.state = nil
-	err := s.build(dir)
+	err := s.build(dir, loaded)
 	if err != nil {
 		return err
 	}
