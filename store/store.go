@@ -59,9 +59,11 @@ type Store struct {
 	queue     *queue
 	applied   chan struct{} // closed when the applier has ended
 	retention retention
-	retaining sync.Mutex // one retention at a time
-	adding    sync.Mutex // one batch of facts at a time looks what is known and appends
-	records   sync.Pool  // *[2][]byte: memory for decisions
+	retaining sync.Mutex   // one retention at a time
+	adding    sync.RWMutex // many add facts at a time; who takes it for writing finds none on their way
+	admitting sync.Mutex   // one at a time looks what is known of a fact and appends it
+	coming    coming
+	records   sync.Pool // *[2][]byte: memory for decisions
 
 	flight inFlight
 	disk   disk
@@ -133,7 +135,7 @@ func (s *Store) openState() error {
 		_ = s.state.db.Close() // it is thrown away
 	}
 	s.o.Log.Warn("rebuilding the facts from the ledger", "because", rebuild.why)
-	return s.rebuild()
+	return s.rebuild(nil)
 }
 
 // ofThisLedger tells why the projection can't be of the ledger that was found.
@@ -150,13 +152,13 @@ func (s *Store) ofThisLedger() error {
 
 // rebuild puts a projection made anew in the place of the one there is, which
 // is not open any more.
-func (s *Store) rebuild() error {
+func (s *Store) rebuild(loaded *loadedRows) error {
 	dir := filepath.Join(s.o.Dir, "state")
 	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(filepath.Join(s.o.Dir, markerFile))); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	s.state = nil
-	err := s.build(dir)
+	err := s.build(dir, loaded)
 	if err != nil {
 		return err
 	}
