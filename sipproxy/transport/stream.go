@@ -154,6 +154,19 @@ func (s *Stream) Accepted(remote netip.AddrPort) bool {
 	return c != nil && c.accepted
 }
 
+// From is the address of the connection that a host has opened last.
+func (s *Stream) From(host netip.Addr) (remote netip.AddrPort, there bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := uint64(0)
+	for _, c := range s.conns {
+		if c.accepted && c.remote.Addr() == host && c.place > last {
+			last, remote = c.place, c.remote
+		}
+	}
+	return remote, last > 0
+}
+
 // Handle says who is told what happens. It comes before Serve and before the
 // first WriteBatch.
 func (s *Stream) Handle(h Handler) {
@@ -218,7 +231,7 @@ func (s *Stream) accept(nc net.Conn) {
 		}
 		s.wg.Add(1)
 		s.mu.Unlock()
-		s.Counts.accepted.Add(1)
+		c.place = s.Counts.accepted.Add(1)
 		go c.answer()
 		return
 	}
@@ -238,7 +251,7 @@ func sourceOf(a netip.Addr) netip.Addr {
 }
 
 func (s *Stream) framer(client bool) framer {
-	if s.o.Kind.web() {
+	if s.o.Kind.Web() {
 		return newFrames(client)
 	}
 	return &octets{}
@@ -385,7 +398,7 @@ func (s *Stream) client(nc net.Conn, to netip.AddrPort) (_ net.Conn, rest []byte
 		}
 		nc = t
 	}
-	if s.o.Kind.web() {
+	if s.o.Kind.Web() {
 		rest, err = dialWeb(nc, s.o.Kind, host, s.o.Limits.Handshake)
 	}
 	return nc, rest, err
