@@ -18,7 +18,11 @@ func (p *Proxy) Objected(numbers ...policy.Number) {
 	for _, n := range numbers {
 		objected[n] = true
 	}
-	var calls []*exchange
+	type call struct {
+		*exchange
+		set *setUp // which the exchange may have let go when the judge is asked
+	}
+	var calls []call
 	p.locked(func() {
 		for e := range p.asked {
 			e.askAgain = e.askAgain || e.judged && objected[e.attempt.Called.Number]
@@ -31,11 +35,11 @@ func (p *Proxy) Objected(numbers ...policy.Number) {
 				e.askAgain = true
 				continue
 			}
-			calls = append(calls, e)
+			calls = append(calls, call{e, e.setUp})
 		}
 	})
 	for _, e := range calls {
-		if e.config.Objected == nil || !e.config.Objected(&e.attempt) { // it looks facts up: not under the lock
+		if e.set.config.Objected == nil || !e.set.config.Objected(&e.set.attempt) { // it looks facts up: not under the lock
 			continue
 		}
 		p.locked(func() {
