@@ -32,6 +32,9 @@ type Options struct {
 	// ImportRate is how many facts of imports go in a second beside calls. 0: as
 	// many as there are.
 	ImportRate int
+	// Memory is how many octets of memory the facts of all numbers may take, so
+	// that none is looked up on disk. 0, or when they need more: all are.
+	Memory int64
 	Now        func() time.Time // when a fact is learnt; nil: the system's clock
 	Log        *slog.Logger
 
@@ -90,6 +93,11 @@ func Open(o Options) (*Store, error) {
 			err = errors.Join(err, s.state.db.Close())
 		}
 		return nil, errors.Join(err, l.Close())
+	}
+	if o.Memory > 0 {
+		if err := s.state.remember(o.Memory, o.Log); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
 	}
 	if err := s.openIndex(); err != nil {
 		return nil, errors.Join(err, l.Close(), s.state.db.Close())

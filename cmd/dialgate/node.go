@@ -78,7 +78,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 		}
 	}()
 	so := storeOptions(w.cfg)
-	so.Log, so.ImportRate = o.log, w.cfg.Store.ImportRate
+	so.Log, so.ImportRate, so.Memory = o.log, w.cfg.Store.ImportRate, int64(w.cfg.Store.Memory)
 	if n.store, err = store.Open(so); err != nil {
 		return n, err
 	}
