@@ -82,7 +82,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 		}
 	}()
 	so := storeOptions(w.cfg)
-	so.Log, so.ImportRate, so.Ledger.Sync = o.log, w.cfg.Store.ImportRate, o.sync
+	so.Log, so.ImportRate, so.Memory, so.Ledger.Sync = o.log, w.cfg.Store.ImportRate, int64(w.cfg.Store.Memory), o.sync
 	if n.store, err = store.Open(so); err != nil {
 		return n, err
 	}
