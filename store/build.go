@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 
@@ -31,7 +32,8 @@ type builder struct {
 	erasedAt  map[numberHash]uint64 // the last erasure that took what was known
 	erasures  []ledger.Place
 	registers *Registers
-	last      ledger.Place
+	end       uint64       // the last record that is read
+	last      ledger.Place // the last record of all
 	tally     tally
 
 	writer *badger.StreamWriter
@@ -57,10 +59,14 @@ const (
 	streamOutcomes
 )
 
+// newStateDir is where a projection is made.
+func (s *Store) newStateDir() string { return filepath.Join(s.o.Dir, "state.new") }
+
 // build makes the projection of all that is in the ledger in a directory, which
-// is not there before. Until it is whole it has another name.
-func (s *Store) build(dir string) (err error) {
-	tmp := dir + ".new"
+// is not there before. Until it is whole it has another name. What was loaded a
+// moment ago, if anything, is not read back.
+func (s *Store) build(dir string, loaded *loadedRows) (err error) {
+	tmp := s.newStateDir()
 	if err := os.RemoveAll(tmp); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
@@ -68,6 +74,11 @@ func (s *Store) build(dir string) (err error) {
 		return fmt.Errorf("store: %w", err)
 	}
 	b := &builder{s: s, changes: sorter{dir: tmp}, outcomes: sorter{dir: tmp}, erased: map[numberHash]*recordedErasure{}, erasedAt: map[numberHash]uint64{}}
+	b.end = s.ledger.Durable()
+	if loaded.whole(b.end) {
+		b.changes, loaded.changes = loaded.changes, sorter{}
+		b.end, b.last = loaded.from, loaded.last
+	}
 	err = b.collect()
 	if err == nil {
 		err = b.write(tmp)
@@ -122,11 +133,13 @@ func (b *builder) walk(chunks chan<- *recordChunk, failed <-chan error) error {
 			return err
 		}
 	}
-	for r, err := range b.s.ledger.All(1) {
+	for r, err := range b.s.ledger.Until(b.end) {
 		if err != nil {
 			return err
 		}
-		b.last = r.Place
+		if r.Seq > b.last.Seq {
+			b.last = r.Place
+		}
 		switch {
 		case r.Kind == ledger.KindErasure:
 			if err := b.erasure(&r); err != nil {

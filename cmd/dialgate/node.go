@@ -82,7 +82,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 		}
 	}()
 	so := storeOptions(w.cfg)
-	so.Log, so.ImportRate, so.Ledger.Sync = o.log, w.cfg.Store.ImportRate, o.sync
+	so.Log, so.ImportRate, so.Memory, so.Ledger.Sync = o.log, w.cfg.Store.ImportRate, int64(w.cfg.Store.Memory), o.sync
 	if n.store, err = store.Open(so); err != nil {
 		return n, err
 	}
@@ -184,7 +184,7 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 			AnswerWithin: c.AnswerWithin, FailoverOn: c.FailoverOn,
 			CallsPerSecond: c.Limits.CallsPerSecond, CallsInSetup: c.Limits.CallsInSetup,
 			Probing: sipproxy.Probing{Every: c.Probing.Every, Timeout: c.Probing.Timeout, Down: c.Probing.Down, Up: c.Probing.Up}}
-		if carrier.TLS, err = carrierTLS(&c, n.o.log); err != nil {
+		if carrier.TLS, err = serverTLS(c.Transport, &c.TLS, n.o.log); err != nil {
 			return o, err
 		}
 		for _, t := range c.Targets {
@@ -202,7 +202,11 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 	}
 	o.Inbound = map[policy.Number]sipproxy.Target{}
 	for _, in := range cfg.Inbound {
-		o.Inbound[policy.MustNumber(in.Number)] = sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
+		to := sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
+		if to.TLS, err = serverTLS(in.Transport, &in.TLS, n.o.log); err != nil {
+			return o, err
+		}
+		o.Inbound[policy.MustNumber(in.Number)] = to
 	}
 	g := n.newGate(w)
 	o.Reader, o.Judge, o.JudgeCaller, o.Objected = w.reader, g.Judge, g.JudgeCaller, g.Objected
