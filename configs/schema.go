@@ -250,6 +250,7 @@ type SIP struct {
 	HandshakeTimeout     time.Duration `key:"handshake_timeout" restart:"" default:"5s" min:"100ms" doc:"How long TLS and the WebSocket upgrade may take."`
 	MessageTimeout       time.Duration `key:"message_timeout" restart:"" default:"10s" min:"100ms" doc:"How long one message may take to arrive on a connection."`
 	IdleTimeout          time.Duration `key:"idle_timeout" restart:"" default:"10m" min:"1s" doc:"A connection on which nothing came for so long, not even a keep-alive, is closed."`
+	KeepInvite           Size          `key:"keep_invite" doc:"How many octets of each INVITE the record of its call keeps, without credentials, at most 16KiB; 0: none. It is erased with the number, and shown in the console only to who may see numbers in full, each look recorded. It can hold more about the called person than the rest of the record, and makes records several times as large."`
 	TokenKey             string        `key:"token_key" restart:"" secret:"" doc:"Key of the tokens in Record-Route, shared by the nodes of a pair; at least 16 characters. Default: a key made at first start and kept in the store's directory."`
 }
 
@@ -267,6 +268,9 @@ type API struct {
 	Address     string `key:"address" kind:"addrport" default:"127.0.0.1:8060" doc:"Address and port of the console, the HTTP API, /healthz, /readyz and /metrics. Elsewhere than on loopback it needs a certificate, and somebody who has access before it starts (dialgate token, dialgate person); /metrics then needs a token too."`
 	Certificate string `key:"certificate" doc:"PEM file of the certificate with its chain; with it everything goes over TLS. Read again when it changes."`
 	Key         string `key:"key" doc:"PEM file of its key."`
+	ClientCA    string `key:"client_ca" doc:"PEM file of the authorities whose client certificates count; who shows none is not let in, also to /healthz. What somebody may do is told by their token or password as ever: the certificate is a second lock. Read again when it changes."`
+
+	WebhooksTo []string `key:"webhooks_to" kind:"prefix" doc:"Private networks (CIDR or single addresses) that webhooks may reach, also without TLS; addresses of the open internet need not be named, and need TLS."`
 }
 
 // Log is about the log.

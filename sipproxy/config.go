@@ -121,6 +121,7 @@ type peer struct {
 type counts struct {
 	rate    bucket
 	inSetup int
+	last    time.Time // when a peer's last INVITE came
 }
 
 // Use puts another configuration in force for every message that arrives from

@@ -135,7 +135,11 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 // anything is done for it: who sends more than it may costs others little.
 // Calls for which there is room are counted later, under one lock with their begin.
 func (p *Proxy) crowds(c *inForce, q *peer, v *message.View) (why overload) {
-	p.locked(func() { why = p.want(q, time.Now()) })
+	now := time.Now()
+	p.locked(func() {
+		q.last = now
+		why = p.want(q, now)
+	})
 	if why != roomy && c.Reader.called(v.URI, q.Terms).Emergency {
 		return roomy // what becomes of it is for its own limit to say
 	}

@@ -100,6 +100,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 	n.closers = append(n.closers, n.console.Close)
 
 	n.metrics = newNodeMetrics(n.registry, n.store, w)
+	n.registry.MustRegister(webhookStates{n.console})
 	n.redials = newRedials(n)
 	n.unwanted = newUnwanted(n)
 	n.closers = append(n.closers, n.unwanted.close)
@@ -150,7 +151,7 @@ func (n *node) newGate(w *world) *gate.Gate {
 		Permit: w.permit(), Redials: n.redials, Within: n.world.cfg.Ledger.AnswerWithin, Unrecorded: n.unrecorded,
 		Observe: func(a *policy.Attempt, d *policy.Decision, took time.Duration) {
 			n.metrics.observe(a, d, took)
-			n.console.Meter().Observe(d.Reason)
+			n.console.Meter().Observe(d.Reason, a.At)
 			if n.o.observe != nil {
 				n.o.observe(a, d, took)
 			}
@@ -196,13 +197,7 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 			}
 			carrier.Targets = append(carrier.Targets, addrPort(t))
 		}
-		for _, s := range c.Sources {
-			if p, err := netip.ParsePrefix(s); err == nil {
-				carrier.Sources = append(carrier.Sources, p)
-			} else if a, err := netip.ParseAddr(s); err == nil {
-				carrier.Sources = append(carrier.Sources, netip.PrefixFrom(a, a.BitLen()))
-			}
-		}
+		carrier.Sources = configs.Prefixes(c.Sources)
 		o.Carriers = append(o.Carriers, carrier)
 	}
 	o.Inbound = map[policy.Number]sipproxy.Target{}
