@@ -20,7 +20,7 @@ import (
 
 // client asks the test's server alone.
 func client(d *testdns.Server) *dns.Client {
-	return dns.NewClient(dns.Options{Servers: []netip.AddrPort{d.Addr}, Timeout: 300 * time.Millisecond})
+	return dns.NewClient(dns.Options{Servers: []netip.AddrPort{d.Addr}, Timeout: 5 * time.Second})
 }
 
 // spelled writes where a name leads, in the order in which it is tried.
