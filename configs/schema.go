@@ -129,7 +129,7 @@ type Carrier struct {
 	Priority int      `key:"priority" doc:"The lowest goes first."`
 	Weight   int      `key:"weight" default:"1" min:"1" doc:"Share among carriers of one priority."`
 
-	AnswerWithin time.Duration `key:"answer_within" default:"2s" doc:"How long a target may be silent before the next one is tried. The last one is given 32s (timer B)."`
+	AnswerWithin time.Duration `key:"answer_within" default:"2s" min:"100ms" doc:"How long a target may be silent before the next one is tried. The last one is given 32s (timer B)."`
 	FailoverOn   []int         `key:"failover_on" min:"300" max:"599" doc:"Status codes, beside 503, on which the next target is tried."`
 	Limits       Limits        `key:"limits" doc:"Bounds on the calls sent to it; over them another carrier is taken."`
 	Probing      Probing       `key:"probing" doc:"OPTIONS to its targets; one that is down takes no calls while another does. Off until every is set: some carriers take unannounced OPTIONS for a scan."`
@@ -213,6 +213,7 @@ type Emergency struct {
 type Store struct {
 	Path       string `key:"path" default:"dialgate-data" doc:"Directory of the ledger, the facts and the control socket."`
 	ImportRate int    `key:"import_rate" default:"20000" min:"100" doc:"Facts a second that imports and undos put into a running node at most, so that calls do not feel them."`
+	DiskFloor  Size   `key:"disk_floor" default:"256MiB" doc:"Free space below which calls can't be recorded (ledger-unavailable) and only objections and withdrawals are taken in; new facts stop below twice, imports below three times as much."`
 	ErasureKey string `key:"erasure_key" doc:"File of the key by which erased numbers are recognised; the first erasure makes it, and from then on the store does not open without it. Keep a copy apart from the store's backups. Default: the store's path with -erasure.key behind it."`
 }
 
@@ -221,7 +222,9 @@ type Ledger struct {
 	Mode        string        `key:"mode" oneof:"durable,memory" default:"durable" doc:"durable: a call goes on when its record is on disk. memory: it does not wait."`
 	SegmentSize Size          `key:"segment_size" default:"64MiB" doc:"Size of the ledger's files."`
 	KeepDays    int           `key:"keep_days" min:"0" doc:"Files of which all records are older than so many days are removed; what is known of numbers is carried over, records of calls go. 0: everything is kept."`
-	Linger      time.Duration `key:"linger" default:"2ms" doc:"How long a record may wait for others under load."`
+	Linger      time.Duration `key:"linger" default:"2ms" min:"100us" doc:"How long a record may wait for others under load."`
+
+	AnswerWithin time.Duration `key:"answer_within" default:"1s" doc:"How long a call may wait for its record to be on disk. Then it is answered all the same: refused ledger-unavailable, or let through when permit names that; the record of its outcome tells."`
 }
 
 // Redial is about calls that are made again after a refusal.
@@ -237,14 +240,14 @@ type SIP struct {
 	OutOfDialog          []string      `key:"out_of_dialog" oneof:"INFO,MESSAGE,PUBLISH,REGISTER" doc:"Methods that go from a dialer to its carrier outside a call, unjudged; others but INVITE and OPTIONS get 405."`
 	MaxTransactions      int           `key:"max_transactions" restart:"" default:"100000" min:"100" doc:"Bound on transactions in memory; requests of calls that are up, and emergency calls, find a tenth more room."`
 	TimerC               time.Duration `key:"timer_c" restart:"" default:"185s" doc:"How long a call may ring without news; more than 3 minutes (RFC 3261 section 16.6)."`
-	FailoverWithin       time.Duration `key:"failover_within" default:"20s" doc:"How long after its INVITE a call may still go on to another target."`
+	FailoverWithin       time.Duration `key:"failover_within" default:"20s" min:"1ms" doc:"How long after its INVITE a call may still go on to another target."`
 	DNS                  DNS           `key:"dns" restart:"" doc:"How carriers given by name are looked for."`
-	Drain                time.Duration `key:"drain" default:"30s" doc:"How long a stop waits for call set-ups to end."`
+	Drain                time.Duration `key:"drain" default:"30s" doc:"How long a stop waits for call set-ups to end; 0: not at all."`
 	Connections          int           `key:"connections" restart:"" default:"10000" min:"4" doc:"Connections of one listener in all; unknown sources get at most a quarter of them."`
 	ConnectionsPerSource int           `key:"connections_per_source" restart:"" default:"1000" min:"1" doc:"Connections of one listener from one address (IPv6: one /64)."`
-	HandshakeTimeout     time.Duration `key:"handshake_timeout" restart:"" default:"5s" doc:"How long TLS and the WebSocket upgrade may take."`
-	MessageTimeout       time.Duration `key:"message_timeout" restart:"" default:"10s" doc:"How long one message may take to arrive on a connection."`
-	IdleTimeout          time.Duration `key:"idle_timeout" restart:"" default:"10m" doc:"A connection on which nothing came for so long, not even a keep-alive, is closed."`
+	HandshakeTimeout     time.Duration `key:"handshake_timeout" restart:"" default:"5s" min:"100ms" doc:"How long TLS and the WebSocket upgrade may take."`
+	MessageTimeout       time.Duration `key:"message_timeout" restart:"" default:"10s" min:"100ms" doc:"How long one message may take to arrive on a connection."`
+	IdleTimeout          time.Duration `key:"idle_timeout" restart:"" default:"10m" min:"1s" doc:"A connection on which nothing came for so long, not even a keep-alive, is closed."`
 	TokenKey             string        `key:"token_key" restart:"" secret:"" doc:"Key of the tokens in Record-Route, shared by the nodes of a pair; at least 16 characters. Default: a key made at first start and kept in the store's directory."`
 }
 
