@@ -134,9 +134,9 @@ type Carrier struct {
 	Limits       Limits        `key:"limits" doc:"Bounds on the calls sent to it; over them another carrier is taken."`
 	Probing      Probing       `key:"probing" doc:"OPTIONS to its targets; one that is down takes no calls while another does. Off until every is set: some carriers take unannounced OPTIONS for a scan."`
 
-	Transport    string     `key:"transport" oneof:"udp,tcp,tls,ws,wss,dns" default:"udp" doc:"How it is reached; there must be a listener of that kind. dns: as the NAPTR records of its name say, by any kind that there is a listener of."`
-	LargeOverTCP bool       `key:"large_over_tcp" doc:"Requests of more than 1300 octets go to a carrier on UDP over TCP, by the same targets."`
-	TLS          CarrierTLS `key:"tls" doc:"How a carrier on tls, wss or dns is met."`
+	Transport    string    `key:"transport" oneof:"udp,tcp,tls,ws,wss,dns" default:"udp" doc:"How it is reached; there must be a listener of that kind. dns: as the NAPTR records of its name say, by any kind that there is a listener of."`
+	LargeOverTCP bool      `key:"large_over_tcp" doc:"Requests of more than 1300 octets go to a carrier on UDP over TCP, by the same targets."`
+	TLS          ServerTLS `key:"tls" doc:"How a carrier on tls, wss or dns is met."`
 }
 
 // Probing is how a carrier's targets are watched.
@@ -147,8 +147,8 @@ type Probing struct {
 	Up      int           `key:"up" default:"2" min:"1" doc:"Answers in a row that bring it up again."`
 }
 
-// CarrierTLS is how we meet a carrier over TLS.
-type CarrierTLS struct {
+// ServerTLS is how we meet who we connect to over TLS.
+type ServerTLS struct {
 	Verify      string `key:"verify" oneof:"full,pinned,none" default:"full" doc:"full: an authority vouches for its certificate, which bears its name. pinned: one of the authorities in ca vouches for it, whatever its name. none: it is not checked."`
 	CA          string `key:"ca" doc:"PEM file of the authorities that count; default: those of the system."`
 	Name        string `key:"name" doc:"Its name in the certificate; default: the name under targets, else its address."`
@@ -161,7 +161,8 @@ type Inbound struct {
 	Number string `key:"number" kind:"number" required:"" doc:"The number called."`
 	Target string `key:"target" kind:"addrport" required:"" doc:"Address of the dialer that answers it."`
 
-	Transport string `key:"transport" oneof:"udp,tcp,tls" default:"udp" doc:"How it is reached; there must be a listener of that kind."`
+	Transport string    `key:"transport" oneof:"udp,tcp,tls,ws,wss" default:"udp" doc:"How it is reached; there must be a listener of that kind. Over ws and wss: by the connection that its host has opened last, and where there is none, by a new one to target."`
+	TLS       ServerTLS `key:"tls" doc:"How a dialer on tls or wss is met when we connect to it."`
 }
 
 // Advertiser is a legal entity.

@@ -150,6 +150,9 @@ func (e *exchange) relay(v *message.View) {
 		return
 	case v.Status < 200 && e.rang.IsZero() && invite:
 		e.rang = time.Now()
+	case v.Status >= 300 && e.objected && !e.cancelled:
+		e.refuseObjected() // a re-INVITE; a first INVITE is answered by its tries
+		return
 	case v.Status == 503:
 		// A proxy does not pass a 503 on (RFC 3261 section 16.7 step 6): the
 		// next hop's overload is not ours.
@@ -179,8 +182,8 @@ func (e *exchange) pass(status int, response []byte) {
 	}
 }
 
-// failed is told that nobody answered. A request other than INVITE is then
-// not answered either (RFC 4320 section 4.2).
+// failed is told that nobody answered. A request other than INVITE that met
+// silence is not answered either (RFC 4320 section 4.2).
 func (e *exchange) failed(why transaction.End) {
 	switch {
 	case e.server.Final():
@@ -193,10 +196,10 @@ func (e *exchange) failed(why transaction.End) {
 		again := e.smaller
 		e.smaller = nil
 		again()
-	case !e.isInvite():
-		e.server.Drop()
 	case why == transaction.Unreachable:
 		e.unreachable(500) // as if a 503 had come (RFC 3261 section 16.9)
+	case !e.isInvite():
+		e.server.Drop()
 	default:
 		if why == transaction.Silent {
 			e.client.Cancel([]byte(`SIP;cause=408;text="timer C"`))

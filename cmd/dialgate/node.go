@@ -183,7 +183,7 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 			AnswerWithin: c.AnswerWithin, FailoverOn: c.FailoverOn,
 			CallsPerSecond: c.Limits.CallsPerSecond, CallsInSetup: c.Limits.CallsInSetup,
 			Probing: sipproxy.Probing{Every: c.Probing.Every, Timeout: c.Probing.Timeout, Down: c.Probing.Down, Up: c.Probing.Up}}
-		if carrier.TLS, err = carrierTLS(&c, n.o.log); err != nil {
+		if carrier.TLS, err = serverTLS(c.Transport, &c.TLS, n.o.log); err != nil {
 			return o, err
 		}
 		for _, t := range c.Targets {
@@ -207,7 +207,11 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 	}
 	o.Inbound = map[policy.Number]sipproxy.Target{}
 	for _, in := range cfg.Inbound {
-		o.Inbound[policy.MustNumber(in.Number)] = sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
+		to := sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
+		if to.TLS, err = serverTLS(in.Transport, &in.TLS, n.o.log); err != nil {
+			return o, err
+		}
+		o.Inbound[policy.MustNumber(in.Number)] = to
 	}
 	g := n.newGate(w)
 	o.Reader, o.Judge, o.JudgeCaller, o.Objected = w.reader, g.Judge, g.JudgeCaller, g.Objected
