@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -92,6 +93,11 @@ func (c *Config) checkTransports(at, warn func(path, format string, args ...any)
 
 func (c *Config) checkCarrier(path string, k *Carrier, needs func(path, key, kind string), at, warn func(path, format string, args ...any)) {
 	needs(path, "transport", k.Transport)
+	for i, t := range k.Targets {
+		if _, err := netip.ParseAddrPort(t); err == nil && k.Transport == "dns" {
+			at(fmt.Sprintf("%s.targets[%d]", path, i), "is an address, of which DNS says no transport; give a name, or another transport")
+		}
+	}
 	k.TLS.check(path+".tls", k.Transport, "carrier", at, warn)
 	if k.LargeOverTCP {
 		switch {
@@ -105,7 +111,7 @@ func (c *Config) checkCarrier(path string, k *Carrier, needs func(path, key, kin
 
 // check checks how who is reached by a transport is met.
 func (t *ServerTLS) check(path, transport, who string, at, warn func(path, format string, args ...any)) {
-	secure := transport == "tls" || transport == "wss"
+	secure := transport == "tls" || transport == "wss" || transport == "dns"
 	switch {
 	case !secure && *t != (ServerTLS{Verify: "full"}):
 		at(path, "is set, but the transport is %s, which has no TLS", transport)

@@ -1,9 +1,7 @@
 package sipproxy
 
 import (
-	"bytes"
 	"net/netip"
-	"time"
 
 	"dialgate/policy"
 	"dialgate/sipproxy/message"
@@ -35,7 +33,8 @@ func (p *Proxy) inbound(c *inForce, l *Listener, from netip.AddrPort, v *message
 			to.Addr = remote
 		}
 	}
-	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), began: time.Now()}
+	e := p.newExchange(l, from, v)
+	e.told = true
 	full := false
 	p.locked(func() {
 		if full = p.layer.Full(); full {

@@ -19,7 +19,11 @@ func (p *Proxy) Objected(numbers ...policy.Number) {
 	for _, n := range numbers {
 		objected[n] = true
 	}
-	var calls []*exchange
+	type call struct {
+		*exchange
+		set *setUp // which the exchange may have let go when the judge is asked
+	}
+	var calls []call
 	p.locked(func() {
 		look := func(e *exchange) {
 			switch {
@@ -27,7 +31,7 @@ func (p *Proxy) Objected(numbers ...policy.Number) {
 			case !e.ruled:
 				e.askAgain = true
 			default:
-				calls = append(calls, e)
+				calls = append(calls, call{e, e.setUp})
 			}
 		}
 		for e := range p.asked {
@@ -38,7 +42,7 @@ func (p *Proxy) Objected(numbers ...policy.Number) {
 		}
 	})
 	for _, e := range calls {
-		if e.config.Objected == nil || !e.config.Objected(&e.attempt) { // it looks facts up: not under the lock
+		if e.set.config.Objected == nil || !e.set.config.Objected(&e.set.attempt) { // it looks facts up: not under the lock
 			continue
 		}
 		p.locked(func() {

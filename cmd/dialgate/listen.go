@@ -87,9 +87,10 @@ func credentials(files transport.CertificateFiles, log *slog.Logger) (*transport
 // serverCheck asks the proxy, which begins to dial when there is one.
 func (n *node) serverCheck(a netip.AddrPort) *transport.ServerCheck { return n.proxy.ServerCheck(a) }
 
-// serverTLS is how who is reached by a transport is met, nil where it has no TLS.
+// serverTLS is how who is reached by a transport is met, nil where it has no TLS,
+// as dns may have.
 func serverTLS(by string, c *configs.ServerTLS, log *slog.Logger) (*transport.ServerCheck, error) {
-	if !kind(by).Secure() {
+	if !kind(by).Secure() && by != "dns" {
 		return nil, nil
 	}
 	mode, _ := transport.ParseVerification(c.Verify) // one of those allowed
@@ -102,7 +103,8 @@ func serverTLS(by string, c *configs.ServerTLS, log *slog.Logger) (*transport.Se
 	return check, err
 }
 
-// kind is a transport by its name in the configuration, which was checked.
+// kind is a transport by its name in the configuration, which was checked; dns
+// is UDP, unless DNS says otherwise.
 func kind(name string) transport.Kind {
 	k, _ := transport.ParseKind(name)
 	return k

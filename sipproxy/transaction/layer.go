@@ -153,13 +153,18 @@ func (l *Layer) Count() (servers, clients int) {
 
 // A Timer is one of the layer's user: its function runs under the lock, at most
 // once each time it is set.
-type Timer struct{ timer }
+type Timer struct {
+	timer
+	do func()
+}
 
 // Set has a timer fire no earlier than d from now, whether or not it was set.
 func (l *Layer) Set(t *Timer, d time.Duration, fire func()) {
-	t.fire = fire
+	t.of, t.do = t, fire
 	l.set(&t.timer, d)
 }
+
+func (t *Timer) fired(*timer) { t.do() }
 
 // Stop keeps a timer from firing.
 func (l *Layer) Stop(t *Timer) { l.wheel.stop(&t.timer) }

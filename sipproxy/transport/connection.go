@@ -24,7 +24,8 @@ type conn struct {
 	place    uint64   // the how manyth it is of those accepted
 	names    []string // of the other side's certificate
 	framer   framer
-	direct   *direct // nil where something stands between us and the kernel
+	aliases  []netip.AddrPort // further addresses of the other side, under the stream's lock
+	direct   *direct          // nil where something stands between us and the kernel
 	ends     sync.Once
 
 	mu      sync.Mutex
