@@ -81,11 +81,10 @@ func (s *Server) addOne(c *call, f policy.Fact) error {
 	if wrong := mayWrite(c.who, &f); wrong != nil {
 		return wrong
 	}
-	results, err := s.o.Node.Add(c.r.Context(), f)
+	r, err := s.gatherer.one(f)
 	if err != nil {
 		return err
 	}
-	r := results[0]
 	if r.Err != nil {
 		p := problem(http.StatusConflict, r.Err.Error())
 		p.Errors = []*Invalid{{Text: r.Err.Error()}}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -41,6 +42,7 @@ type Server struct {
 	imports  *imports
 	mappings *mappings
 	hooks    *webhook.Hooks
+	gatherer *gatherer
 	pages    *pages
 	heated   remembered[heat]
 	spared   remembered[spared]
@@ -57,7 +59,7 @@ func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), setUp: o.SetUp, began: o.Node.LedgerEnd()}
+	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), gatherer: &gatherer{add: o.Node.Add}, setUp: o.SetUp, began: o.Node.LedgerEnd()}
 	s.stream = newStream(o.Node)
 	var err error
 	if s.imports, err = newImports(o.Dir, o.Node, o.Now); err != nil {
@@ -111,13 +113,12 @@ func (s *Server) Bearer(r *http.Request) (*access.Principal, error) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return nil, problem(http.StatusUnauthorized, "send a bearer token: Authorization: Bearer dgt_...; an administrator makes one with dialgate token create")
 	}
-	address := remote(r)
-	if wait := s.throttle.Wait(address, "", s.o.Now()); wait > 0 {
-		return nil, tooMany(wait)
-	}
 	who, err := s.o.Keys.Bearer(strings.TrimSpace(token), s.o.Now())
 	if errors.Is(err, access.ErrUnknown) {
-		s.throttle.Failed(address, "", s.o.Now())
+		// Who guesses waits, and holds up nobody who has a token or a password.
+		if wait := s.throttle.Try("token "+remote(r), "", s.o.Now()); wait > 0 {
+			return nil, tooMany(wait)
+		}
 		return nil, problem(http.StatusUnauthorized, "the token is "+err.Error())
 	}
 	return who, err
@@ -133,6 +134,15 @@ func (e *waitError) Unwrap() error { return e.Problem }
 
 func tooMany(wait time.Duration) error {
 	return &waitError{problem(http.StatusTooManyRequests, "too many failed tries; wait "+wait.Round(time.Second).String()), wait}
+}
+
+// bounded is the body of a request, which is refused at once when it says that
+// it is too large.
+func bounded(w http.ResponseWriter, r *http.Request, most int64) (io.ReadCloser, error) {
+	if r.ContentLength > most {
+		return nil, &http.MaxBytesError{Limit: most}
+	}
+	return http.MaxBytesReader(w, r.Body, most), nil
 }
 
 // remote is the address that a request comes from.

@@ -365,6 +365,10 @@ func option(t *testing.T, words []string) func(*Options) {
 			o.AnswerStrangers = true
 		case "limit":
 			o.Peers[0].CallsInSetup = 1
+		case "rate":
+			fmt.Sscan(words[1], &o.Peers[0].CallsPerSecond)
+		case "emergency-rate":
+			fmt.Sscan(words[1], &o.EmergencyRate)
 		case "transactions":
 			fmt.Sscan(words[1], &o.MaxTransactions)
 		case "ipv6-carrier":

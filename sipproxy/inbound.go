@@ -20,7 +20,10 @@ func (p *Proxy) inbound(c *inForce, l *Listener, from netip.AddrPort, v *message
 		return
 	}
 	out := p.listenerFor(l, to.Transport, to.Addr.Addr())
-	if out == nil || p.draining.Load() {
+	if draining := p.draining.Load(); out == nil || draining {
+		if draining {
+			p.metrics.overloaded(overDraining)
+		}
 		p.reply(l, from, v, 480, nil)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"dialgate/policy"
 	"dialgate/sipproxy/message"
 	"dialgate/sipproxy/transaction"
 	"dialgate/sipproxy/transport"
@@ -227,5 +228,29 @@ func TestADialerThatClosesIsAnswered(t *testing.T) {
 	carrier.answer(invite, from, 200)
 	if _, by := dialer.expect("200"); by == l.Conn.LocalAddr() {
 		t.Errorf("it came from %s, which the dialer has not connected to", by)
+	}
+}
+
+// TestWhoIsMetOverTLS: a carrier, and a dialer that is called, are met as the
+// configuration says, and anybody else by an authority of the system.
+func TestWhoIsMetOverTLS(t *testing.T) {
+	ap := netip.MustParseAddrPort
+	carrier, dialer := &transport.ServerCheck{Name: "carrier.example"}, &transport.ServerCheck{Name: "dialer.example"}
+	f, err := newInForce(Config{
+		Carriers: []Carrier{{ID: "c", Transport: transport.TLS, TLS: carrier, targets: []ranked{{addr: ap("192.0.2.1:5061"), kind: transport.TLS}}}},
+		Inbound:  map[policy.Number]Target{policy.MustNumber("+31205550100"): {Addr: ap("192.0.2.2:443"), Transport: transport.WSS, TLS: dialer}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{}
+	p.config.Store(f)
+	for at, want := range map[string]*transport.ServerCheck{"192.0.2.1:5061": carrier, "192.0.2.2:443": dialer} {
+		if got := p.ServerCheck(ap(at)); got != want {
+			t.Errorf("%s is met by %+v", at, got)
+		}
+	}
+	if got := p.ServerCheck(ap("192.0.2.3:5061")); *got != (transport.ServerCheck{}) {
+		t.Errorf("somebody else is met by %+v", got)
 	}
 }

@@ -197,6 +197,9 @@ func (p *Proxy) request(c *inForce, l *Listener, who *source, from netip.AddrPor
 func (p *Proxy) invalid(v *message.View) (status int, extra []byte) {
 	u, ok := message.ParseURI(v.URI)
 	switch {
+	case len(v.Raw) > mostRequest:
+		p.metrics.dropped(dropTooLarge)
+		return 513, nil
 	case !ok && !knownScheme(v.URI):
 		return 416, nil
 	case !ok:

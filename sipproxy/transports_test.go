@@ -437,6 +437,33 @@ func TestLargeRequestsGoOverTCP(t *testing.T) {
 	}
 }
 
+// TestTheLargestRequest passes over UDP with all that we add to it; one that is
+// an octet larger is refused.
+func TestTheLargestRequest(t *testing.T) {
+	var carrier *phone
+	h := newHouse(t, func(h *house, o *Options) {
+		carrier = h.phone(transport.UDP, "127.0.0.3", "carrier")
+		o.Carriers = []Carrier{{ID: "carrier", Targets: []netip.AddrPort{carrier.conn.LocalAddr()}}}
+	})
+	dialer := h.phone(transport.UDP, "127.0.0.2", "dialer")
+	for _, more := range []int{0, 1} {
+		raw := dialer.invite(fmt.Sprint("large", more), "")
+		body := strings.Repeat("b", mostRequest+more-len(raw)-len("65000")+len("0"))
+		raw = append(bytes.Replace(raw, []byte("Content-Length: 0"), fmt.Appendf(nil, "Content-Length: %d", len(body)), 1), body...)
+		if len(raw) != mostRequest+more {
+			t.Fatalf("%d octets, want %d", len(raw), mostRequest+more)
+		}
+		dialer.send(raw, h.at["udp4"].Conn.LocalAddr())
+		if more > 0 {
+			dialer.expect("513")
+			continue
+		}
+		if v, _ := carrier.expect("INVITE"); string(v.Body) != body {
+			t.Errorf("%d octets of its body have arrived, want %d", len(v.Body), len(body))
+		}
+	}
+}
+
 // A peer is known by the name in its certificate, from an address that is
 // nobody's; without that name it is a stranger, whose connection ends.
 func TestAPeerIsKnownByItsCertificate(t *testing.T) {

@@ -11,11 +11,14 @@ if (secret && location.hash.length > 1) {
 }
 
 // A part of the page that is renewed while it is looked at, unless somebody is
-// reading in it with the keyboard or has marked something.
+// reading in it with the keyboard, has marked something, or holds it still.
 const live = document.querySelector("[data-renew]");
 if (live) {
+  const still = document.querySelector("[data-still]");
+  still.hidden = false;
+  still.addEventListener("click", () => still.setAttribute("aria-pressed", String(still.getAttribute("aria-pressed") !== "true")));
   const renew = async () => {
-    const busy = live.contains(document.activeElement) || String(getSelection()) !== "";
+    const busy = live.contains(document.activeElement) || String(getSelection()) !== "" || still.getAttribute("aria-pressed") === "true";
     if (!document.hidden && !busy) {
       try {
         const answer = await fetch(live.dataset.renew, { redirect: "error" });

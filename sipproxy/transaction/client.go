@@ -119,7 +119,9 @@ func (l *Layer) NewClient(id uint64, invite bool, path Path, request []byte, use
 func (c *Client) begin() {
 	l := c.layer
 	c.again.of, c.end.of = c, c
-	if !c.path.Reliable {
+	if c.path.Reliable {
+		l.calling[c.path.way()]++
+	} else {
 		c.every = l.timers.T1
 		l.set(&c.again, c.every) // A, E
 	}
@@ -206,6 +208,7 @@ func (c *Client) provisional(v *message.View) {
 		return
 	}
 	if c.state == clientCalling {
+		c.heard()
 		c.state = clientProceeding
 		if c.invite {
 			l.wheel.stop(&c.again)
@@ -223,6 +226,7 @@ func (c *Client) provisional(v *message.View) {
 
 // settle stops the timers that wait for an answer.
 func (c *Client) settle(s clientState) {
+	c.heard()
 	c.state = s
 	c.layer.wheel.stop(&c.again)
 	c.layer.wheel.stop(&c.end)
@@ -297,16 +301,31 @@ func (l *Layer) Undelivered(v *message.View) {
 // knows. Once a request: another connection is made for it, and who has it
 // already takes it for a repetition.
 func (l *Layer) Moved(conn transport.Conn, remote netip.AddrPort) {
+	w := way{conn, remote}
+	if l.calling[w] == 0 {
+		return // as with most connections: they are many, and the transactions more
+	}
 	for _, c := range l.clients {
-		c.move(conn, remote)
+		c.move(w)
 		if c.cancelSender != nil {
-			c.cancelSender.move(conn, remote)
+			c.cancelSender.move(w)
 		}
 	}
 }
 
-func (c *Client) move(conn transport.Conn, remote netip.AddrPort) {
-	if c.state == clientCalling && !c.moved && c.path.Reliable && c.path.Remote == remote && c.path.Conn == conn {
+// heard notes that the request is no longer one that met silence.
+func (c *Client) heard() {
+	if c.state != clientCalling || !c.path.Reliable {
+		return
+	}
+	l, w := c.layer, c.path.way()
+	if l.calling[w]--; l.calling[w] == 0 {
+		delete(l.calling, w)
+	}
+}
+
+func (c *Client) move(w way) {
+	if c.state == clientCalling && !c.moved && c.path.Reliable && c.path.way() == w {
 		c.moved = true
 		c.request = bytes.Clone(c.request) // by which the failure of one is told from that of the other
 		c.layer.Send(c.path, c.request)
