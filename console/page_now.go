@@ -74,7 +74,7 @@ func (s *Server) readNow(v *view) (*nowData, error) {
 		d.Facts += n
 	}
 	for _, j := range s.imports.list() {
-		if !j.over() {
+		if !j.Rests() {
 			d.Waiting++
 		}
 	}

@@ -193,8 +193,9 @@ func (v *view) startImport() error {
 	v.Name = "imports"
 	fields, file, err := v.upload(maxUpload)
 	if err == nil {
-		o := ImportOptions{Constants: map[string]string{}, Dutch: fields["dates"] == "dutch"}
-		for _, name := range []string{"kind", "advertiser", "preticked", "bundled"} {
+		o := v.s.templateOptions(fields["template"])
+		o.Dutch = o.Dutch || fields["dates"] == "dutch"
+		for _, name := range constantFields {
 			if fields[name] != "" {
 				o.Constants[name] = fields[name]
 			}

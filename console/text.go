@@ -167,6 +167,7 @@ var dutch = map[string]string{
 	"Calls that went on although this rule would have refused them":                                  "Oproepen die doorgingen hoewel deze regel ze zou hebben geweigerd",
 	"of the last %d that went on so":                                                                 "van de laatste %d die zo doorgingen",
 	"It would have refused none of the last %d calls that went on although a rule was against them.": "Hij zou geen van de laatste %d oproepen hebben geweigerd die doorgingen hoewel een regel ertegen was.",
+	"Rule":        "Regel",
 	"Result":      "Uitkomst",
 	"Case":        "Geval",
 	"Call at":     "Oproep op",
