@@ -98,8 +98,7 @@ func TestKilledUnderEverything(t *testing.T) {
 			t.FailNow()
 		}
 		if round%10 == 9 || round == rounds-1 {
-			t.Logf("%d rounds: %d calls made, %d answered, %d at the carrier, %d facts acknowledged one by one, %d facts in all; lost: %d, half rows: %d",
-				round+1, w.made, len(w.answered), len(w.reached), len(w.facts), len(exported), len(lost), len(half))
+			t.Logf("%d rounds: %s, %d facts in all; lost: %d, half rows: %d", round+1, w.sums(), len(exported), len(lost), len(half))
 		}
 	}
 	if len(w.answered) < 50*rounds || len(w.reached) < 20*rounds || len(w.facts) < 20*rounds {

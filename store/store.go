@@ -338,10 +338,8 @@ func (s *Store) LedgerEnd() uint64 { return s.ledger.Durable() }
 // earlier calls, if it stands; one that could not be recorded is forgotten.
 func (s *Store) Append(r *policy.Record, done func(error) (stands bool)) {
 	made := worthNoting(r)
-	if err := s.disk.lacks(onlyInDanger); err != nil {
-		if made != nil {
-			s.flight.drop(made.to, *made.call)
-		}
+	if err := s.disk.lacks(onlyInDanger); err != nil && made != nil { // of others only the ledger knows
+		s.flight.drop(made.to, *made.call)
 		done(err)
 		return
 	}
