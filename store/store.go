@@ -118,7 +118,10 @@ func (s *Store) openState() error {
 	state, err := openProjection(dir, s.o.Log)
 	if err == nil {
 		s.state = state
-		if err = s.ofThisLedger(); err == nil {
+		if err = s.ofThisLedger(); err == nil && !state.clean {
+			err = state.countsRight()
+		}
+		if err == nil {
 			err = s.catchUp()
 		}
 		if err == nil {
@@ -323,7 +326,7 @@ func (s *Store) Ready() error {
 func (s *Store) Counts() map[policy.Kind]int64 {
 	out := map[policy.Kind]int64{}
 	for kind, n := range s.state.counts() {
-		if n != 0 {
+		if kind != 0 && n != 0 {
 			out[policy.Kind(kind)] = n
 		}
 	}

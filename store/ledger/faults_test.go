@@ -13,11 +13,11 @@ import (
 // TestMissingAndReorderedSegmentsAreRefused: a start says which file it is.
 func TestMissingAndReorderedSegmentsAreRefused(t *testing.T) {
 	for name, damage := range map[string]func(dir string, names []string) error{
-		"missing":          func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[1])) },
+		"missing":           func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[1])) },
 		"the first missing": func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[0])) },
-		"the last missing": func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[len(names)-1])) },
-		"cut":              func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 1<<15) },
-		"empty":            func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 0) },
+		"the last missing":  func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[len(names)-1])) },
+		"cut":               func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 1<<15) },
+		"empty":             func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 0) },
 		"exchanged": func(dir string, names []string) error {
 			a, b, tmp := filepath.Join(dir, names[1]), filepath.Join(dir, names[2]), filepath.Join(dir, "x")
 			return errors.Join(os.Rename(a, tmp), os.Rename(b, a), os.Rename(tmp, b))
