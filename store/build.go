@@ -508,6 +508,7 @@ func (g *group) end() error {
 	b := g.b
 	if len(g.only) > 0 {
 		b.value = append(append(append(b.value[:0], valueVersion, 1), g.only...), 0)
+		b.tally[0]++
 		b.tally[g.only[0]]++
 	} else {
 		b.value = appendValue(b.value[:0], g.facts.All, g.facts.Calls)

@@ -72,7 +72,7 @@ func (l *Ledger) openEvidence() (err error) {
 			e.changed, e.before = true, before
 		}
 	}
-	if e.tree, err = openTree(l.o.Dir); err != nil {
+	if e.tree, err = openTree(l.o.Dir, l.o.Sync); err != nil {
 		return err
 	}
 	return l.openHashes()

@@ -13,11 +13,11 @@ import (
 // TestMissingAndReorderedSegmentsAreRefused: a start says which file it is.
 func TestMissingAndReorderedSegmentsAreRefused(t *testing.T) {
 	for name, damage := range map[string]func(dir string, names []string) error{
-		"missing":          func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[1])) },
-		"the first erased": func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[0])) },
-		"the last missing": func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[len(names)-1])) },
-		"cut":              func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 1<<15) },
-		"empty":            func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 0) },
+		"missing":           func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[1])) },
+		"the first missing": func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[0])) },
+		"the last missing":  func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[len(names)-1])) },
+		"cut":               func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 1<<15) },
+		"empty":             func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 0) },
 		"exchanged": func(dir string, names []string) error {
 			a, b, tmp := filepath.Join(dir, names[1]), filepath.Join(dir, names[2]), filepath.Join(dir, "x")
 			return errors.Join(os.Rename(a, tmp), os.Rename(b, a), os.Rename(tmp, b))
@@ -37,15 +37,8 @@ func TestMissingAndReorderedSegmentsAreRefused(t *testing.T) {
 			if err := damage(o.Dir, names); err != nil {
 				t.Fatal(err)
 			}
-			l, err = Open(o)
-			if err == nil {
-				// What is missing at the beginning is as after a retention; verify tells.
-				err = l.Close()
-				report, verr := Verify(o.Dir, nil)
-				if name != "the first erased" || err != nil || verr != nil || len(report.Findings) == 0 {
-					t.Fatalf("it opened; %v %v %+v", err, verr, report)
-				}
-				return
+			if l, err = Open(o); err == nil {
+				t.Fatal("it opened: ", l.Close())
 			}
 			var damage *DamageError
 			if !errors.As(err, &damage) || !strings.Contains(err.Error(), "restore it from a backup") {

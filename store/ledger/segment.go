@@ -161,6 +161,9 @@ func (l *Ledger) recover() error {
 	if err := contiguous(l.o.Dir, names); err != nil {
 		return err
 	}
+	if err := nothingLost(l.o.Dir, names[0], l.begun); err != nil {
+		return err
+	}
 	last := names[len(names)-1]
 	s, err := openSegment(filepath.Join(l.o.Dir, last))
 	if err != nil {
