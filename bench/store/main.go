@@ -65,16 +65,16 @@ func run() error {
 
 // say prints what has no bar.
 func say(what, format string, args ...any) {
-	fmt.Printf("%-52s %s\n", what, fmt.Sprintf(format, args...))
+	fmt.Printf("%-56s %s\n", what, fmt.Sprintf(format, args...))
 }
 
-// hold against a bar.
+// bar prints what has one, and whether it holds.
 func bar(met bool, bar, what, format string, args ...any) {
 	answer := "no"
 	if met {
 		answer = "yes"
 	}
-	fmt.Printf("%-52s %-58s %-24s %s\n", what, fmt.Sprintf(format, args...), bar, answer)
+	fmt.Printf("%-56s %-58s %-24s %s\n", what, fmt.Sprintf(format, args...), bar, answer)
 }
 
 func number(i int) uint64 { return 31_610_000_000 + uint64(i)*7919%89_999_999 }
