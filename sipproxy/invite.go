@@ -238,7 +238,6 @@ func (e *exchange) decided() {
 	p := e.p
 	d := &e.ruling.Decision
 	code := 0
-	delete(p.asked, e)
 	e.know()
 	switch {
 	case e.ended:
@@ -317,6 +316,7 @@ func (e *exchange) finish(code int, by policy.Party) {
 		return
 	}
 	e.ended = true
+	delete(e.p.asked, e)
 	if e.merge != 0 { // a request in a dialog sets nothing up
 		e.p.inSetup--
 		if e.peer != nil {
@@ -352,6 +352,6 @@ func (e *exchange) tell() {
 	if e.ruling.Repeat {
 		return // it is counted with the refusal that it repeats
 	}
-	e.outcome.ID = e.ruling.ID
+	e.outcome.ID, e.outcome.Late = e.ruling.ID, e.ruling.Late
 	e.config.Outcome(e.outcome)
 }

@@ -32,6 +32,9 @@ const maxAdding = 2048
 func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error) {
 	s.adding.RLock()
 	defer s.adding.RUnlock()
+	if err := s.roomFor(facts); err != nil {
+		return make([]Result, len(facts)), err
+	}
 	results := make([]Result, len(facts))
 	defer func() { s.tellObjected(facts, results) }()
 	ended := make(chan error, len(facts))
@@ -55,6 +58,22 @@ func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error)
 	return results, s.wait(ended, waiting)
 }
 
+// protective reports whether a fact only ever forbids calls: it is taken in as
+// long as there is any room.
+func protective(f *policy.Fact) bool {
+	return f.Kind == policy.Objection || f.Kind == policy.Withdrawal
+}
+
+// roomFor tells why there is no room for facts, nil if there is.
+func (s *Store) roomFor(facts []policy.Fact) error {
+	for i := range facts {
+		if !protective(&facts[i]) {
+			return s.disk.lacks(noFacts)
+		}
+	}
+	return nil
+}
+
 // addOne takes one fact. Unless it is refused, ended is told when it is in
 // force; of a fact that is known, too, since it may be on its way.
 func (s *Store) addOne(f *policy.Fact, ended chan<- error) Result {
@@ -73,7 +92,9 @@ func (s *Store) addOne(f *policy.Fact, ended chan<- error) Result {
 		s.coming.end(f, err)
 		ended <- err
 	}
-	s.ledger.Append(factRecord(f, s.o.Node), func(seq uint64, err error) {
+	record := factRecord(f, s.o.Node)
+	record.Vital = protective(f)
+	s.ledger.Append(record, func(seq uint64, err error) {
 		if err != nil {
 			end(err)
 			return

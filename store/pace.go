@@ -32,8 +32,8 @@ const (
 func (s *Store) Import(ctx context.Context, facts ...policy.Fact) ([]Result, error) {
 	results := make([]Result, 0, len(facts))
 	for some := range slices.Chunk(facts, importChunk) {
-		var err error
-		if s.o.ImportRate > 0 {
+		err := s.disk.lacks(noImports)
+		if s.o.ImportRate > 0 && err == nil {
 			err = s.yield(ctx, len(some))
 		}
 		if err == nil {

@@ -23,6 +23,7 @@ var (
 	rows      = flag.Int("rows", 200_000, "numbers in each store")
 	decisions = flag.Int("decisions", -1, "calls that are judged before a number is proved; default: five for each number, at most 5,000,000")
 	dir       = flag.String("dir", "", "where the stores lie; default: a temporary directory")
+	others    = flag.Bool("others", true, "measure the other stores too")
 	hold      = flag.String("hold", "", "open this store, add facts and wait to be killed (used by the run itself)")
 )
 
@@ -51,8 +52,10 @@ func run() error {
 		defer os.RemoveAll(base)
 	}
 	fmt.Printf("%d numbers, %d decisions; %s on %d cores\n\n", *rows, *decisions, runtime.Version(), runtime.NumCPU())
-	if err := measureYardsticks(base); err != nil {
-		return err
+	if *others {
+		if err := measureYardsticks(base); err != nil {
+			return err
+		}
 	}
 	data := filepath.Join(base, "data")
 	for _, part := range []func(string) error{fill, lookups, beside, objections, starts, proofs} {

@@ -1,12 +1,15 @@
 package transaction
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
+	"net/netip"
 	"strconv"
 	"time"
 
 	"dialgate/sipproxy/message"
+	"dialgate/sipproxy/transport"
 )
 
 // A clientState is a state of the machines of RFC 3261 figures 5 and 6 with
@@ -47,6 +50,7 @@ type Client struct {
 	cancel       []byte // the CANCEL to send once a provisional response came
 	cancelled    bool
 	cancelSender *Client
+	moved        bool // it was sent again, since its connection had ended
 
 	// Response is called with each response that is not a repetition, and with
 	// each 2xx to an INVITE.
@@ -160,6 +164,7 @@ func (c *Client) Receive(v *message.View) {
 		var sent message.View
 		if err := sent.Parse(c.request); err == nil {
 			c.ack = sent.AppendACK(nil, v.Value(message.To))
+			l.Made(c.path, "ACK")
 			l.Send(c.path, c.ack)
 		}
 		c.over(l.timers.D)
@@ -241,6 +246,7 @@ func (c *Client) sendCancel() {
 	}
 	l.set(&s.end, 64*l.timers.T1)
 	l.set(&c.ring, 64*l.timers.T1)
+	l.Made(s.path, "CANCEL")
 	l.Send(s.path, s.request)
 }
 
@@ -255,12 +261,34 @@ func (c *Client) Abandon(reason []byte) {
 func (c *Client) Drop() { c.terminate() }
 
 // Undelivered ends the transaction of a request that the transport could not
-// deliver (RFC 3261 section 17.1.4).
+// deliver (RFC 3261 section 17.1.4), unless it was sent once more since.
 func (l *Layer) Undelivered(v *message.View) {
 	id, _, ok := BranchID(v.Top.Branch)
-	if c := l.clients[id]; ok && c != nil && c.state == clientCalling && c.invite == v.IsMethod("INVITE") && !v.IsMethod("CANCEL") && !v.IsMethod("ACK") {
+	if c := l.clients[id]; ok && c != nil && c.state == clientCalling && c.invite == v.IsMethod("INVITE") && !v.IsMethod("CANCEL") && !v.IsMethod("ACK") &&
+		&c.request[0] == &v.Raw[0] {
 		c.terminate()
 		c.Failed(Unreachable)
+	}
+}
+
+// Moved sends the requests again that went to an address over a connection
+// which has ended, when nothing was answered: whether they have arrived nobody
+// knows. Once a request: another connection is made for it, and who has it
+// already takes it for a repetition.
+func (l *Layer) Moved(conn transport.Conn, remote netip.AddrPort) {
+	for _, c := range l.clients {
+		c.move(conn, remote)
+		if c.cancelSender != nil {
+			c.cancelSender.move(conn, remote)
+		}
+	}
+}
+
+func (c *Client) move(conn transport.Conn, remote netip.AddrPort) {
+	if c.state == clientCalling && !c.moved && c.path.Reliable && c.path.Remote == remote && c.path.Conn == conn {
+		c.moved = true
+		c.request = bytes.Clone(c.request) // by which the failure of one is told from that of the other
+		c.layer.Send(c.path, c.request)
 	}
 }
 

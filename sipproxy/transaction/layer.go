@@ -31,6 +31,10 @@ type Layer struct {
 	nextID  uint64
 	most    int
 
+	// Made is told, under the lock, of each ACK and CANCEL that a transaction
+	// makes itself, when it is first sent.
+	Made func(p Path, method string)
+
 	out    []outgoing
 	spare  []outgoing
 	wake   chan struct{} // tells the sleeping clock that a timer was set
@@ -49,6 +53,7 @@ func New(t Timers, most int, failed func(p Path, payload []byte, err error)) *La
 	return &Layer{
 		timers: t, wheel: newWheel(time.Now()), most: most, failed: failed,
 		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, wake: make(chan struct{}, 1),
+		Made: func(Path, string) {},
 	}
 }
 

@@ -59,7 +59,7 @@ func (b *Batch) Reset() { b.Places, b.octets, b.sizes = b.Places[:0], b.octets[:
 func (l *Ledger) AppendBatches(batches ...*Batch) error {
 	written := make(chan error, 1)
 	l.mu.Lock()
-	if err := l.takes(); err != nil {
+	if err := l.takes(false); err != nil {
 		l.mu.Unlock()
 		return err
 	}

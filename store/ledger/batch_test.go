@@ -70,7 +70,7 @@ func TestBatches(t *testing.T) {
 // Of a batch that the disk refuses nothing is there, and its numbers are given again.
 func TestARefusedBatch(t *testing.T) {
 	var full atomic.Bool
-	l := open(t, Options{Dir: t.TempDir(), Linger: time.Microsecond, sync: func(*os.File) error {
+	l := open(t, Options{Dir: t.TempDir(), Linger: time.Microsecond, Sync: func(*os.File) error {
 		if full.Load() {
 			return errors.New("no space")
 		}

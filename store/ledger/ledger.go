@@ -30,8 +30,9 @@ type Options struct {
 	// when there is none. "": the file "key" in Dir.
 	Key string
 	Log *slog.Logger
-
-	sync func(*os.File) error // a test's disk
+	// Sync brings what was written to a file to the disk; nil: fdatasync(2). It is
+	// there for tests of a disk that is slow or fails.
+	Sync func(*os.File) error
 }
 
 // A Ledger is open for appending by one process.
@@ -49,7 +50,13 @@ type Ledger struct {
 	rush    chan struct{} // somebody waits: no lingering
 	salts   *mathrand.ChaCha8
 
+	found   uint64 // the last sequence number that Open has found
 	durable uint64 // the last sequence number on disk, under mu
+
+	next   *segment // made before it is needed, nil: not yet; under mu
+	making bool     // it is being made
+	short  bool     // it can't be
+	makers sync.WaitGroup
 
 	first   uint64          // the first record of the first segment at Open, 0: none
 	asked   chan request    // for a checkpoint at once
@@ -91,8 +98,8 @@ func Open(o Options) (*Ledger, error) {
 	if o.Key == "" {
 		o.Key = filepath.Join(o.Dir, "key")
 	}
-	if o.sync == nil {
-		o.sync = dataSync
+	if o.Sync == nil {
+		o.Sync = dataSync
 	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
@@ -116,14 +123,16 @@ func Open(o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.closeFiles())
 	}
+	l.found = l.durable
 	go l.commit()
-	if interrupted == nil {
-		return l, nil
+	if l.evidence.changed {
+		err = l.recordKey(l.evidence.before)
 	}
-	// Whether its record was written is not known; one more says nothing new.
-	_, err = l.nameErased(interrupted)
-	if err == nil {
-		err = l.erased()
+	if err == nil && interrupted != nil {
+		// Whether its record was written is not known; one more says nothing new.
+		if _, err = l.nameErased(interrupted); err == nil {
+			err = l.erased()
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -162,7 +171,7 @@ func (l *Ledger) Append(r Record, done func(seq uint64, err error)) {
 		return
 	}
 	l.mu.Lock()
-	if err := l.takes(); err != nil {
+	if err := l.takes(r.Vital); err != nil {
 		l.mu.Unlock()
 		done(0, err)
 		return
@@ -186,10 +195,12 @@ func (l *Ledger) Append(r Record, done func(seq uint64, err error)) {
 }
 
 // takes tells why no record is taken at the moment, nil when one is; mu is held.
-func (l *Ledger) takes() error {
+func (l *Ledger) takes(vital bool) error {
 	switch {
 	case l.closed:
 		return ErrClosed
+	case l.short && !vital:
+		return fmt.Errorf("ledger: %w: there is no room for another file; free some space, it goes on by itself", ErrNoRoom)
 	case len(l.pending) > maxPending:
 		return ErrFull
 	case l.o.Memory:
@@ -234,6 +245,9 @@ func (l *Ledger) Durable() uint64 {
 	return l.durable
 }
 
+// Found is the last sequence number that was on disk when the ledger was opened.
+func (l *Ledger) Found() uint64 { return l.found }
+
 // Failure is why records can't be written at the moment, nil when they can.
 func (l *Ledger) Failure() error {
 	l.mu.Lock()
@@ -252,6 +266,7 @@ func (l *Ledger) Close() error {
 	l.mu.Unlock()
 	signal(l.wake)
 	<-l.done
+	l.closeNext()
 	err := l.evidence.tree.settle()
 	l.closeEvidence()
 	return errors.Join(err, l.closeFiles())
@@ -296,6 +311,7 @@ func (l *Ledger) commit() {
 		l.mu.Unlock()
 		if len(frames) > 0 {
 			l.write(buf, frames)
+			l.prepare()
 			l.synced = time.Now()
 		}
 		clear(frames)
@@ -389,7 +405,7 @@ func (l *Ledger) store(buf []byte, frames []frame) error {
 	if l.o.Memory {
 		return nil
 	}
-	if err := l.o.sync(l.file.f); err != nil {
+	if err := l.o.Sync(l.file.f); err != nil {
 		return l.undo(first, before, err)
 	}
 	return nil
@@ -399,8 +415,7 @@ func (l *Ledger) store(buf []byte, frames []frame) error {
 // the last good one ended.
 func (l *Ledger) undo(first *segment, end int64, err error) error {
 	if l.file != first && l.file != nil {
-		name := l.file.f.Name()
-		err = errors.Join(err, l.file.close(), os.Remove(name))
+		err = errors.Join(err, l.file.close(), os.Remove(filepath.Join(l.o.Dir, l.file.name)))
 		l.file = nil
 		if first != nil {
 			f, openErr := openSegment(filepath.Join(l.o.Dir, first.name))
