@@ -111,9 +111,11 @@ func (s *Store) follows(loaded *loadedRows) error {
 // before them is asked one after another.
 func (l *Load) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error) {
 	results := make([]Result, len(facts))
-	_, _, err := l.s.disk.look() // nobody else does meanwhile
-	if err = errors.Join(err, l.s.disk.lacks(noImports)); err != nil {
-		return results, err
+	if !l.ended {
+		_, _, err := l.s.disk.look() // nobody else does meanwhile
+		if err = errors.Join(err, l.s.disk.lacks(noImports)); err != nil {
+			return results, err
+		}
 	}
 	for at := 0; at < len(facts); {
 		if l.ended {

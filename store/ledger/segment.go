@@ -245,7 +245,7 @@ func ends(path string) (first, last uint64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	r := frameReader{f: f, size: info.Size()}
+	r := frameReader{f: f, size: info.Size(), first: one}
 	rec, err := r.next()
 	if errors.Is(err, errNoFrame) {
 		return 0, 0, nil
@@ -255,8 +255,9 @@ func ends(path string) (first, last uint64, err error) {
 	}
 	first = rec.Seq
 	const most = headerSize + maxPublic + saltSize + maxPayload + align
-	for to := info.Size(); to > 0; to -= window {
-		from := max(0, to-window)
+	// The last record is mostly near the end: at a start this is done with every file.
+	for to, step := info.Size(), int64(one); to > 0; to, step = to-step, min(4*step, window) {
+		from := max(0, to-step)
 		buf := make([]byte, min(to+most, info.Size())-from)
 		if _, err := f.ReadAt(buf, from); err != nil {
 			return 0, 0, err
