@@ -91,9 +91,13 @@ def turn(g: Growth, s: Stage, c: Contender, axis: str, x: int, round_: int, rate
 
 
 def over_numbers(g: Growth, able: list[Contender], points: list[int], data: Path, bin_dir: Path, _: int) -> None:
+    # Stores are used in place here, so they are not those that others copy.
+    data = data / "in-place"
     for i in range(g.rounds):
         for x in points if i % 2 == 0 else points[::-1]:
             with ready(g, able[:1], data, bin_dir, x) as s:
+                s.env["BENCH_IN_PLACE"] = "1"
+                s.called = i * 1_000_000  # the store remembers earlier rounds: call others
                 turn(g, s, able[0], "numbers", x, i, [1000])
 
 
