@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -90,7 +91,12 @@ func (c *Config) checkTransports(at, warn func(path, format string, args ...any)
 
 func (c *Config) checkCarrier(path string, k *Carrier, needs func(path, key, kind string), at, warn func(path, format string, args ...any)) {
 	needs(path, "transport", k.Transport)
-	secure := k.Transport == "tls" || k.Transport == "wss"
+	secure := k.Transport == "tls" || k.Transport == "wss" || k.Transport == "dns"
+	for i, t := range k.Targets {
+		if _, err := netip.ParseAddrPort(t); err == nil && k.Transport == "dns" {
+			at(fmt.Sprintf("%s.targets[%d]", path, i), "is an address, of which DNS says no transport; give a name, or another transport")
+		}
+	}
 	switch t := &k.TLS; {
 	case !secure && *t != (CarrierTLS{Verify: "full"}):
 		at(path+".tls", "is set, but the transport is %s, which has no TLS", k.Transport)

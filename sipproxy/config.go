@@ -33,6 +33,8 @@ type Config struct {
 	// call that was allowed; nil: none does.
 	Objected func(*policy.Attempt) bool
 
+	// Realm is what peers with a Digest are asked to prove themselves for.
+	Realm string
 	// AnswerStrangers: a request from an unknown source gets 403; else silence.
 	AnswerStrangers bool
 	// OutOfDialog are methods that go from a dialer to its carrier outside a
@@ -43,8 +45,6 @@ type Config struct {
 	// FailoverWithin is how long after its INVITE a call may still go on to
 	// another target; 0: 20 seconds.
 	FailoverWithin time.Duration
-	// DNSRefresh is how long what DNS says is used before it is asked again; 0: 30 seconds.
-	DNSRefresh time.Duration
 }
 
 // A Peer is a dialer.
@@ -54,7 +54,10 @@ type Peer struct {
 	// Listeners are the local addresses by which it is known; none: all.
 	Listeners []netip.AddrPort
 	// Names are those in certificates by which it is known, whatever its address.
-	Names   []string
+	Names []string
+	// Digest is how it proves who it is, beside coming from where it does; nil:
+	// that is enough.
+	Digest  *Digest
 	Dialect Dialect
 	// Go and Stop are the codes agreed with a switch that only asks; 0: those
 	// of the dialect.
@@ -121,13 +124,7 @@ type counts struct {
 func (p *Proxy) Use(c Config) error {
 	p.using.Lock()
 	defer p.using.Unlock()
-	var unknown []Name
-	for _, n := range namesOf(&c) {
-		if p.names.known[n] == nil {
-			unknown = append(unknown, n)
-		}
-	}
-	p.ask(firstLookup, unknown)
+	p.ask(firstLookup, p.unknown(&c))
 	return p.use(c)
 }
 
@@ -145,6 +142,7 @@ func (p *Proxy) use(c Config) error {
 	}
 	before := p.config.Swap(next)
 	p.watch(next, before)
+	p.forgetNames(&next.Config)
 	return nil
 }
 
@@ -154,11 +152,15 @@ func (p *Proxy) reachable(c *Carrier) error {
 		return nil // nothing is known of its name yet
 	}
 	for _, t := range c.targets {
-		if p.listenerFor(&p.o.Listeners[0], c.Transport, t.addr.Addr()) != nil {
+		if p.listenerFor(&p.o.Listeners[0], t.kind, t.addr.Addr()) != nil {
 			return nil
 		}
 	}
-	return fmt.Errorf("carrier %s can't be reached: no listener of this node is for %s in the address family of its targets; add one under listen.%s, which takes a restart", c.ID, c.Transport, c.Transport)
+	k := c.Transport
+	if len(c.targets) > 0 {
+		k = c.targets[0].kind
+	}
+	return fmt.Errorf("carrier %s can't be reached: no listener of this node is for %s in the address family of its targets; add one under listen.%s, which takes a restart", c.ID, k, k)
 }
 
 // newInForce prepares a configuration that follows another, nil for the first.
@@ -172,9 +174,6 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	if c.FailoverWithin == 0 {
 		c.FailoverWithin = defaultFailoverWithin
 	}
-	if c.DNSRefresh == 0 {
-		c.DNSRefresh = defaultDNSRefresh
-	}
 	if c.Outcome == nil {
 		c.Outcome = func(policy.Outcome) {}
 	}
@@ -183,6 +182,9 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	}
 	f := &inForce{Config: c, names: map[string]*source{}, targets: map[end]*source{}, peers: map[string]*peer{}}
 	f.Carriers = slices.SortedStableFunc(slices.Values(c.Carriers), func(a, b Carrier) int { return cmp.Compare(a.Priority, b.Priority) })
+	if !slices.ContainsFunc(c.Peers, func(q Peer) bool { return q.Digest != nil }) {
+		f.Realm = "" // credentials for it are for somebody else
+	}
 	for i := range c.Peers {
 		of := &peer{Peer: c.Peers[i], counts: &counts{}}
 		if before != nil && before.peers[of.Terms.ID] != nil {
@@ -201,7 +203,7 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 		k := &f.Carriers[i]
 		for _, t := range k.targets {
 			f.sources = append(f.sources, source{prefix: netip.PrefixFrom(t.addr.Addr(), t.addr.Addr().BitLen()), carrier: k})
-			f.targets[end{t.addr, k.Transport}] = &source{carrier: k}
+			f.targets[end{t.addr, t.kind}] = &source{carrier: k}
 			if k.LargeOverTCP {
 				f.targets[end{t.addr, transport.TCP}] = &source{carrier: k}
 			}

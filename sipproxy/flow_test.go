@@ -359,6 +359,8 @@ func option(t *testing.T, words []string) func(*Options) {
 			fmt.Sscan(strings.Join(words[1:], " "), &o.Peers[0].Go, &o.Peers[0].Stop)
 		case "leaves-path":
 			o.Peers[0].LeavesPath = true
+		case "digest":
+			o.Realm, o.Peers[0].Digest = flowRealm, flowDigest()
 		case "strangers-answered":
 			o.AnswerStrangers = true
 		case "limit":

@@ -41,10 +41,11 @@ func (e *exchange) roomy(c *inForce, v *message.View, l *Listener, to netip.Addr
 
 // forwardBy sends an allowed INVITE by a listener. The edits are the only ones
 // we make: Via, Record-Route, Max-Forwards, our own Route, X-Campaign, what a
-// peer prefers or, untrusted, asserts, and the host of a Request-URI that names us.
+// peer prefers or, untrusted, asserts, what it proved itself to us by, and the
+// host of a Request-URI that names us.
 func (e *exchange) forwardBy(v *message.View, l *Listener, to netip.AddrPort) {
 	p := e.p
-	edits := message.Edits{Source: e.source, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v)}
+	edits := message.Edits{Source: e.source, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v), Realm: e.config.Realm}
 	edits.Remove[message.XCampaign] = true
 	edits.Remove[message.PPreferredIdentity] = true // a hint for the first proxy only (RFC 3325 section 9.2)
 	edits.Remove[message.PAssertedIdentity] = !e.peer.Terms.TrustIdentity

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"dialgate/sipproxy/dns"
 	"dialgate/sipproxy/message"
 	"dialgate/sipproxy/transaction"
 	"dialgate/sipproxy/transport"
@@ -30,6 +31,7 @@ type Proxy struct {
 	config atomic.Pointer[inForce]
 	using  sync.Mutex // one configuration at a time follows another
 	names  names
+	dns    *dns.Client // nil: names are looked for elsewhere
 
 	draining  atomic.Bool
 	warned    atomic.Int64         // in which second it was last said that messages can't be sent
@@ -37,6 +39,7 @@ type Proxy struct {
 	asked     map[*exchange]bool   // requests in a dialog that wait for their ruling
 	inSetup   int                  // INVITEs without a final response
 	emergency bucket
+	guesses   guesses
 	scratch   message.View // for building responses, under the layer's lock
 
 	resume resumer
@@ -61,12 +64,13 @@ func New(o Options) (*Proxy, error) {
 	if o.Random == nil {
 		o.Random = rand.IntN
 	}
-	if o.Resolver == nil {
-		o.Resolver = net.DefaultResolver
-	}
 	p := &Proxy{
 		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]*exchange{}, asked: map[*exchange]bool{},
-		closed: make(chan struct{}), seed: maphash.MakeSeed(), names: names{known: map[Name][]ranked{}, failed: map[Name]bool{}}, resume: resumer{wake: make(chan struct{}, 1)},
+		closed: make(chan struct{}), seed: maphash.MakeSeed(), names: names{known: map[Name]*known{}, wake: make(chan struct{}, 1)}, resume: resumer{wake: make(chan struct{}, 1)},
+	}
+	if o.Resolver == nil {
+		p.dns = dns.NewClient(o.DNS)
+		p.o.Resolver = p.dns
 	}
 	p.layer = transaction.New(o.Timers, o.MaxTransactions, p.sendFailed)
 	for i := range o.Listeners {
@@ -226,6 +230,7 @@ func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) (ke
 			p.stranger(c, l, d.Remote, v)
 			return false
 		}
+		p.alias(c, l, d, v)
 		p.request(c, l, who, d.Remote, v)
 		return true
 	}

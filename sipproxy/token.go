@@ -47,14 +47,20 @@ func (t *tokens) print(number string) print { return t.printOf("number ", number
 func (t *tokens) peer(q *peer) print { return t.printOf("peer ", q.Terms.ID) }
 
 func (t *tokens) printOf(kind, text string) (p print) {
+	sum := t.wholePrint(kind, text)
+	copy(p[:], sum[:])
+	return p
+}
+
+// wholePrint is a keyed hash of a text of a kind.
+func (t *tokens) wholePrint(kind, text string) (sum [sha256.Size]byte) {
 	h := t.macs.Get().(hash.Hash)
 	defer t.macs.Put(h)
 	h.Reset()
 	h.Write([]byte(kind))
 	h.Write([]byte(text))
-	var sum [sha256.Size]byte
-	copy(p[:], h.Sum(sum[:0]))
-	return p
+	h.Sum(sum[:0])
+	return sum
 }
 
 func newTokens(key []byte) *tokens {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 
@@ -31,7 +32,8 @@ type builder struct {
 	erasedAt  map[numberHash]uint64 // the last erasure that took what was known
 	erasures  []ledger.Place
 	registers *Registers
-	last      ledger.Place
+	end       uint64       // the last record that is read
+	last      ledger.Place // the last record of all
 	tally     tally
 
 	writer *badger.StreamWriter
@@ -46,6 +48,7 @@ const (
 	rowFact
 	rowCall
 	rowCarried
+	rowUnmade // by an outcome, which the index has no row of
 )
 
 // The streams that Badger gets: each has its keys in order, and none shares a
@@ -56,10 +59,14 @@ const (
 	streamOutcomes
 )
 
+// newStateDir is where a projection is made.
+func (s *Store) newStateDir() string { return filepath.Join(s.o.Dir, "state.new") }
+
 // build makes the projection of all that is in the ledger in a directory, which
-// is not there before. Until it is whole it has another name.
-func (s *Store) build(dir string) (err error) {
-	tmp := dir + ".new"
+// is not there before. Until it is whole it has another name. What was loaded a
+// moment ago, if anything, is not read back.
+func (s *Store) build(dir string, loaded *loadedRows) (err error) {
+	tmp := s.newStateDir()
 	if err := os.RemoveAll(tmp); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
@@ -67,6 +74,11 @@ func (s *Store) build(dir string) (err error) {
 		return fmt.Errorf("store: %w", err)
 	}
 	b := &builder{s: s, changes: sorter{dir: tmp}, outcomes: sorter{dir: tmp}, erased: map[numberHash]*recordedErasure{}, erasedAt: map[numberHash]uint64{}}
+	b.end = s.ledger.Durable()
+	if loaded.whole(b.end) {
+		b.changes, loaded.changes = loaded.changes, sorter{}
+		b.end, b.last = loaded.from, loaded.last
+	}
 	err = b.collect()
 	if err == nil {
 		err = b.write(tmp)
@@ -121,11 +133,13 @@ func (b *builder) walk(chunks chan<- *recordChunk, failed <-chan error) error {
 			return err
 		}
 	}
-	for r, err := range b.s.ledger.All(1) {
+	for r, err := range b.s.ledger.Until(b.end) {
 		if err != nil {
 			return err
 		}
-		b.last = r.Place
+		if r.Seq > b.last.Seq {
+			b.last = r.Place
+		}
 		switch {
 		case r.Kind == ledger.KindErasure:
 			if err := b.erasure(&r); err != nil {
@@ -179,9 +193,14 @@ func (b *builder) read(c *recordChunk) error {
 		add := row{into: &b.changes, lo: r.Seq}
 		var err error
 		if r.Kind == kindOutcome {
-			add.into = &b.outcomes
-			add.hi, add.lo, octets, err = appendOutcomeRow(octets, r)
-		} else {
+			outcome := row{into: &b.outcomes}
+			if outcome.hi, outcome.lo, octets, err = appendOutcomeRow(octets, r); err != nil {
+				return err
+			}
+			outcome.size = len(octets) - from
+			rows, from = append(rows, outcome), len(octets)
+		}
+		if r.Kind != kindOutcome || tellsNotMade(r) {
 			add.hi, octets, err = appendChangeRow(octets, r)
 		}
 		if err != nil {
@@ -216,6 +235,8 @@ func appendChangeRow(row []byte, r *ledger.Record) (number uint64, _ []byte, err
 		kind = rowFact
 	case c.call != nil:
 		kind = rowCall
+	case c.unmade != nil:
+		kind = rowUnmade
 	case c.carried != nil:
 		kind = rowCarried
 	default:
@@ -229,6 +250,8 @@ func appendChangeRow(row []byte, r *ledger.Record) (number uint64, _ []byte, err
 		row = appendFact(row, c.fact)
 	case rowCall:
 		row = appendCall(row, c.call)
+	case rowUnmade:
+		row = appendCall(row, c.unmade)
 	case rowCarried:
 		row = append(row, r.Payload[8:]...)
 	}
@@ -402,12 +425,14 @@ func (g *group) add(hi, seq uint64, row []byte) error {
 	if size <= 0 || len(row) == size {
 		return errValue
 	}
-	g.key = append(g.key[:0], 'I')
-	g.key = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(g.key, hi), seq)
-	if err := g.b.put(streamIndex, g.key, row[:size], seq); err != nil {
-		return err
+	place, kind, row := row[:size], row[size], row[size+1:]
+	if kind != rowUnmade {
+		g.key = append(g.key[:0], 'I')
+		g.key = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(g.key, hi), seq)
+		if err := g.b.put(streamIndex, g.key, place, seq); err != nil {
+			return err
+		}
 	}
-	kind, row := row[size], row[size+1:]
 	g.version = seq
 	if kind == rowIndexed || seq < g.erased {
 		return nil
@@ -454,11 +479,14 @@ func (g *group) merge(kind byte, row []byte) error {
 		if r.fact(c.fact); r.bad || r.s != "" {
 			return errValue
 		}
-	case rowCall:
+	case rowCall, rowUnmade:
 		r := valueReader{s: string(row)}
 		call := r.call(valueVersion)
 		if c.call = &call; r.bad || r.s != "" {
 			return errValue
+		}
+		if kind == rowUnmade {
+			c.call, c.unmade = nil, &call
 		}
 	case rowCarried:
 		c.carried = &policy.Facts{}

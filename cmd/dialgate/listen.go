@@ -87,9 +87,9 @@ func credentials(files transport.CertificateFiles, log *slog.Logger) (*transport
 // serverCheck asks the proxy, which begins to dial when there is one.
 func (n *node) serverCheck(a netip.AddrPort) *transport.ServerCheck { return n.proxy.ServerCheck(a) }
 
-// carrierTLS is how a carrier on TLS is met, nil for one on another transport.
+// carrierTLS is how a carrier is met that is or may be on TLS, nil for others.
 func carrierTLS(c *configs.Carrier, log *slog.Logger) (*transport.ServerCheck, error) {
-	if !kind(c.Transport).Secure() {
+	if !kind(c.Transport).Secure() && c.Transport != "dns" {
 		return nil, nil
 	}
 	mode, _ := transport.ParseVerification(c.TLS.Verify) // one of those allowed
@@ -102,7 +102,8 @@ func carrierTLS(c *configs.Carrier, log *slog.Logger) (*transport.ServerCheck, e
 	return check, err
 }
 
-// kind is a transport by its name in the configuration, which was checked.
+// kind is a transport by its name in the configuration, which was checked; dns
+// is UDP, unless DNS says otherwise.
 func kind(name string) transport.Kind {
 	k, _ := transport.ParseKind(name)
 	return k

@@ -22,7 +22,8 @@ type conn struct {
 	known    bool
 	names    []string // of the other side's certificate
 	framer   framer
-	direct   *direct // nil where something stands between us and the kernel
+	aliases  []netip.AddrPort // further addresses of the other side, under the stream's lock
+	direct   *direct          // nil where something stands between us and the kernel
 
 	mu      sync.Mutex
 	raw     net.Conn // nil while it is being dialled

@@ -59,6 +59,7 @@ type Record struct {
 	Commitment [sha256.Size]byte
 	Erased     bool
 	Place      Place // where it lies, of a record that was read
+	Vital      bool  // of one to append: it is taken also while there is no room for another segment
 
 	batch uint64
 	frame []byte
@@ -138,6 +139,9 @@ func appendFrame(b []byte, r *Record, salt *[saltSize]byte) []byte {
 	}
 	return b
 }
+
+// number notes the sequence number in a frame.
+func number(b []byte, seq uint64) { binary.LittleEndian.PutUint64(b[16:], seq) }
 
 // seal notes the batch in a frame and computes its checksum.
 func seal(b []byte, batch uint64) {
