@@ -14,9 +14,10 @@ from measure.stage import kept, stage
 
 QUICK = table.Plan(rounds=2, parts=("cpu", "tcp", "latency"), calls=2000, warm=200, settle=1.5, workers=1, latency_rates=(1000,),
                    latency_seconds=2, latency_rounds=1, bound=90)
-# Not to measure, but to see that everything still runs.
+# Not to measure, but to see that everything still runs, on a machine however busy.
 SMOKE = table.Plan(rounds=1, parts=("cpu", "tcp", "latency", "memory"), calls=100, rate=200, warm=50, settle=0.3, workers=1, latency_rates=(200,),
-                   latency_seconds=0.5, latency_rounds=1, minutes=0.05, bound=60)
+                   latency_seconds=0.5, latency_rounds=1, minutes=0.05, bound=60,
+                   resent=1)
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ def stop(p: subprocess.Popen[bytes]) -> None:
         while time.monotonic() < end:
             p.poll()
             if not session(p.pid):
+                p.wait()  # nobody of its session lives
                 forget(p)
                 return
             time.sleep(0.02)

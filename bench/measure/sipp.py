@@ -75,7 +75,7 @@ def dial(stage: Stage, kind: str, rate: float, calls: int, each: "Each | None" =
     got = {"ended well": (n("SuccessfulCall(C)"), calls), "200": (n("GenericCounter2(C)"), through), "403": (n("GenericCounter1(C)"), refused)}
     why = ", ".join(f"{what} {have} of {want}" for what, (have, want) in got.items() if have != want)
     bad = (n("FailedCall(C)") + n("Retransmissions(C)")) / calls
-    if bad >= 0.001:
+    if bad > stage.resent:
         why = ", ".join(filter(None, [why, f"failed {n('FailedCall(C)')}, sent again {n('Retransmissions(C)')}"]))
     return Dialled(calls, not why, bad, seconds, cpu * 1e6 / calls, cpu / seconds, why)
 
