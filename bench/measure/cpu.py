@@ -57,5 +57,5 @@ def measure(stage: Stage, proxy: Proxy, carrier: Carrier, kind: str, rate: float
                   carrier_us=round(carrier_us, 2), sipp_us=round(sipp_us, 2), rel=round(us / max(sipp_us, 0.01), 4),
                   yard_us=round(stage.yard.us(), 3), proxy_share=round(during / d.seconds, 3), pss_mib=round(sum(m for m, _ in memory), 1),
                   anonymous_mib=round(sum(m for _, m in memory), 1),
-                  foreign=round(max(0.0, busy - ours) / d.seconds, 3), clean=not why, why=why)
+                  cpu_share=round(d.cpu_share, 3), foreign=round(max(0.0, busy - ours) / d.seconds, 3), clean=not why, why=why)
     return record

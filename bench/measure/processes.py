@@ -66,6 +66,18 @@ def forget(p: subprocess.Popen[bytes]) -> None:
         _running.remove(p)
 
 
+@contextlib.contextmanager
+def ending(p: subprocess.Popen[bytes]) -> Iterator[None]:
+    """For a process that ends by itself inside, or is ended if that is left
+    before its time."""
+    try:
+        yield
+    finally:
+        if p.returncode is None:
+            stop(p)
+        forget(p)
+
+
 def stop_all() -> None:
     """Ends what is left, undisturbed by another ^C."""
     before = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)}

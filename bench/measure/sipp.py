@@ -56,17 +56,17 @@ def dial(stage: Stage, kind: str, rate: float, calls: int, each: "Each | None" =
         f"{HOST}:{stage.port}", "-inf", str(path), "-r", str(int(rate)), "-rp", "1000", "-m", str(calls), "-l", "15000", "-d", "0",
         "-trace_stat", "-stf", str(counts), "-fd", "1", "-timeout", f"{int(calls / rate * 2 + 30)}s", "-recv_timeout", "25000"], cwd=stage.work)
     stage.yard.reset()
-    while True:
-        pid, status, used = os.wait4(p.pid, os.WNOHANG)
-        if pid:
-            break
-        stage.yard.tick()
-        if each is not None:
-            each.moment(time.monotonic() - began)
-        time.sleep(0.05)
-    seconds = time.monotonic() - began
-    p.returncode = os.waitstatus_to_exitcode(status)
-    processes.forget(p)
+    with processes.ending(p):
+        while True:
+            pid, status, used = os.wait4(p.pid, os.WNOHANG)
+            if pid:
+                break
+            stage.yard.tick()
+            if each is not None:
+                each.moment(time.monotonic() - began)
+            time.sleep(0.05)
+        seconds = time.monotonic() - began
+        p.returncode = os.waitstatus_to_exitcode(status)
     count = _counts(counts)
 
     def n(name: str) -> int:

@@ -96,9 +96,10 @@ def import_facts(stage: Stage) -> None:
     log = stage.work / "import.log"
     p = processes.start([str(needs.BENCH / "peers/dialgate.sh"), "--binary", str(stage.bin / "dialgate"), "--import-only"], cwd=stage.work,
                         env=dict(os.environ, BENCH_DATA=str(stage.consent.dir), TMPDIR=str(stage.work)), log=log)
-    if p.wait(120 + stage.consent.count / 5000):
+    with processes.ending(p):
+        status = p.wait()
+    if status:
         raise Trouble(f"dialgate facts import: {log.read_text()[-800:]}")
-    processes.forget(p)
 
 
 def carry_out(run: Run, stage: Stage) -> None:
