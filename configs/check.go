@@ -79,6 +79,9 @@ func (d *decoder) check(c *Config) {
 	if a, err := netip.ParseAddrPort(c.API.Address); err == nil && !a.Addr().IsLoopback() && c.API.Certificate == "" {
 		at("api.address", "%s is not a loopback address: passwords and tokens would go over the network in the clear; set api.certificate and api.key, or put a proxy with TLS on this host before a loopback address", c.API.Address)
 	}
+	if c.API.ClientCA != "" && c.API.Certificate == "" {
+		at("api.client_ca", "a client shows its certificate over TLS only; set api.certificate and api.key")
+	}
 	if (c.API.Certificate == "") != (c.API.Key == "") {
 		at("api", "certificate and key go together")
 	}
@@ -90,6 +93,9 @@ func (d *decoder) check(c *Config) {
 	}
 	if f := c.Store.DiskFloor; f < 32<<20 || f > 1<<40 {
 		at("store.disk_floor", "is %d octets; at least 32MiB, at most 1024GiB", f)
+	}
+	if c.SIP.KeepInvite < 0 || c.SIP.KeepInvite > 16<<10 {
+		at("sip.keep_invite", "is out of bounds; at most 16KiB")
 	}
 	if c.Ledger.SegmentSize < 1<<20 {
 		at("ledger.segment_size", "is too small, at least 1MiB")

@@ -304,6 +304,16 @@ func HostPort(s string) (host string, port uint16, ok bool) {
 	return host, port, len(host) <= 253 && hostName.MatchString(host)
 }
 
+// Prefixes are networks that were checked: CIDR or single addresses.
+func Prefixes(texts []string) (all []netip.Prefix) {
+	for _, s := range texts {
+		if p, err := parsePrefix(s); err == nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 func parsePrefix(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
 		a = a.Unmap()

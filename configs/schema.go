@@ -134,9 +134,9 @@ type Carrier struct {
 	Limits       Limits        `key:"limits" doc:"Bounds on the calls sent to it; over them another carrier is taken."`
 	Probing      Probing       `key:"probing" doc:"OPTIONS to its targets; one that is down takes no calls while another does. Off until every is set: some carriers take unannounced OPTIONS for a scan."`
 
-	Transport    string     `key:"transport" oneof:"udp,tcp,tls,ws,wss,dns" default:"udp" doc:"How it is reached; there must be a listener of that kind. dns: as the NAPTR records of its name say, by any kind that there is a listener of."`
-	LargeOverTCP bool       `key:"large_over_tcp" doc:"Requests of more than 1300 octets go to a carrier on UDP over TCP, by the same targets."`
-	TLS          CarrierTLS `key:"tls" doc:"How a carrier on tls, wss or dns is met."`
+	Transport    string    `key:"transport" oneof:"udp,tcp,tls,ws,wss,dns" default:"udp" doc:"How it is reached; there must be a listener of that kind. dns: as the NAPTR records of its name say, by any kind that there is a listener of."`
+	LargeOverTCP bool      `key:"large_over_tcp" doc:"Requests of more than 1300 octets go to a carrier on UDP over TCP, by the same targets."`
+	TLS          ServerTLS `key:"tls" doc:"How a carrier on tls, wss or dns is met."`
 }
 
 // Probing is how a carrier's targets are watched.
@@ -147,8 +147,8 @@ type Probing struct {
 	Up      int           `key:"up" default:"2" min:"1" doc:"Answers in a row that bring it up again."`
 }
 
-// CarrierTLS is how we meet a carrier over TLS.
-type CarrierTLS struct {
+// ServerTLS is how we meet who we connect to over TLS.
+type ServerTLS struct {
 	Verify      string `key:"verify" oneof:"full,pinned,none" default:"full" doc:"full: an authority vouches for its certificate, which bears its name. pinned: one of the authorities in ca vouches for it, whatever its name. none: it is not checked."`
 	CA          string `key:"ca" doc:"PEM file of the authorities that count; default: those of the system."`
 	Name        string `key:"name" doc:"Its name in the certificate; default: the name under targets, else its address."`
@@ -161,7 +161,8 @@ type Inbound struct {
 	Number string `key:"number" kind:"number" required:"" doc:"The number called."`
 	Target string `key:"target" kind:"addrport" required:"" doc:"Address of the dialer that answers it."`
 
-	Transport string `key:"transport" oneof:"udp,tcp,tls" default:"udp" doc:"How it is reached; there must be a listener of that kind."`
+	Transport string    `key:"transport" oneof:"udp,tcp,tls,ws,wss" default:"udp" doc:"How it is reached; there must be a listener of that kind. Over ws and wss: by the connection that its host has opened last, and where there is none, by a new one to target."`
+	TLS       ServerTLS `key:"tls" doc:"How a dialer on tls or wss is met when we connect to it."`
 }
 
 // Advertiser is a legal entity.
@@ -214,6 +215,7 @@ type Store struct {
 	Path       string `key:"path" default:"dialgate-data" doc:"Directory of the ledger, the facts and the control socket."`
 	ImportRate int    `key:"import_rate" default:"20000" min:"100" doc:"Facts a second that imports and undos put into a running node at most, so that calls do not feel them."`
 	DiskFloor  Size   `key:"disk_floor" default:"256MiB" doc:"Free space below which calls can't be recorded (ledger-unavailable) and only objections and withdrawals are taken in; new facts stop below twice, imports below three times as much."`
+	Memory     Size   `key:"memory" default:"512MiB" doc:"Memory in which a node may keep the facts of all numbers, so that a call looks up none on disk: a million numbers take 80MiB. 0, or when they need more: they are read from disk."`
 	ErasureKey string `key:"erasure_key" doc:"File of the key by which erased numbers are recognised; the first erasure makes it, and from then on the store does not open without it. Keep a copy apart from the store's backups. Default: the store's path with -erasure.key behind it."`
 }
 
@@ -248,6 +250,7 @@ type SIP struct {
 	HandshakeTimeout     time.Duration `key:"handshake_timeout" restart:"" default:"5s" min:"100ms" doc:"How long TLS and the WebSocket upgrade may take."`
 	MessageTimeout       time.Duration `key:"message_timeout" restart:"" default:"10s" min:"100ms" doc:"How long one message may take to arrive on a connection."`
 	IdleTimeout          time.Duration `key:"idle_timeout" restart:"" default:"10m" min:"1s" doc:"A connection on which nothing came for so long, not even a keep-alive, is closed."`
+	KeepInvite           Size          `key:"keep_invite" doc:"How many octets of each INVITE the record of its call keeps, without credentials, at most 16KiB; 0: none. It is erased with the number, and shown in the console only to who may see numbers in full, each look recorded. It can hold more about the called person than the rest of the record, and makes records several times as large."`
 	TokenKey             string        `key:"token_key" restart:"" secret:"" doc:"Key of the tokens in Record-Route, shared by the nodes of a pair; at least 16 characters. Default: a key made at first start and kept in the store's directory."`
 }
 
@@ -265,6 +268,9 @@ type API struct {
 	Address     string `key:"address" kind:"addrport" default:"127.0.0.1:8060" doc:"Address and port of the console, the HTTP API, /healthz, /readyz and /metrics. Elsewhere than on loopback it needs a certificate, and somebody who has access before it starts (dialgate token, dialgate person); /metrics then needs a token too."`
 	Certificate string `key:"certificate" doc:"PEM file of the certificate with its chain; with it everything goes over TLS. Read again when it changes."`
 	Key         string `key:"key" doc:"PEM file of its key."`
+	ClientCA    string `key:"client_ca" doc:"PEM file of the authorities whose client certificates count; who shows none is not let in, also to /healthz. What somebody may do is told by their token or password as ever: the certificate is a second lock. Read again when it changes."`
+
+	WebhooksTo []string `key:"webhooks_to" kind:"prefix" doc:"Private networks (CIDR or single addresses) that webhooks may reach, also without TLS; addresses of the open internet need not be named, and need TLS."`
 }
 
 // Log is about the log.

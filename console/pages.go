@@ -144,7 +144,7 @@ var nav = []navLink{
 	{Name: "rules", Path: "/rules", Text: "Rules", right: access.SeeState, unbound: true},
 	{Name: "imports", Path: "/imports", Text: "Imports", right: access.Change, unbound: true},
 	{Name: "scrub", Path: "/scrub", Text: "Scrub", right: access.SeeNumbers | access.SeeState, unbound: true},
-	{Name: "proofs", Path: "/proofs", Text: "Proofs", right: access.SeeProof, unbound: true},
+	{Name: "proofs", Path: "/proofs", Text: "Proofs", right: access.OwnProof},
 	{Name: "settings", Path: "/settings", Text: "Settings", right: access.SeeCalls},
 }
 
@@ -330,10 +330,15 @@ func init() { // the pages speak of the table by way of the frame
 		"POST /imports":                    whole(access.Change, (*view).startImport),
 		"GET /imports/{id}":                whole(access.Change, (*view).oneImport),
 		"GET /imports/{id}/rejects":        whole(access.Change, (*view).rejects),
+		"GET /imports/{id}/mapping":        whole(access.Change, (*view).importMapping),
+		"POST /imports/{id}/mapping":       whole(access.Change, (*view).importMapped),
+		"POST /imports/{id}/run":           whole(access.Change, (*view).runKept),
+		"POST /imports/undo":               whole(access.Change, (*view).undoImport),
+		"POST /imports/template":           whole(access.Change, (*view).dropTemplate),
 		"GET /scrub":                       whole(access.SeeNumbers|access.SeeState, (*view).scrub),
 		"POST /scrub":                      whole(access.SeeNumbers|access.SeeState, (*view).scrubDone),
-		"GET /proofs":                      whole(access.SeeProof, (*view).proofs),
-		"POST /proofs":                     whole(access.SeeProof, (*view).makeProof),
+		"GET /proofs":                      see(access.OwnProof, (*view).proofs),
+		"POST /proofs":                     see(access.OwnProof, (*view).makeProof),
 		"GET /proofs/checkpoint":           whole(access.SeeProof, (*view).checkpoint),
 		"GET /settings":                    see(access.SeeCalls, (*view).settings),
 		"POST /settings/password":          see(access.SeeCalls, (*view).ownPassword),
@@ -342,6 +347,9 @@ func init() { // the pages speak of the table by way of the frame
 		"POST /settings/person":            whole(access.Administer, (*view).makePerson),
 		"POST /settings/remove":            whole(access.Administer, (*view).removePerson),
 		"POST /settings/reload":            whole(access.Administer, (*view).reloadConfig),
+		"GET /settings/webhooks":           whole(access.Administer, (*view).hooks),
+		"POST /settings/webhooks":          whole(access.Administer, (*view).makeHook),
+		"POST /settings/webhooks/{id}":     whole(access.Administer, (*view).changeHook),
 	}
 }
 

@@ -11,17 +11,22 @@ import (
 	"time"
 
 	"dialgate/console/access"
+	"dialgate/console/webhook"
 )
 
 // Options of a Server.
 type Options struct {
 	Node     Node
 	Keys     *access.Keys
-	Dir      string // where uploads lie while they are worked off
+	Dir      string // where uploads lie while they are worked off, and what is kept of webhooks
 	Secure   bool   // it is reached over TLS
 	Log      *slog.Logger
 	Now      func() time.Time // of sessions and tokens; nil: the system's clock
 	Explains any              // an example of Judged.Explains, for the OpenAPI document
+	// WebhooksTo are the networks that webhooks may reach though they are not of
+	// the open internet. Agent is what deliveries call themselves.
+	WebhooksTo []netip.Prefix
+	Agent      string
 	// SetUp is the secret by which the first person is made, "" when there is one.
 	SetUp string
 }
@@ -34,9 +39,14 @@ type Server struct {
 	meter    *Meter
 	stream   *stream
 	imports  *imports
+	mappings *mappings
+	hooks    *webhook.Hooks
 	pages    *pages
-	heated   heated
+	heated   remembered[heat]
+	spared   remembered[spared]
 	handler  http.Handler
+
+	began uint64 // record of the ledger that was the last when it was made
 
 	mu    sync.Mutex
 	setUp string // "" once it was used
@@ -47,7 +57,7 @@ func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), setUp: o.SetUp}
+	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), setUp: o.SetUp, began: o.Node.LedgerEnd()}
 	s.stream = newStream(o.Node)
 	var err error
 	if s.imports, err = newImports(o.Dir, o.Node, o.Now); err != nil {
@@ -56,19 +66,25 @@ func New(o Options) (*Server, error) {
 	if s.pages, err = loadPages(); err != nil {
 		return nil, err
 	}
+	if s.mappings, err = openMappings(o.Dir); err != nil {
+		return nil, errors.Join(err, s.imports.close())
+	}
+	if s.hooks, err = webhook.Open(s.hookOptions()); err != nil {
+		return nil, errors.Join(err, s.imports.close())
+	}
 	mux := http.NewServeMux()
 	if err := s.handleAPI(mux); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.Close())
 	}
 	s.handlePages(mux)
 	s.handler = mux
 	return s, nil
 }
 
-// Close ends live streams and the import under way.
+// Close ends live streams, deliveries and the import under way.
 func (s *Server) Close() error {
 	s.stream.close()
-	return s.imports.close()
+	return errors.Join(s.hooks.Close(), s.imports.close())
 }
 
 // Meter counts what is judged.

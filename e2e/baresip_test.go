@@ -158,7 +158,7 @@ func (p *phone) sees(kind string) string {
 }
 
 // TestPhones lets baresip make and receive calls through the node: an allowed
-// call that either side hangs up, a refused one, and a call in.
+// call that both sides hold and either hangs up, a refused one, and a call in.
 func TestPhones(t *testing.T) {
 	n := newNode(t)
 	dialer := newPhone(t, "+31205550100", n.sip)
@@ -169,10 +169,22 @@ func TestPhones(t *testing.T) {
 	n.start()
 	n.run("facts", "import", filepath.Join(n.dir, "facts.csv"))
 
-	for _, hangs := range []*phone{dialer, carrier} {
+	for i, hangs := range []*phone{dialer, carrier} {
 		dialer.do("dial", "sip:+31610000000@127.0.0.1")
 		dialer.sees("CALL_ESTABLISHED")
 		carrier.sees("CALL_ESTABLISHED")
+		for j, holds := range []*phone{dialer, carrier} { // a re-INVITE of either, and the ACKs
+			holds.do("hold", "")
+			want := 3*i + j + 2 // with those before
+			for _, method := range []string{"INVITE", "ACK"} {
+				eventually(t, "the call is held", 10*time.Second, func() error {
+					if got := n.metrics("dialgate_sip_messages_total", `method="`+method+`"`, `direction="out"`); got != float64(want) {
+						return fmt.Errorf("%v %ss have left, want %d", got, method, want)
+					}
+					return nil
+				})
+			}
+		}
 		hangs.do("hangup", "")
 		for _, p := range []*phone{dialer, carrier} {
 			if p != hangs {
@@ -189,8 +201,8 @@ func TestPhones(t *testing.T) {
 	dialer.sees("CALL_ESTABLISHED")
 	carrier.do("hangup", "")
 	dialer.sees("CALL_CLOSED")
-	if got := n.metrics("dialgate_sip_messages_total", `method="INVITE"`, `direction="out"`); got != 3 {
-		t.Errorf("%v INVITEs have left, want 3", got)
+	if got := n.metrics("dialgate_sip_messages_total", `method="INVITE"`, `direction="out"`); got != 7 {
+		t.Errorf("%v INVITEs have left, want those of 3 calls and 4 re-INVITEs", got)
 	}
 	if got := n.metrics("dialgate_sip_messages_total", `method="BYE"`, `direction="out"`); got != 3 {
 		t.Errorf("%v BYEs have left, want 3", got)

@@ -65,7 +65,7 @@ type target struct {
 	by      transport.Kind // this and probing are those of the configuration in force
 	probing Probing
 	timer   transaction.Timer
-	probe   *transaction.Client // on its way; nil: none
+	probe   *probe // on its way; nil: none
 }
 
 type targetKey struct {

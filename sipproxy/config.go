@@ -75,6 +75,9 @@ type Peer struct {
 type Target struct {
 	Addr      netip.AddrPort
 	Transport transport.Kind
+	// TLS is how its certificate is checked, where the transport has one; nil:
+	// as that of anybody else.
+	TLS *transport.ServerCheck
 }
 
 // inForce is a configuration as messages are worked off by it. Each message
@@ -85,6 +88,7 @@ type inForce struct {
 	sources []source           // dialers before carriers, the longest prefix first
 	names   map[string]*source // by the certificate
 	targets map[end]*source
+	checks  map[end]*transport.ServerCheck // of carriers and of dialers that are called
 	peers   map[string]*peer
 
 	carriers []*carrier // as Carriers
@@ -117,6 +121,7 @@ type peer struct {
 type counts struct {
 	rate    bucket
 	inSetup int
+	last    time.Time // when a peer's last INVITE came
 }
 
 // Use puts another configuration in force for every message that arrives from
@@ -180,7 +185,7 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	if c.JudgeCaller == nil {
 		c.JudgeCaller = c.Judge
 	}
-	f := &inForce{Config: c, names: map[string]*source{}, targets: map[end]*source{}, peers: map[string]*peer{}}
+	f := &inForce{Config: c, names: map[string]*source{}, targets: map[end]*source{}, checks: map[end]*transport.ServerCheck{}, peers: map[string]*peer{}}
 	f.Carriers = slices.SortedStableFunc(slices.Values(c.Carriers), func(a, b Carrier) int { return cmp.Compare(a.Priority, b.Priority) })
 	if !slices.ContainsFunc(c.Peers, func(q Peer) bool { return q.Digest != nil }) {
 		f.Realm = "" // credentials for it are for somebody else
@@ -198,12 +203,20 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 			f.names[strings.ToLower(name)] = &source{peer: of}
 		}
 	}
+	for _, to := range c.Inbound {
+		if to.TLS != nil {
+			f.checks[end{to.Addr, to.Transport}] = to.TLS
+		}
+	}
 	f.carry(before, time.Now())
 	for i := range f.Carriers {
 		k := &f.Carriers[i]
 		for _, t := range k.targets {
 			f.sources = append(f.sources, source{prefix: netip.PrefixFrom(t.addr.Addr(), t.addr.Addr().BitLen()), carrier: k})
 			f.targets[end{t.addr, t.kind}] = &source{carrier: k}
+			if k.TLS != nil {
+				f.checks[end{t.addr, t.kind}] = k.TLS
+			}
 			if k.LargeOverTCP {
 				f.targets[end{t.addr, transport.TCP}] = &source{carrier: k}
 			}
@@ -219,12 +232,12 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 }
 
 // ServerCheck tells how a TLS server at an address is met by the configuration
-// in force. One that is no carrier, such as a Contact within a call, must have
-// a certificate for its address, of an authority of the system.
+// in force. One that it does not name, such as a Contact within a call, must
+// have a certificate for its address, of an authority of the system.
 func (p *Proxy) ServerCheck(a netip.AddrPort) *transport.ServerCheck {
 	for _, k := range [...]transport.Kind{transport.TLS, transport.WSS} {
-		if s := p.config.Load().targets[end{a, k}]; s != nil && s.carrier.TLS != nil {
-			return s.carrier.TLS
+		if check := p.config.Load().checks[end{a, k}]; check != nil {
+			return check
 		}
 	}
 	return &transport.ServerCheck{}

@@ -1,9 +1,7 @@
 package sipproxy
 
 import (
-	"bytes"
 	"net/netip"
-	"time"
 
 	"dialgate/sipproxy/message"
 	"dialgate/sipproxy/transport"
@@ -130,8 +128,9 @@ func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *sour
 		p.reply(l, from, v, 500, nil) // 480 would end the call (RFC 5057 section 5.1)
 		return
 	}
-	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), began: time.Now()}
+	e := p.newExchange(l, from, v)
 	judge := e.again(c, who, v, leg)
+	e.told = judge == nil
 	fromCarrier := who != nil && who.carrier != nil
 	e.onward = func(v *message.View) {
 		e.roomy(c, v, out, to, weAdd, func(v *message.View, l *Listener) {
@@ -148,10 +147,9 @@ func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *sour
 		if full = p.layer.Exhausted(); full {
 			return
 		}
-		e.server = p.layer.NewServer(v, l.path(from, v))
-		e.server.User, e.server.Ended = e, e.over
+		e.server = p.layer.NewServer(v, l.path(from, v), e)
 		if v.IsMethod("INVITE") {
-			e.server.TryingAfter(func() []byte { return e.build(100, "Trying", nil) })
+			e.server.TryingSoon()
 		}
 		if judge == nil {
 			e.onward(v)

@@ -71,7 +71,7 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	m := &metrics{}
 	messages := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_sip_messages_total",
-		Help: "SIP requests by method, direction and transport."}, []string{"method", "direction", "transport"})
+		Help: "SIP requests by method, direction and transport. Of those sent, one that is sent again counts once."}, []string{"method", "direction", "transport"})
 	codes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_responses_total",
 		Help: "SIP responses sent, by status code."}, []string{"code"})
 	received := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_responses_received_total",

@@ -36,7 +36,7 @@ type Proxy struct {
 	draining  atomic.Bool
 	warned    atomic.Int64         // in which second it was last said that messages can't be sent
 	open      map[uint64]*exchange // INVITE transactions that run, against merged requests
-	asked     map[*exchange]bool   // requests in a dialog that wait for their ruling
+	asked     map[*exchange]bool   // requests in a dialog that are judged, until their final response
 	inSetup   int                  // INVITEs without a final response
 	emergency bucket
 	guesses   guesses
@@ -73,6 +73,7 @@ func New(o Options) (*Proxy, error) {
 		p.o.Resolver = p.dns
 	}
 	p.layer = transaction.New(o.Timers, o.MaxTransactions, p.sendFailed)
+	p.layer.Made = func(by transaction.Path, method string) { p.metrics.request([]byte(method), sent, by.Conn.Kind()) }
 	for i := range o.Listeners {
 		l := &o.Listeners[i]
 		p.ours[l.Advertised], p.ours[l.Conn.LocalAddr()] = true, true
@@ -171,6 +172,10 @@ func (p *Proxy) handle(l *Listener, s *transport.Stream) {
 			p.sendFailed(transaction.Path{Conn: s, Remote: d.Remote, Reliable: true}, d.Payload, err)
 		},
 		Ended: func(remote netip.AddrPort, why transport.End, err error) {
+			if why.Common() && p.config.Load().host(remote.Addr()) != nil {
+				// Who is configured nowhere is not asked anything worth the look.
+				p.locked(func() { p.layer.Moved(s, remote) })
+			}
 			p.o.Log.Debug("a connection ended", "remote", remote, "transport", s.Kind().String(), "cause", why.String(), "error", err)
 		},
 		Known: func(a netip.Addr) bool {

@@ -53,12 +53,18 @@ func (p *Proxy) sendReply(l *Listener, from netip.AddrPort, v *message.View, sta
 	p.metrics.response(status, sent)
 	p.locked(func() {
 		if inCall && !p.layer.Exhausted() && p.layer.FindServer(v) == nil {
-			p.layer.NewServer(v, l.path(from, v)).Respond(status, out)
+			p.layer.NewServer(v, l.path(from, v), answered{}).Respond(status, out)
 			return
 		}
 		p.layer.Send(l.path(from, v), out)
 	})
 }
+
+// answered is a request that has its final answer when its transaction begins.
+type answered struct{}
+
+func (answered) Trying() []byte { return nil }
+func (answered) Over()          {}
 
 // fits reports whether an answer may go to somebody who may be another one: the
 // source of a datagram may be forged, so whoever is there gets no more octets

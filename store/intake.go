@@ -26,6 +26,9 @@ type Intake struct {
 	Constants map[string]string // fields that every row has, unless it says otherwise
 	Batch     string            // that brings the facts in; part of the ids of rows without an id
 	Columns   *Columns          // nil: they are called as the fields are
+	// Heads, unless nil, is told of a table's columns and of the fields that
+	// they are read as, "" where one is not read.
+	Heads func(columns, fields []string)
 }
 
 // A Row is one row of a file: a fact, or why it is none.
@@ -154,9 +157,15 @@ func (in Intake) header(header []string) ([]string, error) {
 			return nil, fmt.Errorf("column %d is called %q, which %w", i+1, h, err)
 		}
 		if name != "" && slices.Contains(names, name) {
-			return nil, fmt.Errorf("the column %q is there twice", name)
+			if in.Columns == nil || !in.Columns.Guess {
+				return nil, fmt.Errorf("the column %q is there twice", name)
+			}
+			name = "" // the first one is it
 		}
 		names = append(names, name)
+	}
+	if in.Heads != nil {
+		in.Heads(header, slices.Clone(names))
 	}
 	var rest []string
 	for name := range in.Constants {

@@ -19,11 +19,14 @@ type Search struct {
 	From, To   time.Time
 	Verdict    string
 	Reason     string
+	Rule       string
 	Peer       string
 	Campaign   string
 	Advertiser string
 	Number     policy.Number // called
 	Most       int           // decisions on the page
+	// Public compares reasons as one advertiser is told them: [policy.Reason.Public].
+	Public bool
 }
 
 // A Page is what was found. Next is where to go on from, 0 at the end: a search
@@ -120,12 +123,17 @@ func readBetween[T any](s *Store, from, before uint64, read func(*ledger.Record)
 // mayFit tells from a record's text that it is not asked for, without reading it.
 func (q *Search) mayFit(public []byte) bool {
 	return (q.Verdict == "" || bytes.Contains(public, []byte(`"verdict":"`+q.Verdict+`"`))) &&
-		(q.Reason == "" || bytes.Contains(public, []byte(`"reason":"`+q.Reason+`"`)))
+		(q.Rule == "" || bytes.Contains(public, []byte(`"rule":"`+q.Rule+`"`))) &&
+		(q.Reason == "" || q.Public || bytes.Contains(public, []byte(`"reason":"`+q.Reason+`"`)))
 }
 
 func (q *Search) fits(d *Decision) bool {
 	is := func(want, got string) bool { return want == "" || want == got }
-	return is(q.Verdict, d.Verdict) && is(q.Reason, d.Reason) && is(q.Peer, d.Peer) && is(q.Campaign, d.Campaign) && is(q.Advertiser, d.Advertiser) &&
+	reason := d.Reason
+	if told, ok := policy.ParseReason(reason); ok && q.Public {
+		reason = told.Public().String()
+	}
+	return is(q.Verdict, d.Verdict) && is(q.Rule, d.Rule) && is(q.Reason, reason) && is(q.Peer, d.Peer) && is(q.Campaign, d.Campaign) && is(q.Advertiser, d.Advertiser) &&
 		(q.From.IsZero() || !d.At.Before(q.From)) && (q.To.IsZero() || d.At.Before(q.To))
 }
 

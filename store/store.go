@@ -35,8 +35,11 @@ type Options struct {
 	// Floor is the free space of the disk, in octets, below which no call is
 	// recorded; facts stop below twice that, imports below three times. 0: 256 MiB.
 	Floor uint64
-	Now   func() time.Time // when a fact is learnt; nil: the system's clock
-	Log   *slog.Logger
+	// Memory is how many octets of memory the facts of all numbers may take, so
+	// that none is looked up on disk. 0, or when they need more: all are.
+	Memory int64
+	Now    func() time.Time // when a fact is learnt; nil: the system's clock
+	Log    *slog.Logger
 
 	foldAtMost uint64                           // a test's foldedAtStart
 	free       func(dir string) (uint64, error) // a test's disk
@@ -102,6 +105,12 @@ func Open(o Options) (*Store, error) {
 		}
 		s.closeRoom()
 		return nil, errors.Join(err, l.Close())
+	}
+	if o.Memory > 0 {
+		if err := s.state.remember(o.Memory, o.Log); err != nil {
+			s.closeRoom()
+			return nil, errors.Join(err, l.Close(), s.state.db.Close())
+		}
 	}
 	if err := s.openIndex(); err != nil {
 		s.closeRoom()

@@ -38,7 +38,7 @@ func open(t testing.TB, dir string, log *bytes.Buffer) *Store {
 }
 
 func testOptions(dir string, log *bytes.Buffer) Options {
-	o := Options{Dir: dir, Node: "test", Ledger: ledger.Options{SegmentSize: 1 << 20, Linger: time.Microsecond}}
+	o := Options{Dir: dir, Node: "test", Memory: 64 << 20, Ledger: ledger.Options{SegmentSize: 1 << 20, Linger: time.Microsecond}}
 	if log != nil {
 		o.Log = slog.New(slog.NewTextHandler(log, nil))
 	}

@@ -82,7 +82,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 		}
 	}()
 	so := storeOptions(w.cfg)
-	so.Log, so.ImportRate, so.Ledger.Sync = o.log, w.cfg.Store.ImportRate, o.sync
+	so.Log, so.ImportRate, so.Memory, so.Ledger.Sync = o.log, w.cfg.Store.ImportRate, int64(w.cfg.Store.Memory), o.sync
 	if n.store, err = store.Open(so); err != nil {
 		return n, err
 	}
@@ -100,6 +100,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 	n.closers = append(n.closers, n.console.Close)
 
 	n.metrics = newNodeMetrics(n.registry, n.store, w)
+	n.registry.MustRegister(webhookStates{n.console})
 	n.redials = newRedials(n)
 	n.unwanted = newUnwanted(n)
 	n.closers = append(n.closers, n.unwanted.close)
@@ -150,7 +151,7 @@ func (n *node) newGate(w *world) *gate.Gate {
 		Permit: w.permit(), Redials: n.redials, Within: n.world.cfg.Ledger.AnswerWithin, Unrecorded: n.unrecorded,
 		Observe: func(a *policy.Attempt, d *policy.Decision, took time.Duration) {
 			n.metrics.observe(a, d, took)
-			n.console.Meter().Observe(d.Reason)
+			n.console.Meter().Observe(d.Reason, a.At)
 			if n.o.observe != nil {
 				n.o.observe(a, d, took)
 			}
@@ -183,7 +184,7 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 			AnswerWithin: c.AnswerWithin, FailoverOn: c.FailoverOn,
 			CallsPerSecond: c.Limits.CallsPerSecond, CallsInSetup: c.Limits.CallsInSetup,
 			Probing: sipproxy.Probing{Every: c.Probing.Every, Timeout: c.Probing.Timeout, Down: c.Probing.Down, Up: c.Probing.Up}}
-		if carrier.TLS, err = carrierTLS(&c, n.o.log); err != nil {
+		if carrier.TLS, err = serverTLS(c.Transport, &c.TLS, n.o.log); err != nil {
 			return o, err
 		}
 		for _, t := range c.Targets {
@@ -196,18 +197,16 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 			}
 			carrier.Targets = append(carrier.Targets, addrPort(t))
 		}
-		for _, s := range c.Sources {
-			if p, err := netip.ParsePrefix(s); err == nil {
-				carrier.Sources = append(carrier.Sources, p)
-			} else if a, err := netip.ParseAddr(s); err == nil {
-				carrier.Sources = append(carrier.Sources, netip.PrefixFrom(a, a.BitLen()))
-			}
-		}
+		carrier.Sources = configs.Prefixes(c.Sources)
 		o.Carriers = append(o.Carriers, carrier)
 	}
 	o.Inbound = map[policy.Number]sipproxy.Target{}
 	for _, in := range cfg.Inbound {
-		o.Inbound[policy.MustNumber(in.Number)] = sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
+		to := sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
+		if to.TLS, err = serverTLS(in.Transport, &in.TLS, n.o.log); err != nil {
+			return o, err
+		}
+		o.Inbound[policy.MustNumber(in.Number)] = to
 	}
 	g := n.newGate(w)
 	o.Reader, o.Judge, o.JudgeCaller, o.Objected = w.reader, g.Judge, g.JudgeCaller, g.Objected

@@ -31,6 +31,10 @@ type Layer struct {
 	nextID  uint64
 	most    int
 
+	// Made is told, under the lock, of each ACK and CANCEL that a transaction
+	// makes itself, when it is first sent.
+	Made func(p Path, method string)
+
 	out    []outgoing
 	spare  []outgoing
 	wake   chan struct{} // tells the sleeping clock that a timer was set
@@ -49,6 +53,7 @@ func New(t Timers, most int, failed func(p Path, payload []byte, err error)) *La
 	return &Layer{
 		timers: t, wheel: newWheel(time.Now()), most: most, failed: failed,
 		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, wake: make(chan struct{}, 1),
+		Made: func(Path, string) {},
 	}
 }
 
@@ -148,13 +153,18 @@ func (l *Layer) Count() (servers, clients int) {
 
 // A Timer is one of the layer's user: its function runs under the lock, at most
 // once each time it is set.
-type Timer struct{ timer }
+type Timer struct {
+	timer
+	do func()
+}
 
 // Set has a timer fire no earlier than d from now, whether or not it was set.
 func (l *Layer) Set(t *Timer, d time.Duration, fire func()) {
-	t.fire = fire
+	t.of, t.do = t, fire
 	l.set(&t.timer, d)
 }
+
+func (t *Timer) fired(*timer) { t.do() }
 
 // Stop keeps a timer from firing.
 func (l *Layer) Stop(t *Timer) { l.wheel.stop(&t.timer) }

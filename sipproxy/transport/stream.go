@@ -181,6 +181,19 @@ func (s *Stream) unlink(c *conn) {
 	}
 }
 
+// From is the address of the connection that a host has opened last.
+func (s *Stream) From(host netip.Addr) (remote netip.AddrPort, there bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := uint64(0)
+	for _, c := range s.conns {
+		if c.accepted && c.remote.Addr() == host && c.place > last {
+			last, remote = c.place, c.remote
+		}
+	}
+	return remote, last > 0
+}
+
 // Handle says who is told what happens. It comes before Serve and before the
 // first WriteBatch.
 func (s *Stream) Handle(h Handler) {
@@ -245,7 +258,7 @@ func (s *Stream) accept(nc net.Conn) {
 		}
 		s.wg.Add(1)
 		s.mu.Unlock()
-		s.Counts.accepted.Add(1)
+		c.place = s.Counts.accepted.Add(1)
 		go c.answer()
 		return
 	}
@@ -265,7 +278,7 @@ func sourceOf(a netip.Addr) netip.Addr {
 }
 
 func (s *Stream) framer(client bool) framer {
-	if s.o.Kind.web() {
+	if s.o.Kind.Web() {
 		return newFrames(client)
 	}
 	return &octets{}
@@ -408,7 +421,7 @@ func (s *Stream) client(nc net.Conn, to netip.AddrPort) (_ net.Conn, rest []byte
 		}
 		nc = t
 	}
-	if s.o.Kind.web() {
+	if s.o.Kind.Web() {
 		rest, err = dialWeb(nc, s.o.Kind, host, s.o.Limits.Handshake)
 	}
 	return nc, rest, err
