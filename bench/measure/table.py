@@ -34,6 +34,7 @@ class Plan:
     step_seconds: float = 4                # of the part rate
     minutes: float = MINUTES               # of the part memory
     bound: float = 900                     # seconds that one turn of one contender may take
+    resent: float = 0.001                  # share of calls that a clean run may have had to repeat
 
 
 @dataclass
@@ -95,13 +96,15 @@ def import_facts(stage: Stage) -> None:
     log = stage.work / "import.log"
     p = processes.start([str(needs.BENCH / "peers/dialgate.sh"), "--binary", str(stage.bin / "dialgate"), "--import-only"], cwd=stage.work,
                         env=dict(os.environ, BENCH_DATA=str(stage.consent.dir), TMPDIR=str(stage.work)), log=log)
-    if p.wait(120 + stage.consent.count / 5000):
+    with processes.ending(p):
+        status = p.wait()
+    if status:
         raise Trouble(f"dialgate facts import: {log.read_text()[-800:]}")
-    processes.forget(p)
 
 
 def carry_out(run: Run, stage: Stage) -> None:
     plan, parts = run.plan, run.plan.parts
+    stage.resent = plan.resent
     with limit(600 + run.numbers / 1000, "the preparation"):
         prepare(stage, run.contenders)
         redis = start_redis(stage).pid if any(c.redis for c in run.contenders) else None
