@@ -46,6 +46,7 @@ const (
 	rowFact
 	rowCall
 	rowCarried
+	rowLooked // nothing either: somebody looked at the number
 )
 
 // The streams that Badger gets: each has its keys in order, and none shares a
@@ -221,6 +222,9 @@ func appendChangeRow(row []byte, r *ledger.Record) (number uint64, _ []byte, err
 	default:
 		if n, err = numberOf(r); err != nil || n.IsZero() {
 			return 0, row, err
+		}
+		if r.Kind == kindLookUp {
+			kind = rowLooked
 		}
 	}
 	row = append(binary.AppendUvarint(row, uint64(r.Place.Offset)), kind)
@@ -404,12 +408,16 @@ func (g *group) add(hi, seq uint64, row []byte) error {
 	}
 	g.key = append(g.key[:0], 'I')
 	g.key = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(g.key, hi), seq)
-	if err := g.b.put(streamIndex, g.key, row[:size], seq); err != nil {
+	place := row[:size]
+	if row[size] == rowLooked {
+		place = row[:size+1]
+	}
+	if err := g.b.put(streamIndex, g.key, place, seq); err != nil {
 		return err
 	}
 	kind, row := row[size], row[size+1:]
 	g.version = seq
-	if kind == rowIndexed || seq < g.erased {
+	if kind == rowIndexed || kind == rowLooked || seq < g.erased {
 		return nil
 	}
 	g.changes++

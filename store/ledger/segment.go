@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -148,8 +149,7 @@ func segments(dir string) ([]string, error) {
 
 // firstOf is the first sequence number of a segment by its name.
 func firstOf(name string) uint64 {
-	var n uint64
-	_, _ = fmt.Sscanf(name, "%d.seg", &n) // the name was made by segmentName, else 0 fits nowhere
+	n, _ := strconv.ParseUint(strings.TrimSuffix(name, ".seg"), 10, 64) // the name was made by segmentName, else 0 fits nowhere
 	return n
 }
 
