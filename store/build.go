@@ -44,6 +44,7 @@ const (
 	rowFact
 	rowCall
 	rowCarried
+	rowLooked // nothing either: somebody looked at the number. It stands in the index on disk
 	rowUnmade // by an outcome, which the index has no row of
 )
 
@@ -239,6 +240,9 @@ func appendChangeRow(row []byte, r *ledger.Record) (number uint64, _ []byte, err
 		if n, err = numberOf(r); err != nil || n.IsZero() {
 			return 0, row, err
 		}
+		if r.Kind == kindLookUp {
+			kind = rowLooked
+		}
 	}
 	row = append(binary.AppendUvarint(row, uint64(r.Place.Offset)), kind)
 	switch kind {
@@ -401,16 +405,21 @@ func (g *group) add(hi, seq uint64, row []byte) error {
 	if size <= 0 || len(row) == size {
 		return errValue
 	}
-	place, kind, row := row[:size], row[size], row[size+1:]
+	kind := row[size]
 	if kind != rowUnmade {
 		g.key = append(g.key[:0], 'I')
 		g.key = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(g.key, hi), seq)
+		place := row[:size]
+		if kind == rowLooked {
+			place = row[:size+1]
+		}
 		if err := g.b.rows.put(streamIndex, g.key, place, seq); err != nil {
 			return err
 		}
 	}
+	row = row[size+1:]
 	g.version = seq
-	if kind == rowIndexed || seq < g.erased {
+	if kind == rowIndexed || kind == rowLooked || seq < g.erased {
 		return nil
 	}
 	g.changes++

@@ -139,7 +139,7 @@ func (q *Search) fits(d *Decision) bool {
 
 // searchNumber finds decisions by the index of numbers.
 func (s *Store) searchNumber(q *Search) (page Page, err error) {
-	places, err := s.placesOf(q.Number)
+	places, err := s.placesOf(q.Number, false)
 	if err != nil {
 		return page, err
 	}
@@ -223,25 +223,31 @@ func (s *Store) outcomeOf(id string) (*Outcome, error) {
 //
 //	P seq8   the record's offset in its segment
 
-func placeRow(seq uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'P'}, seq) }
+var placePrefix = []byte{'P'}
 
-// placeNear is where to begin to read for a record: at or before it. A place
-// that does not hold is of another time, and counts for nothing.
+func placeRow(seq uint64) []byte { return binary.BigEndian.AppendUint64(placePrefix, seq) }
+
+// placeNear is where to begin to read for a record: the last place at or before
+// it that is noted, for the newest records are not noted yet. A place that does
+// not hold is of another time, and counts for nothing.
 func (s *Store) placeNear(seq uint64) (p ledger.Place, err error) {
-	noted := seq / searchChunk * searchChunk
-	p = ledger.Place{Seq: seq} // not noted: its segment is read from the beginning
-	if noted < max(s.ledger.First(), 1) {
-		return p, nil
-	}
+	p = ledger.Place{Seq: seq} // none is noted: its segment is read from the beginning
 	err = s.state.db.View(func(txn *badger.Txn) error {
-		item, err := txn.Get(placeRow(noted))
-		if errors.Is(err, badger.ErrKeyNotFound) {
+		it := txn.NewIterator(badger.IteratorOptions{Reverse: true, Prefix: placePrefix})
+		defer it.Close()
+		it.Seek(placeRow(seq))
+		if !it.Valid() {
 			return nil
 		}
-		if err != nil {
-			return err
+		key := it.Item().KeyCopy(nil)
+		if len(key) != len(placePrefix)+8 {
+			return errValue
 		}
-		return item.Value(func(v []byte) error {
+		noted := binary.BigEndian.Uint64(key[len(placePrefix):])
+		if noted < max(s.ledger.First(), 1) {
+			return nil
+		}
+		return it.Item().Value(func(v []byte) error {
 			offset, size := binary.Uvarint(v)
 			if size != len(v) {
 				return errValue

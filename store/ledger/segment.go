@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -144,8 +145,7 @@ func segments(dir string) ([]string, error) {
 
 // firstOf is the first sequence number of a segment by its name.
 func firstOf(name string) uint64 {
-	var n uint64
-	_, _ = fmt.Sscanf(name, "%d.seg", &n) // the name was made by segmentName, else 0 fits nowhere
+	n, _ := strconv.ParseUint(strings.TrimSuffix(name, ".seg"), 10, 64) // the name was made by segmentName, else 0 fits nowhere
 	return n
 }
 
@@ -245,7 +245,7 @@ func ends(path string) (first, last uint64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	r := frameReader{f: f, size: info.Size(), first: one}
+	r := frameReader{f: f, size: info.Size()}
 	rec, err := r.next()
 	if errors.Is(err, errNoFrame) {
 		return 0, 0, nil
