@@ -134,8 +134,9 @@ def one_round(run: Run, stage: Stage, i: int, redis: int | None, with_cpu: bool,
     if with_latency:
         direct(run, stage, i)
     for c in run.contenders if i % 2 == 0 else run.contenders[::-1]:
-        if stage.transport in c.transports:
-            one_turn(run, stage, c, i, redis, with_cpu, with_latency and "allowed" in c.kinds)
+        latency_too = with_latency and "allowed" in c.kinds
+        if stage.transport in c.transports and (with_cpu or latency_too):
+            one_turn(run, stage, c, i, redis, with_cpu, latency_too)
 
 
 def choose_workers(run: Run, stage: Stage, redis: int | None) -> None:
