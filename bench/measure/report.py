@@ -103,8 +103,12 @@ def goals_table(run: dict[str, Any]) -> list[str]:
 
 
 def troubles(run: dict[str, Any]) -> list[str]:
-    return [f"- {r['part']} {r['contender']} {r['transport']} {r.get('kind', '')} {r.get('rate', '')}, round {r['round'] + 1}: {r['why']}"
-            for r in run["records"] if not r["clean"]]
+    out = []
+    for r in run["records"]:
+        if not r["clean"]:
+            what = " ".join(str(r[k]) for k in ("part", "contender", "transport", "kind", "rate") if k in r)
+            out.append(f"- {what}, round {r['round'] + 1}: {r['why']}")
+    return out
 
 
 def document(run: dict[str, Any]) -> str:
