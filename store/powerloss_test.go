@@ -153,11 +153,7 @@ func readUsed(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	used := info.Size()
+	var used int64
 	const seekData, seekHole = 3, 4 // lseek(2)
 	for at := int64(0); ; {
 		data, err := f.Seek(at, seekData)

@@ -65,7 +65,7 @@ func OpenCheckpoint(signed []byte, keys ...Key) (c Checkpoint, err error) {
 	if err != nil {
 		var unknown *note.UnverifiedNoteError
 		if errors.As(err, &unknown) {
-			return c, errors.New("a checkpoint is not signed with the key")
+			return c, errOtherKey
 		}
 		return c, errors.New("a checkpoint's signature is not valid")
 	}
@@ -219,6 +219,9 @@ func lastCheckpoint(f *os.File) (c Checkpoint, end int64, err error) {
 		if i >= 0 {
 			text, _, _ := bytes.Cut(signed[i:], []byte("\n\n"))
 			got, err := parseCheckpoint(string(text) + "\n")
+			if err == nil && !isNote(signed[i:]) {
+				err = errCheckpoint
+			}
 			if err != nil && !first {
 				break
 			}
@@ -234,6 +237,16 @@ func lastCheckpoint(f *os.File) (c Checkpoint, end int64, err error) {
 	}
 	return c, end, nil
 }
+
+// isNote reports whether octets have the form of a signed note, whoever signed it.
+func isNote(b []byte) bool {
+	_, err := note.Open(b, note.VerifierList())
+	var unknown *note.UnverifiedNoteError
+	return errors.As(err, &unknown)
+}
+
+// errOtherKey: another key has signed.
+var errOtherKey = errors.New("a checkpoint is not signed with the key")
 
 // cutCheckpoint cuts the first note off a run of them: a text, an empty line,
 // signatures, an empty line.
