@@ -171,14 +171,23 @@ func (r *loadedRows) add(s *loadShare) {
 	for i, c := range s.changes {
 		place := s.batch.Places[i]
 		if r.gone || place.Seq != r.last.Seq+1 {
-			r.gone = true
+			r.giveUp()
 			return
 		}
 		r.last = place
 		r.row = append(binary.AppendUvarint(r.row[:0], uint64(place.Offset)), rows[:c.size]...)
 		rows = rows[c.size:]
-		r.gone = r.changes.add(c.number, place.Seq, r.row) != nil
+		if r.changes.add(c.number, place.Seq, r.row) != nil {
+			r.giveUp()
+		}
 	}
+}
+
+// giveUp leaves the rows to whoever reads the ledger, and their room to others.
+func (r *loadedRows) giveUp() {
+	r.gone = true
+	_ = r.changes.close() // files without names, of which nothing is wanted
+	r.changes = sorter{}
 }
 
 // whole reports whether they are all that the ledger holds beyond their beginning.
