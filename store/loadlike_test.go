@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -154,5 +155,33 @@ func TestLoadedRowsAreGivenUp(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Large facts go to the ledger by so many octets at a time, and none is left out.
+func TestLoadOfLargeFacts(t *testing.T) {
+	s, err := Open(Options{Dir: filepath.Join(t.TempDir(), "data")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	load := s.Load()
+	facts := make([]policy.Fact, 300)
+	for i := range facts {
+		facts[i] = consent("c", loadNumber(i))
+		for range 60 {
+			facts[i].Products = append(facts[i].Products, strings.Repeat("p", 1000))
+		}
+	}
+	for i, r := range into(t, load, facts...) {
+		if r.Err != nil || r.Known || r.ID != "c" {
+			t.Fatalf("fact %d: %+v", i, r)
+		}
+	}
+	if err := load.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Counts(); got[policy.Consent] != 300 || s.LedgerEnd() != 300 {
+		t.Errorf("%v in %d records", got, s.LedgerEnd())
 	}
 }
