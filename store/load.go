@@ -139,19 +139,21 @@ func (l *Load) addSome(facts []policy.Fact, results []Result) (n int, err error)
 	now := l.s.o.Now().UTC()
 	shares := l.divide(facts, results)
 	onAllCores(shares, func(s *loadShare) { s.look(l, now) })
-	sure, octets := true, 0
-	for _, s := range shares {
-		for s.judged < len(s.facts) && sure && octets < loadOctets {
-			if sure = l.judge(s, s.judged); sure {
-				octets += s.seen[s.judged].size
-				s.judged++
+	for sure := true; sure && n < len(facts) && err == nil; {
+		octets := 0
+		for _, s := range shares {
+			for s.judged < len(s.facts) && sure && octets < loadOctets {
+				if sure = l.judge(s, s.judged); sure {
+					octets += s.seen[s.judged].size
+					s.judged++
+					n++
+				}
 			}
 		}
-		n += s.judged
-	}
-	onAllCores(shares, func(s *loadShare) { s.makeReady(l.s.o.Node, now) })
-	if err = l.write(shares); err != nil || !sure {
-		err = errors.Join(err, l.Close()) // what was not written would be taken for known
+		onAllCores(shares, func(s *loadShare) { s.makeReady(l.s.o.Node, now) })
+		if err = l.write(shares); err != nil || !sure {
+			err = errors.Join(err, l.Close()) // what was not written would be taken for known
+		}
 	}
 	return n, err
 }

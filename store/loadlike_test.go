@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,4 +120,68 @@ func TestLoadedLikeRebuilt(t *testing.T) {
 	}
 	defer s.Close()
 	sameRows(t, "loaded", rows, rowsIn(t, s.state))
+}
+
+// Rows of a load that can't be kept, or that another record has come between,
+// are read from the ledger.
+func TestLoadedRowsAreGivenUp(t *testing.T) {
+	for name, spoil := range map[string]func(s *Store, l *Load){
+		"no room":        func(_ *Store, l *Load) { l.rows.changes.dir, l.rows.changes.memory = "/nonexistent", 1 },
+		"another record": func(s *Store, _ *Load) { judged(t, s, policy.Denied, bob, 1) },
+	} {
+		o := testOptions(filepath.Join(t.TempDir(), "data"), nil)
+		o.foldAtMost = 50
+		s, err := Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		load := s.Load()
+		facts := make([]policy.Fact, 400)
+		for i := range facts {
+			facts[i] = consent("c", loadNumber(i))
+		}
+		into(t, load, facts[:100]...)
+		spoil(s, load)
+		into(t, load, facts[100:]...)
+		if load.rows.whole(s.ledger.Durable()) {
+			t.Errorf("%s: the rows are taken for whole", name)
+		}
+		if err := load.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Counts(); got[policy.Consent] != 400 {
+			t.Errorf("%s: %v", name, got)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Large facts go to the ledger by so many octets at a time, and none is left out.
+func TestLoadOfLargeFacts(t *testing.T) {
+	s, err := Open(Options{Dir: filepath.Join(t.TempDir(), "data")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	load := s.Load()
+	facts := make([]policy.Fact, 300)
+	for i := range facts {
+		facts[i] = consent("c", loadNumber(i))
+		for range 60 {
+			facts[i].Products = append(facts[i].Products, strings.Repeat("p", 1000))
+		}
+	}
+	for i, r := range into(t, load, facts...) {
+		if r.Err != nil || r.Known || r.ID != "c" {
+			t.Fatalf("fact %d: %+v", i, r)
+		}
+	}
+	if err := load.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Counts(); got[policy.Consent] != 300 || s.LedgerEnd() != 300 {
+		t.Errorf("%v in %d records", got, s.LedgerEnd())
+	}
 }
