@@ -82,7 +82,7 @@ func (s *Server) readNow(v *view) (*nowData, error) {
 		}
 	}
 	d.chart(v)
-	page, err := s.o.Node.Search(Search{Most: 12})
+	page, err := s.search(Search{Most: 12})
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +193,7 @@ func (s *Server) heat() (*heat, error) {
 	if s.heated.last != nil && s.o.Now().Sub(s.heated.at) < heatEvery {
 		return s.heated.last, nil
 	}
-	page, err := s.o.Node.Search(Search{Most: heatCalls})
+	page, err := s.search(Search{Most: heatCalls})
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ var dutch = map[string]string{
 	"Refused calls by weekday and hour":                                                  "Geweigerde oproepen per weekdag en uur",
 	"Monday":                                                                             "Maandag", "Tuesday": "Dinsdag", "Wednesday": "Woensdag", "Thursday": "Donderdag", "Friday": "Vrijdag", "Saturday": "Zaterdag", "Sunday": "Zondag",
 	"Dialers and carriers": "Bellers en carriers", "What": "Wat", "Where": "Waar", "dialer": "beller", "carrier": "carrier", "Configuration": "Configuratie", "embedded": "ingebouwd",
-	"In force since": "Van kracht sinds", "Warnings": "Waarschuwingen", "Latest calls": "Laatste oproepen", "No call was judged yet.": "Er is nog geen oproep beoordeeld.",
+	"In force since": "Van kracht sinds", "Warnings": "Waarschuwingen", "Latest calls": "Laatste oproepen", "No call was judged yet.": "Er is nog geen oproep beoordeeld.", "There was no call in the last hour.": "Er was het laatste uur geen oproep.",
 
 	"Not before": "Niet vóór", "Before": "Vóór", "Search": "Zoeken", "Clear": "Wissen", "Nothing here, but older records were not looked at yet.": "Hier niets, maar oudere records zijn nog niet bekeken.",
 	"No call fits.": "Geen oproep voldoet.", "Newest": "Nieuwste", "Older": "Ouder", "To find the calls to one number, open it under": "Oproepen naar één nummer vindt u onder",
