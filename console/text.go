@@ -8,7 +8,7 @@ var dutch = map[string]string{
 
 	"Now": "Nu", "Calls": "Oproepen", "Numbers": "Nummers", "Try a call": "Proefoproep", "Rules": "Regels", "Imports": "Importeren", "Scrub": "Lijst toetsen", "Proofs": "Bewijs", "Settings": "Instellingen",
 	"Time": "Tijd", "Verdict": "Oordeel", "Reason": "Reden", "From": "Van", "To": "Naar", "Campaign": "Campagne", "Dialer": "Beller", "would be": "zou zijn", "erased": "gewist",
-	"decided": "gaf de doorslag", "Rests on": "Steunt op", "none": "geen", "any": "alle", "unknown": "onbekend", "yes": "ja", "no": "nee",
+	"decided": "gaf de doorslag", "The rule:": "De regel:", "Rests on": "Steunt op", "none": "geen", "any": "alle", "unknown": "onbekend", "yes": "ja", "no": "nee",
 	"pass": "voldaan", "deny": "weigert", "allow": "staat toe", "flag": "let op", "not-applicable": "n.v.t.",
 	"statute": "wet", "code": "code", "supervisor": "toezichthouder", "policy": "eigen beleid",
 	"enforce": "handhaven", "shadow": "schaduw", "off": "uit", "ground": "grond",

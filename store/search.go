@@ -48,7 +48,7 @@ func (s *Store) Search(q Search) (Page, error) {
 	var page Page
 	var err error
 	page.Decisions, page.Next, err = lookBack(s, kindDecision, q.Before, q.Most, func(d *Decision) uint64 { return d.Seq }, func(r *ledger.Record) (*Decision, error) {
-		if r.Kind != kindDecision || !q.mayFit(r.Public) {
+		if !q.mayFit(r.Public) {
 			return nil, nil
 		}
 		d, err := readDecision(*r)
@@ -89,15 +89,22 @@ func lookBack[T any](s *Store, kind ledger.Kind, before uint64, most int, seq fu
 			from = noted
 		}
 		step = min(4*step, searchChunk)
-		chunk, err := readBetween(s, from, before, read)
+		chunk, err := readBetween(s, kind, from, before)
 		if err != nil {
 			return nil, 0, err
 		}
-		for _, one := range slices.Backward(chunk) {
+		for i := range slices.Backward(chunk) { // to read one takes far longer than to find it
+			one, err := read(&chunk[i])
+			if err != nil {
+				return nil, 0, err
+			}
+			if one == nil {
+				continue
+			}
 			if len(found) == most {
 				return found, seq(&found[most-1]), nil
 			}
-			found = append(found, one)
+			found = append(found, *one)
 		}
 		looked, before = looked+before-from, from
 	}
@@ -107,8 +114,8 @@ func lookBack[T any](s *Store, kind ledger.Kind, before uint64, most int, seq fu
 	return found, next, nil
 }
 
-// readBetween is what read makes of the records from one to before another.
-func readBetween[T any](s *Store, from, before uint64, read func(*ledger.Record) (*T, error)) (found []T, err error) {
+// readBetween is the records of a kind from one to before another.
+func readBetween(s *Store, kind ledger.Kind, from, before uint64) (found []ledger.Record, err error) {
 	place, err := s.placeNear(from)
 	if err != nil {
 		return nil, err
@@ -120,16 +127,11 @@ func readBetween[T any](s *Store, from, before uint64, read func(*ledger.Record)
 		if r.Seq >= before {
 			break
 		}
-		if r.Seq < from {
+		if r.Seq < from || r.Kind != kind {
 			continue
 		}
-		one, err := read(&r)
-		if err != nil {
-			return nil, err
-		}
-		if one != nil {
-			found = append(found, *one)
-		}
+		r.Public, r.Payload = bytes.Clone(r.Public), bytes.Clone(r.Payload) // it is valid until the next
+		found = append(found, r)
 	}
 	return found, nil
 }
