@@ -25,14 +25,20 @@ import (
 //	I number8 seq8   the record's offset in its segment, and rowLooked behind it for a look-up
 //	O id16           sequence number and offset of a decision's outcome
 //	E seq8           the same of an erasure's record
-//	P seq8           offset of every 1024th record, see Search
+//	P seq8           offset of every 1024th record, and which kinds the 1024 before it are of, see Search
 //	Mindex           sequence number and offset of the last record indexed
 type index struct {
 	mu    sync.Mutex // one at a time brings it up to the ledger
 	at    ledger.Place
+	since kinds // those of the records since the last that was noted
 	quit  chan struct{}
 	ended chan struct{}
 }
+
+// kinds are the kinds of some records, a bit for each; 0: nobody knows.
+type kinds uint64
+
+func kindsOf(k ledger.Kind) kinds { return 1 << min(k, 63) }
 
 var indexCursor = []byte("Mindex")
 
@@ -72,7 +78,7 @@ func readPlace(v []byte) (p ledger.Place, err error) {
 // openIndex reads the cursor and begins to follow.
 func (s *Store) openIndex() error {
 	i := &s.index
-	i.at = ledger.Place{}
+	i.at, i.since = ledger.Place{}, 0
 	i.quit, i.ended = make(chan struct{}), make(chan struct{})
 	err := s.state.db.View(func(txn *badger.Txn) error {
 		item, err := txn.Get(indexCursor)
@@ -131,7 +137,7 @@ func (s *Store) catchUpIndex(pause time.Duration) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	var rows []*badger.Entry
-	at := i.at
+	at, since := i.at, i.since
 	flush := func() error {
 		rows = append(rows, badger.NewEntry(indexCursor, appendPlace(nil, at)))
 		err := s.state.update(at.Seq, func(txn *badger.Txn) error {
@@ -145,7 +151,7 @@ func (s *Store) catchUpIndex(pause time.Duration) error {
 		if err != nil {
 			return fmt.Errorf("store: %w", err)
 		}
-		i.at, rows = at, rows[:0]
+		i.at, i.since, rows = at, since, rows[:0]
 		return nil
 	}
 	for r, err := range s.ledger.After(i.at) {
@@ -161,7 +167,14 @@ func (s *Store) catchUpIndex(pause time.Duration) error {
 			rows = append(rows, row)
 		}
 		if at.Seq%searchChunk == 0 {
-			rows = append(rows, badger.NewEntry(placeRow(at.Seq), binary.AppendUvarint(nil, uint64(at.Offset))))
+			noted := binary.AppendUvarint(nil, uint64(at.Offset))
+			if since != 0 {
+				noted = binary.AppendUvarint(noted, uint64(since))
+			}
+			rows = append(rows, badger.NewEntry(placeRow(at.Seq), noted))
+			since = kindsOf(r.Kind)
+		} else if since != 0 {
+			since |= kindsOf(r.Kind)
 		}
 		if len(rows) < indexBatch {
 			continue

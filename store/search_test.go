@@ -199,3 +199,41 @@ func TestLooksCostASearchNothing(t *testing.T) {
 	defer s.Close()
 	check("made anew")
 }
+
+// TestManyFactsHideNoDecision: what lies before an import of tens of thousands of
+// rows is found at once, more records back than one page looks at.
+func TestManyFactsHideNoDecision(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	defer func() { s.Close() }()
+	for i := range 3 {
+		decided(t, s, i, alice, policy.ReasonNoConsent)
+	}
+	if err := s.LookedUp(LookUp{By: "an", Role: "analyst", What: "number", Number: alice, Count: 1}); err != nil {
+		t.Fatal(err)
+	}
+	var batch []policy.Fact
+	for i := range searchLook + 5000 {
+		n, _ := policy.NumberOfKey(31_610_000_000 + uint64(i))
+		if batch = append(batch, objection(fmt.Sprint("o", i), n, noon)); len(batch) == 2000 || i == searchLook+4999 {
+			add(t, s, batch...)
+			batch = batch[:0]
+		}
+		if i == searchLook/2 { // what was noted holds after a restart in the middle of 1024
+			s.Close()
+			s = open(t, dir, nil)
+		}
+	}
+	decided(t, s, 3, bob, policy.ReasonNoConsent)
+	if err := s.catchUpIndex(0); err != nil {
+		t.Fatal(err)
+	}
+	page, err := s.Search(Search{Most: 10})
+	if err != nil || len(page.Decisions) != 4 || page.Next != 0 || page.Decisions[3].CallID != "0" {
+		t.Errorf("%d decisions, next %d, %v", len(page.Decisions), page.Next, err)
+	}
+	looks, next, err := s.LookUps(0, 10)
+	if err != nil || len(looks) != 1 || next != 0 {
+		t.Errorf("%d looks, next %d, %v", len(looks), next, err)
+	}
+}
