@@ -204,6 +204,7 @@ type Store struct {
 	Path       string `key:"path" default:"dialgate-data" doc:"Directory of the ledger, the facts and the control socket."`
 	ImportRate int    `key:"import_rate" default:"20000" min:"100" doc:"Facts a second that imports and undos put into a running node at most, so that calls do not feel them."`
 	Memory     Size   `key:"memory" default:"512MiB" doc:"Memory in which a node may keep the facts of all numbers, so that a call looks up none on disk: a million numbers take 80MiB. 0, or when they need more: they are read from disk."`
+	DiskFloor  Size   `key:"disk_floor" default:"256MiB" doc:"Free space below which calls can't be recorded (ledger-unavailable) and only objections and withdrawals are taken in; new facts stop below twice, imports below three times as much."`
 	ErasureKey string `key:"erasure_key" doc:"File of the key by which erased numbers are recognised; the first erasure makes it, and from then on the store does not open without it. Keep a copy apart from the store's backups. Default: the store's path with -erasure.key behind it."`
 }
 
@@ -213,6 +214,8 @@ type Ledger struct {
 	SegmentSize Size          `key:"segment_size" default:"64MiB" doc:"Size of the ledger's files."`
 	KeepDays    int           `key:"keep_days" min:"0" doc:"Files of which all records are older than so many days are removed; what is known of numbers is carried over, records of calls go. 0: everything is kept."`
 	Linger      time.Duration `key:"linger" default:"2ms" doc:"How long a record may wait for others under load."`
+
+	AnswerWithin time.Duration `key:"answer_within" default:"1s" doc:"How long a call may wait for its record to be on disk. Then it is answered all the same: refused ledger-unavailable, or let through when permit names that; the record of its outcome tells."`
 }
 
 // Redial is about calls that are made again after a refusal.

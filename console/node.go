@@ -64,6 +64,10 @@ type Operation interface {
 	Reload() (Reloaded, error)
 }
 
+// ErrNoRoom is why something can't be taken in while the disk is nearly full; what
+// wraps it says more.
+var ErrNoRoom = errors.New("there is no room on the disk")
+
 // ErrNoCall is the answer when a record is not there or is no decision.
 var ErrNoCall = errors.New("there is no such call in the ledger")
 
@@ -155,6 +159,7 @@ type Outcome struct {
 	Code    int       `json:"code"`
 	RingMS  int64     `json:"ring_ms"`
 	EndedBy string    `json:"ended_by,omitempty"`
+	Instead string    `json:"instead,omitempty" jsonschema:"the reason it was answered with, since the decision was not on disk in time"`
 }
 
 // A LookUp is one look of somebody at a number in full.

@@ -40,6 +40,7 @@ var dutch = map[string]string{
 	"can't be told": "niet vast te stellen", "SIP answer": "SIP-antwoord", "Decided by": "Beslist door", "Book": "Regelboek", "Malformed": "Misvormd", "Prefix that hides": "Verbergend voorvoegsel",
 	"Offers": "Biedt aan", "Record": "Record", "Show the numbers in full": "Toon de nummers voluit", "The look is recorded.": "De inzage wordt vastgelegd.",
 	"On the wire": "Op de lijn", "Messages between dialer, dialgate and carrier:": "Berichten tussen beller, dialgate en carrier:", "Ended with %d": "Geëindigd met %d", "by": "door",
+	"The decision was not on disk in time; the call was answered with": "De beslissing stond niet op tijd op schijf; de oproep is beantwoord met",
 	"callee": "de gebelde", "gate": "dialgate", "timeout": "een verlopen tijd", "How it ended is not known.": "Hoe hij eindigde is niet bekend.",
 	"Seen in the identity headers": "Gezien in de identiteitskoppen", "Every rule that was judged": "Alle regels die zijn beoordeeld",
 	"The call was not to a telephone number, or it was erased.": "De oproep was niet naar een telefoonnummer, of het is gewist.",

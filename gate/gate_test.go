@@ -32,6 +32,7 @@ type facts struct {
 	err   error
 	held  int
 	made  []policy.EarlierCall
+	taken []policy.EarlierCall
 }
 
 func (f *facts) Release(_ policy.Number, made *policy.EarlierCall) {
@@ -40,6 +41,8 @@ func (f *facts) Release(_ policy.Number, made *policy.EarlierCall) {
 		f.made = append(f.made, *made)
 	}
 }
+
+func (f *facts) TakeBack(_ policy.Number, made policy.EarlierCall) { f.taken = append(f.taken, made) }
 
 func (f *facts) Hold(n policy.Number, into *policy.Facts) error {
 	into.Number = n
@@ -58,10 +61,10 @@ type ledger struct {
 	outcomes []policy.Outcome
 	err      error
 	later    bool
-	waiting  []func(error)
+	waiting  []func(error) bool
 }
 
-func (l *ledger) Append(r *policy.Record, done func(error)) {
+func (l *ledger) Append(r *policy.Record, done func(error) bool) {
 	l.records = append(l.records, *r)
 	if l.later {
 		l.waiting = append(l.waiting, done)

@@ -387,6 +387,6 @@ func (e *exchange) tell() {
 	if e.ruling.Repeat {
 		return // it is counted with the refusal that it repeats
 	}
-	e.outcome.ID = e.ruling.ID
+	e.outcome.ID, e.outcome.Late = e.ruling.ID, e.ruling.Late
 	e.config.Outcome(e.outcome)
 }

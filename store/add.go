@@ -29,6 +29,9 @@ const maxAdding = 2048
 func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error) {
 	s.adding.Lock()
 	defer s.adding.Unlock()
+	if err := s.roomFor(facts); err != nil {
+		return make([]Result, len(facts)), err
+	}
 	results := make([]Result, len(facts))
 	defer func() { s.tellObjected(facts, results) }()
 	failures := make(chan error, len(facts))
@@ -42,7 +45,9 @@ func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error)
 		}
 		batch.facts[factID{f.Number, f.ID}] = f
 		waiting++
-		s.ledger.Append(factRecord(f, s.o.Node), func(seq uint64, err error) {
+		record := factRecord(f, s.o.Node)
+		record.Vital = protective(f)
+		s.ledger.Append(record, func(seq uint64, err error) {
 			if err != nil {
 				failures <- err
 				return
@@ -62,6 +67,22 @@ func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error)
 		}
 	}
 	return results, wait(failures, waiting)
+}
+
+// protective reports whether a fact only ever forbids calls: it is taken in as
+// long as there is any room.
+func protective(f *policy.Fact) bool {
+	return f.Kind == policy.Objection || f.Kind == policy.Withdrawal
+}
+
+// roomFor tells why there is no room for facts, nil if there is.
+func (s *Store) roomFor(facts []policy.Fact) error {
+	for i := range facts {
+		if !protective(&facts[i]) {
+			return s.disk.lacks(noFacts)
+		}
+	}
+	return nil
 }
 
 func wait(c <-chan error, n int) (err error) {

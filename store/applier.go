@@ -95,12 +95,24 @@ func (q *queue) take(empty []change) (batch []change, more bool) {
 // follow is the applier: the only writer of the projection.
 func (s *Store) follow(cursor uint64) {
 	defer close(s.applied)
+	defer s.parked.end()
 	var batch []change
 	for more := true; more; {
 		batch, more = s.queue.take(batch)
+		if s.disk.level.Load() == onlyInDanger {
+			s.parked.park(batch)
+			clear(batch)
+			batch = batch[:0]
+			continue
+		}
+		if s.parked.any.Load() {
+			batch = append(slices.Clip(s.parked.changes), batch...)
+		}
 		// The cursor stays behind by one batch, so that it does not pass a record
 		// whose change is a moment late. What is folded in twice changes nothing.
-		s.fold(batch, cursor)
+		if s.fold(batch, cursor) {
+			s.parked.clear()
+		}
 		for i := range batch {
 			cursor = max(cursor, batch[i].seq)
 		}
@@ -112,9 +124,9 @@ func (s *Store) follow(cursor uint64) {
 // fold applies a batch and tells whoever waits for it. Once one has failed no
 // later one is applied: the cursor would pass what is missing, and the next
 // start would not look for it.
-func (s *Store) fold(batch []change, cursor uint64) {
+func (s *Store) fold(batch []change, cursor uint64) (folded bool) {
 	if len(batch) == 0 {
-		return
+		return false
 	}
 	s.mu.RLock()
 	err := s.broken
@@ -133,6 +145,7 @@ func (s *Store) fold(batch []change, cursor uint64) {
 			c.done(err)
 		}
 	}
+	return err == nil
 }
 
 // fail ends the following of the ledger.

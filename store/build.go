@@ -46,6 +46,7 @@ const (
 	rowFact
 	rowCall
 	rowCarried
+	rowUnmade // by an outcome, which the index has no row of
 )
 
 // The streams that Badger gets: each has its keys in order, and none shares a
@@ -179,9 +180,14 @@ func (b *builder) read(c *recordChunk) error {
 		add := row{into: &b.changes, lo: r.Seq}
 		var err error
 		if r.Kind == kindOutcome {
-			add.into = &b.outcomes
-			add.hi, add.lo, octets, err = appendOutcomeRow(octets, r)
-		} else {
+			outcome := row{into: &b.outcomes}
+			if outcome.hi, outcome.lo, octets, err = appendOutcomeRow(octets, r); err != nil {
+				return err
+			}
+			outcome.size = len(octets) - from
+			rows, from = append(rows, outcome), len(octets)
+		}
+		if r.Kind != kindOutcome || tellsNotMade(r) {
 			add.hi, octets, err = appendChangeRow(octets, r)
 		}
 		if err != nil {
@@ -216,6 +222,8 @@ func appendChangeRow(row []byte, r *ledger.Record) (number uint64, _ []byte, err
 		kind = rowFact
 	case c.call != nil:
 		kind = rowCall
+	case c.unmade != nil:
+		kind = rowUnmade
 	case c.carried != nil:
 		kind = rowCarried
 	default:
@@ -229,6 +237,8 @@ func appendChangeRow(row []byte, r *ledger.Record) (number uint64, _ []byte, err
 		row = appendFact(row, c.fact)
 	case rowCall:
 		row = appendCall(row, c.call)
+	case rowUnmade:
+		row = appendCall(row, c.unmade)
 	case rowCarried:
 		row = append(row, r.Payload[8:]...)
 	}
@@ -402,12 +412,14 @@ func (g *group) add(hi, seq uint64, row []byte) error {
 	if size <= 0 || len(row) == size {
 		return errValue
 	}
-	g.key = append(g.key[:0], 'I')
-	g.key = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(g.key, hi), seq)
-	if err := g.b.put(streamIndex, g.key, row[:size], seq); err != nil {
-		return err
+	place, kind, row := row[:size], row[size], row[size+1:]
+	if kind != rowUnmade {
+		g.key = append(g.key[:0], 'I')
+		g.key = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(g.key, hi), seq)
+		if err := g.b.put(streamIndex, g.key, place, seq); err != nil {
+			return err
+		}
 	}
-	kind, row := row[size], row[size+1:]
 	g.version = seq
 	if kind == rowIndexed || seq < g.erased {
 		return nil
@@ -454,11 +466,14 @@ func (g *group) merge(kind byte, row []byte) error {
 		if r.fact(c.fact); r.bad || r.s != "" {
 			return errValue
 		}
-	case rowCall:
+	case rowCall, rowUnmade:
 		r := valueReader{s: string(row)}
 		call := r.call(valueVersion)
 		if c.call = &call; r.bad || r.s != "" {
 			return errValue
+		}
+		if kind == rowUnmade {
+			c.call, c.unmade = nil, &call
 		}
 	case rowCarried:
 		c.carried = &policy.Facts{}

@@ -30,7 +30,7 @@ type Load struct {
 	undoes bool // facts were loaded that make others void
 
 	secret [16]byte
-	loaded table
+	loaded hashTable
 	octets []uint32 // by a hash of the number: no less than what was loaded of it
 
 	public, payload, scratch []byte
@@ -57,6 +57,7 @@ func (s *Store) Load() *Load {
 
 // pause ends all that follows the ledger; resume begins it again.
 func (s *Store) pause() {
+	s.closeRoom()
 	s.closeRetention()
 	s.closeIndex()
 	s.queue.close()
@@ -71,6 +72,7 @@ func (s *Store) resume() error {
 	}
 	go s.follow(s.ledger.Durable())
 	s.openRetention()
+	s.watchRoom()
 	return err
 }
 
@@ -79,7 +81,7 @@ func (l *Load) Close() error {
 	if l.ended {
 		return nil
 	}
-	l.ended, l.loaded, l.octets = true, table{}, nil
+	l.ended, l.loaded, l.octets = true, hashTable{}, nil
 	defer l.s.adding.Unlock()
 	err := l.s.follows()
 	if err != nil {
@@ -109,6 +111,10 @@ func (l *Load) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error) 
 		return l.s.Add(ctx, facts...)
 	}
 	results := make([]Result, len(facts))
+	_, _, err := l.s.disk.look() // nobody else does meanwhile
+	if err = errors.Join(err, l.s.disk.lacks(noImports)); err != nil {
+		return results, err
+	}
 	var w written
 	octets := 0
 	for i := range facts {
@@ -229,13 +235,13 @@ func (l *Load) room(n policy.Number, size int) (is bool, err error) {
 	return true, nil
 }
 
-// A table maps hashes to hashes, by open addressing.
-type table struct {
+// A hashTable maps hashes to hashes, by open addressing.
+type hashTable struct {
 	slots [][2]uint64
 	size  int
 }
 
-func (t *table) slot(id uint64) *[2]uint64 {
+func (t *hashTable) slot(id uint64) *[2]uint64 {
 	mask := uint64(len(t.slots) - 1)
 	for at := id & mask; ; at = (at + 1) & mask {
 		if s := &t.slots[at]; s[0] == id || s[0] == 0 {
@@ -244,7 +250,7 @@ func (t *table) slot(id uint64) *[2]uint64 {
 	}
 }
 
-func (t *table) get(id uint64) (says uint64, ok bool) {
+func (t *hashTable) get(id uint64) (says uint64, ok bool) {
 	if t.size == 0 {
 		return 0, false
 	}
@@ -252,7 +258,7 @@ func (t *table) get(id uint64) (says uint64, ok bool) {
 	return s[1], s[0] == id
 }
 
-func (t *table) put(id, says uint64) {
+func (t *hashTable) put(id, says uint64) {
 	if 4*t.size >= 3*len(t.slots) {
 		old := t.slots
 		t.slots = make([][2]uint64, max(1024, 2*len(old)))

@@ -30,12 +30,15 @@ const (
 // in by small chunks with pauses between them, in which calls and objections
 // have the machine.
 func (s *Store) Import(ctx context.Context, facts ...policy.Fact) ([]Result, error) {
+	if err := s.disk.lacks(noImports); err != nil {
+		return make([]Result, len(facts)), err
+	}
 	if s.o.ImportRate == 0 {
 		return s.Add(ctx, facts...)
 	}
 	results := make([]Result, 0, len(facts))
 	for some := range slices.Chunk(facts, importChunk) {
-		err := s.yield(ctx, len(some))
+		err := errors.Join(s.disk.lacks(noImports), s.yield(ctx, len(some)))
 		if err == nil {
 			var added []Result
 			added, err = s.Add(ctx, some...)

@@ -91,6 +91,9 @@ type Outcome struct {
 	Code    int       `json:"code"`
 	RingMS  int64     `json:"ring_ms"`
 	EndedBy string    `json:"ended_by,omitempty"`
+	// Instead is the reason that the call was answered with, since its decision
+	// was not on disk in time; "": the decision's own.
+	Instead string `json:"instead,omitempty"`
 }
 
 func readOutcome(r *ledger.Record) (*Outcome, error) {

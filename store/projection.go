@@ -16,6 +16,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/badger/v4/table"
 
 	"dialgate/policy"
 )
@@ -109,6 +110,11 @@ func looksWhole(dir string) error {
 	if len(tables) > 0 && err != nil {
 		return &errRebuild{"there are tables but no MANIFEST"}
 	}
+	if err == nil {
+		if err := manifestWhole(dir, tables); err != nil {
+			return err
+		}
+	}
 	clean, err := os.ReadFile(filepath.Join(dir, cleanFile))
 	if err != nil {
 		return nil // not closed cleanly, or new: the cursor tells how far it is
@@ -118,6 +124,39 @@ func looksWhole(dir string) error {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil || fmt.Sprint(info.Size()) != size {
 			return &errRebuild{fmt.Sprintf("%s is not as the last clean close left it", name)}
+		}
+	}
+	return nil
+}
+
+// manifestWhole reads the MANIFEST as Badger will, which opens one that was cut
+// without a word, and removes the tables that it does not name. A table that was
+// just being written when the process was killed is not named either: there the
+// projection is made anew for nothing, which is seldom and does no harm.
+func manifestWhole(dir string, tables []string) error {
+	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	m, end, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(dir))
+	if err != nil {
+		return &errRebuild{"its MANIFEST can't be read: " + err.Error()}
+	}
+	if end != info.Size() {
+		return &errRebuild{fmt.Sprintf("its MANIFEST has %d octets, and they are whole up to %d", info.Size(), end)}
+	}
+	for _, path := range tables {
+		id, ok := table.ParseFileID(path)
+		if ok {
+			_, ok = m.Tables[id]
+		}
+		if !ok {
+			return &errRebuild{fmt.Sprintf("its MANIFEST does not name %s", filepath.Base(path))}
 		}
 	}
 	return nil
@@ -307,10 +346,11 @@ type change struct {
 	seq       uint64
 	fact      *policy.Fact        // a fact, or
 	call      *policy.EarlierCall // a call that went out, or
+	unmade    *policy.EarlierCall // one that did not, whatever the record before says, or
 	erase     *erasure            // nothing that came before is known any more, or
 	carried   *policy.Facts       // what was carried over from removed records
 	registers *Registers          // the copies of registers, of no number
-	to        policy.Number       // of call, erase and carried
+	to        policy.Number       // of call, unmade, erase and carried
 	done      func(error)
 }
 
@@ -458,6 +498,12 @@ func merge(into *policy.Facts, c *change) {
 	}
 	if c.call != nil {
 		MergeCall(into, c.call)
+		return
+	}
+	if c.unmade != nil {
+		into.Calls = slices.DeleteFunc(into.Calls, func(have policy.EarlierCall) bool {
+			return have.At.Equal(c.unmade.At) && have.Advertiser == c.unmade.Advertiser && have.Attempt == c.unmade.Attempt
+		})
 		return
 	}
 	for i := range into.All {

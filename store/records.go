@@ -226,6 +226,10 @@ func outcomeRecord(o *policy.Outcome) ledger.Record {
 		b = strconv.AppendInt(b, int64(o.Tried), 10)
 	}
 	var payload []byte
+	if o.Late != nil {
+		b = appendField(b, "instead", o.Late.Reason.String())
+		payload = appendNotMade(nil, o.Late)
+	}
 	if o.Block != nil {
 		b = appendField(b, "blocked", o.Block.Kind.String())
 		b = appendField(b, "card", o.Block.Card.String())

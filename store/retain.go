@@ -99,6 +99,9 @@ func (s *Store) Retain(ctx context.Context, before time.Time) (removed uint64, e
 	s.retaining.Lock()
 	defer s.retaining.Unlock()
 	for ctx.Err() == nil {
+		if err := s.disk.lacks(onlyInDanger); err != nil {
+			return removed, err
+		}
 		last, err := s.ledger.Oldest(before)
 		if err != nil || last == 0 {
 			return removed, err

@@ -35,10 +35,14 @@ type Options struct {
 	// Memory is how many octets of memory the facts of all numbers may take, so
 	// that none is looked up on disk. 0, or when they need more: all are.
 	Memory int64
-	Now        func() time.Time // when a fact is learnt; nil: the system's clock
-	Log        *slog.Logger
+	// Floor is the free space of the disk, in octets, below which no call is
+	// recorded; facts stop below twice that, imports below three times. 0: 256 MiB.
+	Floor uint64
+	Now   func() time.Time // when a fact is learnt; nil: the system's clock
+	Log   *slog.Logger
 
-	foldAtMost uint64 // a test's foldedAtStart
+	foldAtMost uint64                           // a test's foldedAtStart
+	free       func(dir string) (uint64, error) // a test's disk
 }
 
 // ledgerKeyFile holds the key that the ledger's checkpoints are signed with.
@@ -63,6 +67,8 @@ type Store struct {
 	records   sync.Pool  // *[2][]byte: memory for decisions
 
 	flight inFlight
+	disk   disk
+	parked parked
 
 	mu     sync.RWMutex
 	broken error // why the projection no longer follows
@@ -88,18 +94,24 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{o: o, ledger: l, queue: newQueue(), applied: make(chan struct{})}
 	s.records.New = func() any { return new([2][]byte) }
+	if err := s.openRoom(); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	if err := s.openState(); err != nil {
 		if s.state != nil {
 			err = errors.Join(err, s.state.db.Close())
 		}
+		s.closeRoom()
 		return nil, errors.Join(err, l.Close())
 	}
 	if o.Memory > 0 {
 		if err := s.state.remember(o.Memory, o.Log); err != nil {
+			s.closeRoom()
 			return nil, errors.Join(err, l.Close())
 		}
 	}
 	if err := s.openIndex(); err != nil {
+		s.closeRoom()
 		return nil, errors.Join(err, l.Close(), s.state.db.Close())
 	}
 	go s.follow(l.Durable())
@@ -115,7 +127,10 @@ func (s *Store) openState() error {
 	state, err := openProjection(dir, s.o.Log)
 	if err == nil {
 		s.state = state
-		if err = s.catchUp(); err == nil {
+		if err = s.ofThisLedger(); err == nil {
+			err = s.catchUp()
+		}
+		if err == nil {
 			return s.finishErasure()
 		}
 	}
@@ -128,6 +143,18 @@ func (s *Store) openState() error {
 	}
 	s.o.Log.Warn("rebuilding the facts from the ledger", "because", rebuild.why)
 	return s.rebuild()
+}
+
+// ofThisLedger tells why the projection can't be of the ledger that was found.
+func (s *Store) ofThisLedger() error {
+	cursor, err := s.state.cursor()
+	if err != nil {
+		return &errRebuild{err.Error()}
+	}
+	if end := s.ledger.Found(); cursor > end {
+		return &errRebuild{fmt.Sprintf("it is at record %d, the ledger ends at %d", cursor, end)}
+	}
+	return nil
 }
 
 // rebuild puts a projection made anew in the place of the one there is, which
@@ -165,8 +192,8 @@ func (s *Store) catchUp() error {
 		return &errRebuild{err.Error()}
 	}
 	end := s.ledger.Durable()
-	if cursor > end {
-		return &errRebuild{fmt.Sprintf("it is at record %d, the ledger ends at %d", cursor, end)}
+	if behind := end - cursor; behind > 0 {
+		s.o.Log.Info("the facts are behind the ledger and follow it", "records", behind, "of", end)
 	}
 	if behind := end - cursor; behind > cmp.Or(s.o.foldAtMost, foldedAtStart) && behind > cursor {
 		return &errRebuild{fmt.Sprintf("it is %d records behind, of %d; that is quicker", behind, end)}
@@ -205,7 +232,7 @@ func (s *Store) catchUp() error {
 		if err != nil {
 			return err
 		}
-		if c.fact == nil && c.call == nil && c.carried == nil {
+		if c.fact == nil && c.call == nil && c.unmade == nil && c.carried == nil {
 			continue
 		}
 		if changes = append(changes, c); len(changes) == changesPerTxn {
@@ -236,6 +263,9 @@ func changeOf(r ledger.Record) (c change, err error) {
 			return c, fmt.Errorf("store: record %d of the ledger holds no fact: %w", r.Seq, err)
 		}
 		c.fact = &f
+	case kindOutcome:
+		c.to, c.unmade, err = notMade(&r)
+		return c, err
 	case kindDecision:
 		d, err := readDecision(r)
 		if err != nil {
@@ -255,6 +285,12 @@ func (s *Store) Close() error {
 	err := s.ledger.Close()
 	s.queue.close()
 	<-s.applied
+	s.closeRoom()
+	if s.disk.level.Load() == onlyInDanger {
+		// Badger would write what it has in memory, and die. The ledger has it all.
+		s.o.Log.Warn("the projection is left as it is, since the disk is full; the next start brings it up to the ledger")
+		return err
+	}
 	if s.broken == nil {
 		// Nothing is left to fold in, so the next start need not look.
 		err = errors.Join(err, s.state.setCursor(s.ledger.Durable()))
@@ -271,9 +307,11 @@ func (s *Store) Facts(n policy.Number, into *policy.Facts) error {
 	if err != nil {
 		return err
 	}
+	parked := s.parked.of(n)
 	if err := s.state.facts(n, into); err != nil {
 		return err
 	}
+	addParked(into, parked)
 	s.registers.Load().Tell(into)
 	if b := s.block(n); b != nil && len(b.Kept) > 0 {
 		into.All = append(into.All, b.facts(n)...)
@@ -287,7 +325,7 @@ func (s *Store) Facts(n policy.Number, into *policy.Facts) error {
 func (s *Store) Ready() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return errors.Join(s.broken, s.ledger.Failure())
+	return errors.Join(s.broken, s.ledger.Failure(), s.disk.lacks(onlyInDanger))
 }
 
 // Counts is how many facts there are of each kind.
@@ -306,22 +344,35 @@ func (s *Store) LedgerEnd() uint64 { return s.ledger.Durable() }
 
 // Append records a decision; done is called once it is durable (see package
 // gate). An allowed call to a number is noted for the rules that ask for
-// earlier calls; one that could not be recorded is forgotten.
-func (s *Store) Append(r *policy.Record, done func(error)) {
-	bufs := s.records.Get().(*[2][]byte)
-	bufs[0], bufs[1] = appendDecision(bufs[0][:0], bufs[1][:0], r)
+// earlier calls, if it stands; one that could not be recorded is forgotten.
+func (s *Store) Append(r *policy.Record, done func(error) (stands bool)) {
 	made := worthNoting(r)
-	record := ledger.Record{Time: r.At, Kind: kindDecision, Public: bufs[0], Payload: bufs[1]}
-	s.ledger.Append(record, func(seq uint64, err error) {
-		switch {
-		case made == nil:
-		case err == nil:
-			made.seq = seq
-			s.note(*made)
-		default:
+	if err := s.disk.lacks(onlyInDanger); err != nil {
+		if made != nil {
 			s.flight.drop(made.to, *made.call)
 		}
 		done(err)
+		return
+	}
+	bufs := s.records.Get().(*[2][]byte)
+	bufs[0], bufs[1] = appendDecision(bufs[0][:0], bufs[1][:0], r)
+	record := ledger.Record{Time: r.At, Kind: kindDecision, Public: bufs[0], Payload: bufs[1]}
+	s.ledger.Append(record, func(seq uint64, err error) {
+		if made == nil {
+			done(err)
+			return
+		}
+		if err != nil {
+			s.flight.drop(made.to, *made.call)
+			done(err)
+			return
+		}
+		if !done(nil) {
+			s.flight.drop(made.to, *made.call)
+			return
+		}
+		made.seq = seq
+		s.note(*made)
 	})
 	s.records.Put(bufs)
 }

@@ -263,67 +263,6 @@ func drawFact(t *rapid.T) policy.Fact {
 	return f
 }
 
-// TestDamage damages the projection in every way that Badger is known to take
-// badly: each is healed from the ledger, with a message.
-func TestDamage(t *testing.T) {
-	for name, damage := range map[string]func(t *testing.T, state string){
-		"deleted":          func(t *testing.T, state string) { remove(t, state) },
-		"MANIFEST deleted": func(t *testing.T, state string) { remove(t, filepath.Join(state, "MANIFEST")) },
-		"MANIFEST cut":     func(t *testing.T, state string) { cut(t, filepath.Join(state, "MANIFEST")) },
-		"table zeroed": func(t *testing.T, state string) {
-			for _, f := range tables(t, state) {
-				info, _ := os.Stat(f)
-				if err := os.WriteFile(f, make([]byte, info.Size()), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			// A zeroed table kills the process that opens it; the marker is what it leaves.
-			if err := os.WriteFile(filepath.Join(filepath.Dir(state), markerFile), nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		},
-		"table flipped": func(t *testing.T, state string) {
-			for _, f := range tables(t, state) {
-				b, err := os.ReadFile(f)
-				if err != nil {
-					t.Fatal(err)
-				}
-				b[len(b)/3] ^= 1
-				if err := os.WriteFile(f, b, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-		},
-		"table deleted": func(t *testing.T, state string) {
-			for _, f := range tables(t, state) {
-				remove(t, f)
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			s := open(t, dir, nil)
-			for i := range 50 {
-				add(t, s, objection(fmt.Sprint("o", i), alice, noon.Add(time.Duration(i))))
-			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			damage(t, filepath.Join(dir, "state"))
-			var log bytes.Buffer
-			s = open(t, dir, &log)
-			defer s.Close()
-			if ids := idsOf(t, s, alice); len(ids) != 50 {
-				t.Errorf("%d of 50 facts are left; the log says %s", len(ids), log.String())
-			}
-			if name != "deleted" && !strings.Contains(log.String(), "rebuilding") {
-				t.Errorf("it healed without a word: %s", log.String())
-			}
-			add(t, s, objection("after", alice, noon))
-		})
-	}
-}
-
 func remove(t *testing.T, path string) {
 	t.Helper()
 	if err := os.RemoveAll(path); err != nil {
@@ -389,7 +328,7 @@ func TestDecisionsComeBackAsTheyWere(t *testing.T) {
 	s := open(t, dir, nil)
 	for i := range 10 {
 		done := make(chan error, 1)
-		s.Append(record(policy.Verdict(i%2), bob, i), func(err error) { done <- err })
+		s.Append(record(policy.Verdict(i%2), bob, i), func(err error) bool { done <- err; return true })
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}

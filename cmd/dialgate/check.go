@@ -294,8 +294,10 @@ func (f *caseFacts) Hold(_ policy.Number, into *policy.Facts) error {
 
 func (f *caseFacts) Release(policy.Number, *policy.EarlierCall) {}
 
+func (f *caseFacts) TakeBack(policy.Number, policy.EarlierCall) {}
+
 // caseLedger takes a record and forgets it.
 type caseLedger struct{ err error }
 
-func (l *caseLedger) Append(_ *policy.Record, done func(error))         { done(l.err) }
+func (l *caseLedger) Append(_ *policy.Record, done func(error) bool)    { done(l.err) }
 func (l *caseLedger) AppendOutcome(_ *policy.Outcome, done func(error)) { done(l.err) }

@@ -39,7 +39,15 @@ func (n consoleNode) Add(ctx context.Context, facts ...policy.Fact) ([]console.A
 	for i, r := range results {
 		out[i] = console.Added{ID: r.ID, Known: r.Known, Err: r.Err}
 	}
-	return out, err
+	return out, asNoRoom(err)
+}
+
+// asNoRoom makes a full disk known to the console.
+func asNoRoom(err error) error {
+	if errors.Is(err, store.ErrNoRoom) {
+		return fmt.Errorf("%w: %w", console.ErrNoRoom, err)
+	}
+	return err
 }
 
 func (n consoleNode) History(number policy.Number) (policy.Facts, error) {
@@ -68,7 +76,7 @@ func (n consoleNode) Call(seq uint64) (*console.Call, *console.Outcome, error) {
 	if o == nil {
 		return &c, nil, nil
 	}
-	return &c, &console.Outcome{At: o.At, Code: o.Code, RingMS: o.RingMS, EndedBy: o.EndedBy}, nil
+	return &c, &console.Outcome{At: o.At, Code: o.Code, RingMS: o.RingMS, EndedBy: o.EndedBy, Instead: o.Instead}, nil
 }
 
 // callOf is a decision as the console knows it.
@@ -127,7 +135,7 @@ func (n consoleNode) Erase(number policy.Number, ground string) (console.Erased,
 	if errors.Is(err, store.ErrGround) {
 		err = &console.Invalid{Path: "ground", Text: err.Error()}
 	}
-	return console.Erased(e), err
+	return console.Erased(e), asNoRoom(err)
 }
 
 func (n consoleNode) Judge(q console.Question) (*console.Judged, error) {

@@ -37,7 +37,7 @@ type factsCmd struct {
 
 // storeOptions are those of the configuration.
 func storeOptions(cfg *configs.Config) store.Options {
-	return store.Options{Dir: cfg.Store.Path, Node: cfg.Node, ErasureKey: cfg.Store.ErasureKey, Keep: time.Duration(cfg.Ledger.KeepDays) * 24 * time.Hour, Ledger: ledger.Options{
+	return store.Options{Dir: cfg.Store.Path, Node: cfg.Node, ErasureKey: cfg.Store.ErasureKey, Keep: time.Duration(cfg.Ledger.KeepDays) * 24 * time.Hour, Floor: uint64(cfg.Store.DiskFloor), Ledger: ledger.Options{
 		SegmentSize: int64(cfg.Ledger.SegmentSize), Memory: cfg.Ledger.Mode == "memory", Linger: cfg.Ledger.Linger,
 	}}
 }

@@ -49,6 +49,7 @@ type node struct {
 	loaded       atomic.Pointer[time.Time] // when the configuration in force was
 	reloadFailed atomic.Pointer[string]    // why the last reload did not work, nil: it did
 	began        time.Time
+	lateSaid     atomic.Int64 // in which second a log line last told of late records
 
 	current   atomic.Pointer[world] // in force
 	reloading sync.Mutex            // held also while the node starts
@@ -60,8 +61,9 @@ type nodeOptions struct {
 	log     *slog.Logger
 	observe func(*policy.Attempt, *policy.Decision, time.Duration)
 
-	config   string             // the file that a reload reads; "": none
-	setLevel func(level string) // of the log, on a reload; nil: it stays
+	sync     func(*os.File) error // of the ledger's disk; nil: the system's
+	config   string               // the file that a reload reads; "": none
+	setLevel func(level string)   // of the log, on a reload; nil: it stays
 }
 
 // startNode brings a node up in one straight line; what was opened is closed
@@ -78,7 +80,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 		}
 	}()
 	so := storeOptions(w.cfg)
-	so.Log, so.ImportRate, so.Memory = o.log, w.cfg.Store.ImportRate, int64(w.cfg.Store.Memory)
+	so.Log, so.ImportRate, so.Memory, so.Ledger.Sync = o.log, w.cfg.Store.ImportRate, int64(w.cfg.Store.Memory), o.sync
 	if n.store, err = store.Open(so); err != nil {
 		return n, err
 	}
@@ -139,7 +141,7 @@ func (n *node) newGate(w *world) *gate.Gate {
 	return gate.New(gate.Options{
 		Rules: gate.Rules{Books: w.books, Config: w.cfg.ID()}, Facts: n.store, Ledger: n.store, Node: n.world.cfg.Node, Now: n.o.now,
 		Answer: func(p *policy.PeerTerms, r policy.Reason) int { return answer(p, r).Code },
-		Permit: w.permit(), Redials: n.redials,
+		Permit: w.permit(), Redials: n.redials, Within: n.world.cfg.Ledger.AnswerWithin, Unrecorded: n.unrecorded,
 		Observe: func(a *policy.Attempt, d *policy.Decision, took time.Duration) {
 			n.metrics.observe(a, d, took)
 			n.console.Meter().Observe(d.Reason)
@@ -148,6 +150,15 @@ func (n *node) newGate(w *world) *gate.Gate {
 			}
 		},
 	})
+}
+
+// unrecorded counts a call that was answered without its record, and says once a
+// second that there are such.
+func (n *node) unrecorded(d *policy.Decision, why error) {
+	n.metrics.unrecorded(d, why)
+	if second := time.Now().Unix(); why == nil && n.lateSaid.Swap(second) != second {
+		n.o.log.Warn("calls are answered before their records are on disk; the disk is slow", "verdict", d.Verdict.String(), "reason", d.Reason.String(), "after", n.world.cfg.Ledger.AnswerWithin)
+	}
 }
 
 // proxyConfig is what the proxy takes of a world: who calls and who carries,

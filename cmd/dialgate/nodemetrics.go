@@ -17,6 +17,7 @@ const maxCampaigns = 100
 type nodeMetrics struct {
 	calls   *prometheus.CounterVec
 	shadow  *prometheus.CounterVec
+	late    *prometheus.CounterVec
 	seconds prometheus.Histogram
 
 	reloadWorked prometheus.Gauge
@@ -40,6 +41,9 @@ func newNodeMetrics(r prometheus.Registerer, s *store.Store, w *world) *nodeMetr
 		shadow: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_not_enforced_total",
 			Help: "Findings that would have refused a call that went on, by rule, its reason and why it did not: shadow, off, or permit where the system itself could not judge."},
 			[]string{"rule", "reason", "mode"}),
+		late: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_unrecorded_calls_total",
+			Help: "Calls that were answered without their record being on disk, by the cause, late or failed, and the verdict that they were answered by."},
+			[]string{"cause", "verdict"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "dialgate_decision_seconds",
 			Help:    "Time to look up and decide, without the wait for the record.",
 			Buckets: []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 0.1}}),
@@ -50,9 +54,10 @@ func newNodeMetrics(r prometheus.Registerer, s *store.Store, w *world) *nodeMetr
 		known: map[callLabels]prometheus.Counter{}, names: map[string]bool{},
 	}
 	m.reload(w)
-	r.MustRegister(m.calls, m.shadow, m.seconds, m.reloadWorked, m.reloadedAt, factCounts{s}, registerDates{s},
+	r.MustRegister(m.calls, m.shadow, m.late, m.seconds, m.reloadWorked, m.reloadedAt, factCounts{s}, registerDates{s},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ledger_records", Help: "Records in the ledger."}, func() float64 { return float64(s.LedgerEnd()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ledger_bytes", Help: "Size of the ledger's files in octets."}, func() float64 { return float64(s.LedgerBytes()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_disk_free_bytes", Help: "Free octets of the store's disk."}, func() float64 { return float64(s.DiskFree()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ready", Help: "1 when calls can be judged and recorded."}, func() float64 {
 			if s.Ready() != nil {
 				return 0
@@ -106,6 +111,15 @@ func (m *nodeMetrics) observe(a *policy.Attempt, d *policy.Decision, took time.D
 	if d.Reason == policy.ReasonNotEnforced {
 		m.notEnforced(d)
 	}
+}
+
+// unrecorded counts a call that was answered without its record being on disk.
+func (m *nodeMetrics) unrecorded(d *policy.Decision, why error) {
+	cause := "late"
+	if why != nil {
+		cause = "failed"
+	}
+	m.late.WithLabelValues(cause, d.Verdict.String()).Inc()
 }
 
 // notEnforced counts every finding that would have refused the call.

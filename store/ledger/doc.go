@@ -59,6 +59,7 @@ type Record struct {
 	Commitment [sha256.Size]byte
 	Erased     bool
 	Place      Place // where it lies, of a record that was read
+	Vital      bool  // of one to append: it is taken also while there is no room for another segment
 
 	batch uint64
 	frame []byte

@@ -24,7 +24,7 @@ func TestMissingAndReorderedSegmentsAreRefused(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key"), SegmentSize: 1 << 16, Linger: time.Microsecond, sync: func(*os.File) error { return nil }}
+			o := Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key"), SegmentSize: 1 << 16, Linger: time.Microsecond, Sync: func(*os.File) error { return nil }}
 			l := open(t, o)
 			fill(t, l, 1000)
 			if err := l.Close(); err != nil {
@@ -63,7 +63,7 @@ func TestASlowDisk(t *testing.T) {
 		slow = 2 * time.Second
 	}
 	var slowly atomic.Bool
-	l := open(t, Options{Dir: t.TempDir(), sync: func(f *os.File) error {
+	l := open(t, Options{Dir: t.TempDir(), Sync: func(f *os.File) error {
 		if slowly.Load() {
 			time.Sleep(slow)
 		}
@@ -102,7 +102,7 @@ func TestASlowDisk(t *testing.T) {
 // TestTheClockIsSet: back an hour, forward a day. The order is that of the
 // numbers, and everything that was signed stands.
 func TestTheClockIsSet(t *testing.T) {
-	o := Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key"), SegmentSize: 1 << 16, Linger: time.Microsecond, sync: func(*os.File) error { return nil }}
+	o := Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key"), SegmentSize: 1 << 16, Linger: time.Microsecond, Sync: func(*os.File) error { return nil }}
 	now := time.Date(2026, 10, 25, 2, 30, 0, 0, time.UTC)
 	seq := uint64(0)
 	for _, step := range []time.Duration{0, -time.Hour, 25 * time.Hour, -48 * time.Hour} {

@@ -30,8 +30,9 @@ type Options struct {
 	// when there is none. "": the file "key" in Dir.
 	Key string
 	Log *slog.Logger
-
-	sync func(*os.File) error // a test's disk
+	// Sync brings what was written to a file to the disk; nil: fdatasync(2). It is
+	// there for tests of a disk that is slow or fails.
+	Sync func(*os.File) error
 }
 
 // A Ledger is open for appending by one process.
@@ -48,7 +49,13 @@ type Ledger struct {
 	wake    chan struct{}
 	salts   *mathrand.ChaCha8
 
+	found   uint64 // the last sequence number that Open has found
 	durable uint64 // the last sequence number on disk, under mu
+
+	next   *segment // made before it is needed, nil: not yet; under mu
+	making bool     // it is being made
+	short  bool     // it can't be
+	makers sync.WaitGroup
 
 	first   uint64          // the first record of the first segment at Open, 0: none
 	asked   chan request    // for a checkpoint at once
@@ -89,8 +96,8 @@ func Open(o Options) (*Ledger, error) {
 	if o.Key == "" {
 		o.Key = filepath.Join(o.Dir, "key")
 	}
-	if o.sync == nil {
-		o.sync = dataSync
+	if o.Sync == nil {
+		o.Sync = dataSync
 	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
@@ -114,14 +121,16 @@ func Open(o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.closeFiles())
 	}
+	l.found = l.durable
 	go l.commit()
-	if interrupted == nil {
-		return l, nil
+	if l.evidence.changed {
+		err = l.recordKey(l.evidence.before)
 	}
-	// Whether its record was written is not known; one more says nothing new.
-	_, err = l.nameErased(interrupted)
-	if err == nil {
-		err = l.erased()
+	if err == nil && interrupted != nil {
+		// Whether its record was written is not known; one more says nothing new.
+		if _, err = l.nameErased(interrupted); err == nil {
+			err = l.erased()
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -164,6 +173,10 @@ func (l *Ledger) Append(r Record, done func(seq uint64, err error)) {
 	case l.closed:
 		l.mu.Unlock()
 		done(0, ErrClosed)
+		return
+	case l.short && !r.Vital:
+		l.mu.Unlock()
+		done(0, fmt.Errorf("ledger: %w: there is no room for another file; free some space, it goes on by itself", ErrNoRoom))
 		return
 	case len(l.pending) > maxPending:
 		l.mu.Unlock()
@@ -215,6 +228,9 @@ func (l *Ledger) Durable() uint64 {
 	return l.durable
 }
 
+// Found is the last sequence number that was on disk when the ledger was opened.
+func (l *Ledger) Found() uint64 { return l.found }
+
 // Failure is why records can't be written at the moment, nil when they can.
 func (l *Ledger) Failure() error {
 	l.mu.Lock()
@@ -236,6 +252,7 @@ func (l *Ledger) Close() error {
 	default:
 	}
 	<-l.done
+	l.closeNext()
 	err := l.evidence.tree.settle()
 	l.closeEvidence()
 	return errors.Join(err, l.closeFiles())
@@ -274,6 +291,7 @@ func (l *Ledger) commit() {
 		l.mu.Unlock()
 		if len(frames) > 0 {
 			l.write(buf, frames)
+			l.prepare()
 			l.synced = time.Now()
 		}
 		clear(frames)
@@ -367,7 +385,7 @@ func (l *Ledger) store(buf []byte, frames []frame) error {
 	if l.o.Memory {
 		return nil
 	}
-	if err := l.o.sync(l.file.f); err != nil {
+	if err := l.o.Sync(l.file.f); err != nil {
 		return l.undo(first, before, err)
 	}
 	return nil
@@ -377,8 +395,7 @@ func (l *Ledger) store(buf []byte, frames []frame) error {
 // the last good one ended.
 func (l *Ledger) undo(first *segment, end int64, err error) error {
 	if l.file != first && l.file != nil {
-		name := l.file.f.Name()
-		err = errors.Join(err, l.file.close(), os.Remove(name))
+		err = errors.Join(err, l.file.close(), os.Remove(filepath.Join(l.o.Dir, l.file.name)))
 		l.file = nil
 		if first != nil {
 			f, openErr := openSegment(filepath.Join(l.o.Dir, first.name))

@@ -21,20 +21,17 @@ type segment struct {
 
 func segmentName(first uint64) string { return fmt.Sprintf("%020d.seg", first) }
 
-// newSegment makes a segment of zeros and puts its name on disk. Filled tells
-// that they are written: allocated blocks still cost a journal entry when a
+// makeSegment makes a segment of zeros that has no name of its own yet. Filled
+// tells that they are written: allocated blocks still cost a journal entry when a
 // sync first finds something in them; written zeros do not.
-func newSegment(dir string, first uint64, size int64, filled bool) (*segment, error) {
-	name := segmentName(first)
-	path := filepath.Join(dir, name)
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+func makeSegment(path string, size int64, filled bool) (*segment, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	fail := func(err error) (*segment, error) {
 		f.Close()
-		os.Remove(tmp)
+		os.Remove(path)
 		return nil, err
 	}
 	if err := reserve(f, size); err != nil {
@@ -49,13 +46,7 @@ func newSegment(dir string, first uint64, size int64, filled bool) (*segment, er
 	if err := f.Sync(); err != nil {
 		return fail(err)
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		return fail(err)
-	}
-	if err := syncDir(dir); err != nil {
-		return fail(err)
-	}
-	return &segment{f: f, name: name, size: size}, nil
+	return &segment{f: f, size: size}, nil
 }
 
 func syncDir(dir string) error {
@@ -112,12 +103,17 @@ func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
 
 // roll ends the current segment and begins the next.
 func (l *Ledger) roll(first uint64, least int64) error {
-	next, err := newSegment(l.o.Dir, first, max(l.o.SegmentSize, least), !l.o.Memory)
+	next, err := l.takeNext(first, least)
+	if next == nil && err == nil {
+		if next, err = makeSegment(filepath.Join(l.o.Dir, segmentName(first)+".new"), max(l.o.SegmentSize, least), !l.o.Memory); err == nil {
+			err = l.name(next, first)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	if l.file != nil {
-		if err := l.o.sync(l.file.f); err != nil {
+		if err := l.o.Sync(l.file.f); err != nil {
 			next.close()
 			os.Remove(filepath.Join(l.o.Dir, next.name))
 			return err
