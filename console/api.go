@@ -84,7 +84,7 @@ func (s *Server) decisions(c *call) error {
 	if follow {
 		return s.follow(c.w, c.r, c.who, search)
 	}
-	page, err := s.o.Node.Search(search)
+	page, err := s.search(search)
 	if err != nil {
 		return err
 	}

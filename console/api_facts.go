@@ -282,7 +282,7 @@ func (s *Server) numberOf(who *access.Principal, n policy.Number, knownAt time.T
 			k.facts = append(k.facts, f)
 		}
 	}
-	page, err := s.o.Node.Search(Search{Number: n, Advertiser: who.Advertiser, To: knownAt, Before: before, Most: callsOfNumber})
+	page, err := s.search(Search{Number: n, Advertiser: who.Advertiser, To: knownAt, Before: before, Most: callsOfNumber})
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,7 @@ func (s *Server) readNow(v *view) (*nowData, error) {
 		}
 	}
 	d.chart(v)
-	page, err := s.o.Node.Search(Search{Most: 12})
+	page, err := s.search(Search{Most: 12})
 	if err != nil {
 		return nil, err
 	}

@@ -177,7 +177,10 @@ func (v *view) show(status int, name, title string, data any) error {
 
 func (v *view) render(status int, name, part string) error {
 	var b bytes.Buffer
-	if err := v.s.pages.byName[name].ExecuteTemplate(&b, part, v); err != nil {
+	v.s.computing <- struct{}{}
+	err := v.s.pages.byName[name].ExecuteTemplate(&b, part, v)
+	<-v.s.computing
+	if err != nil {
 		return err
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -48,7 +49,8 @@ type Server struct {
 	spared   remembered[spared]
 	handler  http.Handler
 
-	began uint64 // record of the ledger that was the last when it was made
+	began     uint64        // record of the ledger that was the last when it was made
+	computing chan struct{} // held by who reads the ledger or makes a page
 
 	mu    sync.Mutex
 	setUp string // "" once it was used
@@ -59,7 +61,8 @@ func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), gatherer: &gatherer{add: o.Node.Add}, setUp: o.SetUp, began: o.Node.LedgerEnd()}
+	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), gatherer: &gatherer{add: o.Node.Add}, setUp: o.SetUp, began: o.Node.LedgerEnd(),
+		computing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	s.stream = newStream(o.Node)
 	var err error
 	if s.imports, err = newImports(o.Dir, o.Node, o.Now); err != nil {
@@ -134,6 +137,14 @@ func (e *waitError) Unwrap() error { return e.Problem }
 
 func tooMany(wait time.Duration) error {
 	return &waitError{problem(http.StatusTooManyRequests, "too many failed tries; wait "+wait.Round(time.Second).String()), wait}
+}
+
+// search looks for decisions. However many people look, half of the processors
+// are left to the calls.
+func (s *Server) search(q Search) (Page, error) {
+	s.computing <- struct{}{}
+	defer func() { <-s.computing }()
+	return s.o.Node.Search(q)
 }
 
 // bounded is the body of a request, which is refused at once when it says that

@@ -8,7 +8,7 @@ var dutch = map[string]string{
 
 	"Now": "Nu", "Calls": "Oproepen", "Numbers": "Nummers", "Try a call": "Proefoproep", "Rules": "Regels", "Imports": "Importeren", "Scrub": "Lijst toetsen", "Proofs": "Bewijs", "Settings": "Instellingen",
 	"Time": "Tijd", "Verdict": "Oordeel", "Reason": "Reden", "From": "Van", "To": "Naar", "Campaign": "Campagne", "Dialer": "Beller", "would be": "zou zijn", "erased": "gewist",
-	"decided": "gaf de doorslag", "Rests on": "Steunt op", "none": "geen", "any": "alle", "unknown": "onbekend", "yes": "ja", "no": "nee",
+	"decided": "gaf de doorslag", "The rule:": "De regel:", "Rests on": "Steunt op", "none": "geen", "any": "alle", "unknown": "onbekend", "yes": "ja", "no": "nee",
 	"pass": "voldaan", "deny": "weigert", "allow": "staat toe", "flag": "let op", "not-applicable": "n.v.t.",
 	"statute": "wet", "code": "code", "supervisor": "toezichthouder", "policy": "eigen beleid",
 	"enforce": "handhaven", "shadow": "schaduw", "off": "uit", "ground": "grond",
@@ -31,7 +31,7 @@ var dutch = map[string]string{
 	"Refused calls by weekday and hour":                                                  "Geweigerde oproepen per weekdag en uur",
 	"Monday":                                                                             "Maandag", "Tuesday": "Dinsdag", "Wednesday": "Woensdag", "Thursday": "Donderdag", "Friday": "Vrijdag", "Saturday": "Zaterdag", "Sunday": "Zondag",
 	"Dialers and carriers": "Bellers en carriers", "What": "Wat", "Where": "Waar", "dialer": "beller", "carrier": "carrier", "Configuration": "Configuratie", "embedded": "ingebouwd",
-	"In force since": "Van kracht sinds", "Warnings": "Waarschuwingen", "Latest calls": "Laatste oproepen", "No call was judged yet.": "Er is nog geen oproep beoordeeld.",
+	"In force since": "Van kracht sinds", "Warnings": "Waarschuwingen", "Latest calls": "Laatste oproepen", "No call was judged yet.": "Er is nog geen oproep beoordeeld.", "There was no call in the last hour.": "Er was het laatste uur geen oproep.",
 
 	"Not before": "Niet vóór", "Before": "Vóór", "Search": "Zoeken", "Clear": "Wissen", "Nothing here, but older records were not looked at yet.": "Hier niets, maar oudere records zijn nog niet bekeken.",
 	"No call fits.": "Geen oproep voldoet.", "Newest": "Nieuwste", "Older": "Ouder", "To find the calls to one number, open it under": "Oproepen naar één nummer vindt u onder",

@@ -66,6 +66,7 @@ func TestConsoleRoles(t *testing.T) {
 	b.fill("#name", "chief")
 	b.fill("#password", password)
 	b.press("main button.primary")
+	b.shootState(dir, "now-empty", func() { b.open("/") })
 	n.callOnce()
 	for _, role := range seenRoles {
 		b.press("nav a[href='/settings']")

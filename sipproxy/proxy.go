@@ -172,8 +172,7 @@ func (p *Proxy) handle(l *Listener, s *transport.Stream) {
 			p.sendFailed(transaction.Path{Conn: s, Remote: d.Remote, Reliable: true}, d.Payload, err)
 		},
 		Ended: func(remote netip.AddrPort, why transport.End, err error) {
-			if why.Common() && p.config.Load().host(remote.Addr()) != nil {
-				// Who is configured nowhere is not asked anything worth the look.
+			if why.Common() {
 				p.locked(func() { p.layer.Moved(s, remote) })
 			}
 			p.o.Log.Debug("a connection ended", "remote", remote, "transport", s.Kind().String(), "cause", why.String(), "error", err)

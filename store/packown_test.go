@@ -199,7 +199,7 @@ func TestAKeptInviteIsErasedWithItsNumber(t *testing.T) {
 	if err != nil || !bytes.Equal(got.Raw, raw) || got.To != alice.E164() {
 		t.Errorf("%+v %v", got, err)
 	}
-	if places, err := s.placesOf(alice); err != nil || len(places) != 1 {
+	if places, err := s.placesOf(alice, true); err != nil || len(places) != 1 {
 		t.Error(places, err)
 	}
 	seq := s.LedgerEnd()

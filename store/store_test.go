@@ -270,26 +270,6 @@ func remove(t *testing.T, path string) {
 	}
 }
 
-func cut(t *testing.T, path string) {
-	t.Helper()
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(path, info.Size()/2); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func tables(t *testing.T, state string) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(state, "*.sst"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no tables: %v", err)
-	}
-	return files
-}
-
 func TestAProjectionBeyondTheLedgerIsNotTrusted(t *testing.T) {
 	dir, elsewhere := t.TempDir(), t.TempDir()
 	s := open(t, dir, nil)

@@ -4,10 +4,15 @@
 // The first log-in: the secret stands behind the # of the address, which a
 // browser sends to nobody.
 const secret = document.querySelector("[data-from-fragment]");
-if (secret && location.hash.length > 1) {
+const takeSecret = () => {
+  if (location.hash.length < 2) return;
   secret.value = decodeURIComponent(location.hash.slice(1));
   history.replaceState(null, "", location.pathname);
   document.getElementById("name").focus();
+};
+if (secret) {
+  takeSecret();
+  addEventListener("hashchange", takeSecret); // the link was opened where the page was open already
 }
 
 // A part of the page that is renewed while it is looked at, unless somebody is
