@@ -88,14 +88,14 @@ func (d *decoder) check(c *Config) {
 	if w := c.Redial.Window; w < 1e9 || w > 24*3600*1e9 {
 		at("redial.window", "is %s; at least 1s, at most 24h", w)
 	}
+	if c.SIP.KeepInvite < 0 || c.SIP.KeepInvite > 16<<10 {
+		at("sip.keep_invite", "is out of bounds; at most 16KiB")
+	}
 	if w := c.Ledger.AnswerWithin; w < 20e6 || w > 30e9 {
 		at("ledger.answer_within", "is %s; at least 20ms, at most 30s", w)
 	}
 	if f := c.Store.DiskFloor; f < 32<<20 || f > 1<<40 {
 		at("store.disk_floor", "is %d octets; at least 32MiB, at most 1024GiB", f)
-	}
-	if c.SIP.KeepInvite < 0 || c.SIP.KeepInvite > 16<<10 {
-		at("sip.keep_invite", "is out of bounds; at most 16KiB")
 	}
 	if c.Ledger.SegmentSize < 1<<20 {
 		at("ledger.segment_size", "is too small, at least 1MiB")

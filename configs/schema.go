@@ -106,7 +106,7 @@ type Digest struct {
 	Password   string   `key:"password" secret:"" doc:"Its password; write ${file:PATH}, so that it does not stand here."`
 	SHA256     string   `key:"sha256" secret:"" doc:"In place of password: SHA-256 of user:realm:password in hex, with sip.realm."`
 	MD5        string   `key:"md5" secret:"" doc:"In place of password, or beside sha256 for dialers that know no other: MD5 of the same."`
-	Algorithms []string `key:"algorithms" oneof:"sha-256,md5" default:"sha-256,md5" doc:"Which are offered, with password. MD5 is for dialers that know no other."`
+	Algorithms []string `key:"algorithms" oneof:"sha-256,md5" default:"sha-256,md5" doc:"Which are offered, with password. MD5 is for dialers that know no other; some of them give up when they see another, and want it alone."`
 }
 
 // Limits bound the calls of a peer, or those to a carrier.

@@ -84,7 +84,7 @@ func (s *Server) decisions(c *call) error {
 	if follow {
 		return s.follow(c.w, c.r, c.who, search)
 	}
-	page, err := s.o.Node.Search(search)
+	page, err := s.search(search)
 	if err != nil {
 		return err
 	}
@@ -153,10 +153,14 @@ func (s *Server) scrub(c *call) error {
 	if err := q.err(); err != nil {
 		return err
 	}
+	list, err := bounded(c.w, c.r, maxList)
+	if err != nil {
+		return err
+	}
 	if err := s.looksAt(c.who, "scrub for campaign "+o.Campaign, policy.Number{}, 0); err != nil {
 		return err
 	}
-	return s.scrubTo(c.w, http.MaxBytesReader(c.w, c.r.Body, maxList), o)
+	return s.scrubTo(c.w, list, o)
 }
 
 // proofQuery asks for a proof pack.

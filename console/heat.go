@@ -33,7 +33,7 @@ const (
 )
 
 func (s *Server) heat() (*heat, error) {
-	before, err := s.o.Node.Search(Search{Before: s.began + 1, Most: heatCalls})
+	before, err := s.search(Search{Before: s.began + 1, Most: heatCalls})
 	if err != nil {
 		return nil, err
 	}

@@ -346,7 +346,11 @@ func (s *Server) startImport(c *call) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	j, err := s.imports.add(http.MaxBytesReader(c.w, c.r.Body, maxUpload), q.text("name"), c.who.Name, dry, mapping, o)
+	body, err := bounded(c.w, c.r, maxUpload)
+	if err != nil {
+		return err
+	}
+	j, err := s.imports.add(body, q.text("name"), c.who.Name, dry, mapping, o)
 	if err != nil {
 		return err
 	}

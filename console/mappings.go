@@ -197,7 +197,14 @@ func (s *Server) preview(r *http.Request, id string, o ImportOptions) (Preview, 
 	}
 	defer f.Close()
 	o.Name = j.Name
-	return s.o.Node.Preview(r.Context(), o, f, previewRows)
+	p, err := s.o.Node.Preview(r.Context(), o, f, previewRows)
+	for i := range p.Rows {
+		row := &p.Rows[i]
+		if row.Errors = invalidities(row.Fault); row.Fault != nil && row.Errors == nil {
+			row.Errors = []*Invalid{{Text: row.Fault.Error()}}
+		}
+	}
+	return p, err
 }
 
 func (s *Server) runImport(c *call) error {

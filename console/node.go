@@ -186,9 +186,9 @@ type Outcome struct {
 	Code    int       `json:"code"`
 	RingMS  int64     `json:"ring_ms"`
 	EndedBy string    `json:"ended_by,omitempty"`
-	Instead string    `json:"instead,omitempty" jsonschema:"the reason it was answered with, since the decision was not on disk in time"`
 	Carrier string    `json:"carrier,omitempty" jsonschema:"that it was sent to; of several the one whose answer counted"`
 	Tried   int       `json:"tried,omitempty" jsonschema:"how many addresses of carriers were tried"`
+	Instead string    `json:"instead,omitempty" jsonschema:"the reason it was answered with, since the decision was not on disk in time"`
 }
 
 // A LookUp is one look of somebody at a number in full.
@@ -300,6 +300,7 @@ type PreviewRow struct {
 	Text   string          `json:"text" jsonschema:"as it stands in the file"`
 	Fact   json.RawMessage `json:"fact,omitempty"`
 	Errors []*Invalid      `json:"errors,omitempty" jsonschema:"why it would be rejected"`
+	Fault  error           `json:"-"` // of which errors is made
 }
 
 // UndoOptions say which import is undone, and how.

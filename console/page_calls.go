@@ -56,7 +56,7 @@ func (v *view) calls() error {
 			return err
 		}
 	} else {
-		page, err := v.s.o.Node.Search(search)
+		page, err := v.s.search(search)
 		if err != nil {
 			return err
 		}

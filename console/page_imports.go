@@ -40,24 +40,29 @@ func (r PreviewRow) Facts() (all []field) {
 	return all
 }
 
-// mappingOptions is how a file is read at first: by a mapping that has a name,
-// or as its columns seem to be.
-func (v *view) mappingOptions() (o ImportOptions, template string) {
-	template = v.r.URL.Query().Get("template")
-	j, err := v.s.imports.find(v.r.PathValue("id"))
-	if err == nil {
-		o = j.options
-	}
-	if m, err := v.s.mappings.find(template); err == nil {
+// templateOptions is how a file is read by a mapping that has a name; without
+// one nothing is said yet.
+func (s *Server) templateOptions(name string) ImportOptions {
+	o := ImportOptions{}
+	if m, err := s.mappings.find(name); err == nil {
 		o = m.options()
 	}
-	o.Guess = o.Columns == nil && o.Ignore == nil
-	return o, template
+	if o.Constants == nil {
+		o.Constants = map[string]string{}
+	}
+	return o
 }
 
+// importMapping shows how a file would be read by what was said when it was
+// sent, and of which column nothing was said, by what it seems to be.
 func (v *view) importMapping() error {
-	o, template := v.mappingOptions()
-	return v.showMapping(http.StatusOK, o, template)
+	j, err := v.s.imports.find(v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	o := j.options
+	o.Guess = o.Columns == nil && o.Ignore == nil
+	return v.showMapping(http.StatusOK, o, v.r.URL.Query().Get("template"))
 }
 
 func (v *view) showMapping(status int, o ImportOptions, template string) error {

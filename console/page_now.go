@@ -74,12 +74,12 @@ func (s *Server) readNow(v *view) (*nowData, error) {
 		d.Facts += n
 	}
 	for _, j := range s.imports.list() {
-		if !j.over() {
+		if !j.Rests() {
 			d.Waiting++
 		}
 	}
 	d.chart(v)
-	page, err := s.o.Node.Search(Search{Most: 12})
+	page, err := s.search(Search{Most: 12})
 	if err != nil {
 		return nil, err
 	}

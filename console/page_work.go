@@ -161,7 +161,9 @@ const maxFields = 64 // of a form with a file
 // upload reads the fields of a form up to its file, which comes last. The file
 // is read where it is needed, never held in memory.
 func (v *view) upload(most int64) (fields map[string]string, file *multipart.Part, err error) {
-	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, most)
+	if v.r.Body, err = bounded(v.w, v.r, most); err != nil {
+		return nil, nil, err
+	}
 	mr, err := v.r.MultipartReader()
 	if err != nil {
 		return nil, nil, problem(http.StatusUnsupportedMediaType, v.T("Send the form with its file."))
@@ -191,8 +193,9 @@ func (v *view) startImport() error {
 	v.Name = "imports"
 	fields, file, err := v.upload(maxUpload)
 	if err == nil {
-		o := ImportOptions{Constants: map[string]string{}, Dutch: fields["dates"] == "dutch"}
-		for _, name := range []string{"kind", "advertiser", "preticked", "bundled"} {
+		o := v.s.templateOptions(fields["template"])
+		o.Dutch = o.Dutch || fields["dates"] == "dutch"
+		for _, name := range constantFields {
 			if fields[name] != "" {
 				o.Constants[name] = fields[name]
 			}
@@ -435,14 +438,14 @@ func (v *view) removePerson() error {
 // ownPassword changes the password of whoever is logged in, who has to know the old one.
 func (v *view) ownPassword() error {
 	who, s, now, address := v.Who(), v.s, v.s.o.Now(), remote(v.r)
-	if wait := s.throttle.Wait(address, who.Name, now); wait > 0 {
+	if wait := s.throttle.Try(address, who.Name, now); wait > 0 {
 		return tooMany(wait)
 	}
 	if _, err := s.o.Keys.Password(who.Name, v.r.PostFormValue("old")); err != nil {
-		s.throttle.Failed(address, who.Name, now)
 		v.Wrong = []string{v.T("This is not your password.")}
 		return v.showSettings(http.StatusUnprocessableEntity)
 	}
+	s.throttle.Worked(address, who.Name)
 	err := s.o.Keys.SetPerson(access.Person{Name: who.Name, Role: who.Role, Advertiser: who.Advertiser}, v.r.PostFormValue("new"), now)
 	if err == nil { // whoever else is logged in with the old one is not any more
 		s.sessions.EndAll(who.Name)

@@ -2,10 +2,12 @@ package console
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -41,12 +43,14 @@ type Server struct {
 	imports  *imports
 	mappings *mappings
 	hooks    *webhook.Hooks
+	gatherer *gatherer
 	pages    *pages
 	heated   remembered[heat]
 	spared   remembered[spared]
 	handler  http.Handler
 
-	began uint64 // record of the ledger that was the last when it was made
+	began     uint64        // record of the ledger that was the last when it was made
+	computing chan struct{} // held by who reads the ledger or makes a page
 
 	mu    sync.Mutex
 	setUp string // "" once it was used
@@ -57,7 +61,8 @@ func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), setUp: o.SetUp, began: o.Node.LedgerEnd()}
+	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), gatherer: &gatherer{add: o.Node.Add}, setUp: o.SetUp, began: o.Node.LedgerEnd(),
+		computing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	s.stream = newStream(o.Node)
 	var err error
 	if s.imports, err = newImports(o.Dir, o.Node, o.Now); err != nil {
@@ -111,13 +116,12 @@ func (s *Server) Bearer(r *http.Request) (*access.Principal, error) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return nil, problem(http.StatusUnauthorized, "send a bearer token: Authorization: Bearer dgt_...; an administrator makes one with dialgate token create")
 	}
-	address := remote(r)
-	if wait := s.throttle.Wait(address, "", s.o.Now()); wait > 0 {
-		return nil, tooMany(wait)
-	}
 	who, err := s.o.Keys.Bearer(strings.TrimSpace(token), s.o.Now())
 	if errors.Is(err, access.ErrUnknown) {
-		s.throttle.Failed(address, "", s.o.Now())
+		// Who guesses waits, and holds up nobody who has a token or a password.
+		if wait := s.throttle.Try("token "+remote(r), "", s.o.Now()); wait > 0 {
+			return nil, tooMany(wait)
+		}
 		return nil, problem(http.StatusUnauthorized, "the token is "+err.Error())
 	}
 	return who, err
@@ -133,6 +137,23 @@ func (e *waitError) Unwrap() error { return e.Problem }
 
 func tooMany(wait time.Duration) error {
 	return &waitError{problem(http.StatusTooManyRequests, "too many failed tries; wait "+wait.Round(time.Second).String()), wait}
+}
+
+// search looks for decisions. However many people look, half of the processors
+// are left to the calls.
+func (s *Server) search(q Search) (Page, error) {
+	s.computing <- struct{}{}
+	defer func() { <-s.computing }()
+	return s.o.Node.Search(q)
+}
+
+// bounded is the body of a request, which is refused at once when it says that
+// it is too large.
+func bounded(w http.ResponseWriter, r *http.Request, most int64) (io.ReadCloser, error) {
+	if r.ContentLength > most {
+		return nil, &http.MaxBytesError{Limit: most}
+	}
+	return http.MaxBytesReader(w, r.Body, most), nil
 }
 
 // remote is the address that a request comes from.

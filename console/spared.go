@@ -49,7 +49,7 @@ func (m *remembered[T]) get(now time.Time, make func() (*T, error)) (*T, error) 
 
 // readSpared looks at the last calls that went on so.
 func (s *Server) readSpared() (*spared, error) {
-	page, err := s.o.Node.Search(Search{Reason: policy.ReasonNotEnforced.String(), Most: sparedCalls})
+	page, err := s.search(Search{Reason: policy.ReasonNotEnforced.String(), Most: sparedCalls})
 	if err != nil {
 		return nil, err
 	}

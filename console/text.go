@@ -2,13 +2,13 @@ package console
 
 // dutch is our texts in Dutch, by their English.
 var dutch = map[string]string{
-	"Skip to the content": "Naar de inhoud", "Pages": "Pagina's", "Light": "Licht", "Dark": "Donker", "Auto": "Automatisch", "Log out": "Uitloggen",
+	"Skip to the content": "Naar de inhoud", "Pages": "Pagina's", "Light": "Licht", "Theme:": "Weergave:", "Dark": "Donker", "Auto": "Automatisch", "Log out": "Uitloggen",
 	"This has to be put right:": "Dit moet anders:",
 	"dialgate says what was checked, on which rules and which facts. It is no legal advice.": "dialgate zegt wat er is nagegaan, op welke regels en welke feiten. Het is geen juridisch advies.",
 
 	"Now": "Nu", "Calls": "Oproepen", "Numbers": "Nummers", "Try a call": "Proefoproep", "Rules": "Regels", "Imports": "Importeren", "Scrub": "Lijst toetsen", "Proofs": "Bewijs", "Settings": "Instellingen",
 	"Time": "Tijd", "Verdict": "Oordeel", "Reason": "Reden", "From": "Van", "To": "Naar", "Campaign": "Campagne", "Dialer": "Beller", "would be": "zou zijn", "erased": "gewist",
-	"decided": "gaf de doorslag", "Rests on": "Steunt op", "none": "geen", "any": "alle", "unknown": "onbekend", "yes": "ja", "no": "nee",
+	"decided": "gaf de doorslag", "The rule:": "De regel:", "Rests on": "Steunt op", "none": "geen", "any": "alle", "unknown": "onbekend", "yes": "ja", "no": "nee",
 	"pass": "voldaan", "deny": "weigert", "allow": "staat toe", "flag": "let op", "not-applicable": "n.v.t.",
 	"statute": "wet", "code": "code", "supervisor": "toezichthouder", "policy": "eigen beleid",
 	"enforce": "handhaven", "shadow": "schaduw", "off": "uit", "ground": "grond",
@@ -22,7 +22,7 @@ var dutch = map[string]string{
 
 	"The node can't judge calls at the moment:":                             "De node kan op dit moment geen oproepen beoordelen:",
 	"The last reload was refused; the configuration before stays in force:": "Het laatste herladen is geweigerd; de vorige configuratie blijft van kracht:",
-	"Figures": "Cijfers", "Allowed a second": "Toegelaten per seconde", "Refused a second": "Geweigerd per seconde", "Facts": "Feiten", "Records in the ledger": "Records in het grootboek",
+	"Hold still": "Stilzetten", "Figures": "Cijfers", "Allowed a second": "Toegelaten per seconde", "Refused a second": "Geweigerd per seconde", "Facts": "Feiten", "Records in the ledger": "Records in het grootboek",
 	"State": "Toestand", "ready": "gereed", "not ready": "niet gereed", "since": "sinds", "%d imports run or wait": "%d imports lopen of wachten",
 	"Calls by minute, and why they were refused":                                   "Oproepen per minuut, en waarom ze zijn geweigerd",
 	"Calls of the last hour by minute and reason; the legend below gives the sums": "Oproepen van het laatste uur per minuut en reden; de legenda hieronder geeft de totalen",
@@ -31,7 +31,7 @@ var dutch = map[string]string{
 	"Refused calls by weekday and hour":                                                  "Geweigerde oproepen per weekdag en uur",
 	"Monday":                                                                             "Maandag", "Tuesday": "Dinsdag", "Wednesday": "Woensdag", "Thursday": "Donderdag", "Friday": "Vrijdag", "Saturday": "Zaterdag", "Sunday": "Zondag",
 	"Dialers and carriers": "Bellers en carriers", "What": "Wat", "Where": "Waar", "dialer": "beller", "carrier": "carrier", "Configuration": "Configuratie", "embedded": "ingebouwd",
-	"In force since": "Van kracht sinds", "Warnings": "Waarschuwingen", "Latest calls": "Laatste oproepen", "No call was judged yet.": "Er is nog geen oproep beoordeeld.",
+	"In force since": "Van kracht sinds", "Warnings": "Waarschuwingen", "Latest calls": "Laatste oproepen", "No call was judged yet.": "Er is nog geen oproep beoordeeld.", "There was no call in the last hour.": "Er was het laatste uur geen oproep.",
 
 	"Not before": "Niet vóór", "Before": "Vóór", "Search": "Zoeken", "Clear": "Wissen", "Nothing here, but older records were not looked at yet.": "Hier niets, maar oudere records zijn nog niet bekeken.",
 	"No call fits.": "Geen oproep voldoet.", "Newest": "Nieuwste", "Older": "Ouder", "To find the calls to one number, open it under": "Oproepen naar één nummer vindt u onder",
@@ -84,7 +84,7 @@ var dutch = map[string]string{
 	"The new token. It is shown this once, and kept nowhere:": "Het nieuwe token. Het wordt alleen nu getoond, en nergens bewaard:", "Tokens of programs": "Tokens van programma's", "Role": "Rol", "Made": "Gemaakt", "Revoke": "Intrekken",
 	"There is no token.": "Er is geen token.", "A new token": "Een nieuw token", "What it is for": "Waarvoor het is", "Only of the advertiser": "Alleen van de adverteerder", "Make the token": "Maak het token",
 	"People": "Mensen", "Remove": "Verwijderen", "Add somebody, or change their role and password": "Iemand toevoegen, of rol en wachtwoord wijzigen", "Save": "Opslaan",
-	"Acceptance cases": "Acceptatiegevallen", "Version": "Versie", "Read the file again": "Lees het bestand opnieuw", "Your password": "Uw wachtwoord", "New": "Nieuw", "Change it": "Wijzig",
+	"Acceptance cases": "Acceptatiegevallen", "Version": "Versie", "Read the file again": "Lees het bestand opnieuw", "Your password": "Uw wachtwoord", "The one you have": "Het huidige", "The new one": "Het nieuwe", "Change it": "Wijzig",
 	"The token is made. It is shown this once.": "Het token is gemaakt. Het wordt alleen nu getoond.", "The token is revoked.": "Het token is ingetrokken.", "%s may log in.": "%s mag inloggen.", "%s may not log in any more.": "%s mag niet meer inloggen.",
 	"You can't remove yourself; somebody else can.": "U kunt uzelf niet verwijderen; een ander kan dat wel.", "This is not your password.": "Dit is niet uw wachtwoord.", "Your password is changed.": "Uw wachtwoord is gewijzigd.",
 	"The configuration %s is in force.": "De configuratie %s is van kracht.",
@@ -167,6 +167,7 @@ var dutch = map[string]string{
 	"Calls that went on although this rule would have refused them":                                  "Oproepen die doorgingen hoewel deze regel ze zou hebben geweigerd",
 	"of the last %d that went on so":                                                                 "van de laatste %d die zo doorgingen",
 	"It would have refused none of the last %d calls that went on although a rule was against them.": "Hij zou geen van de laatste %d oproepen hebben geweigerd die doorgingen hoewel een regel ertegen was.",
+	"Rule":        "Regel",
 	"Result":      "Uitkomst",
 	"Case":        "Geval",
 	"Call at":     "Oproep op",
@@ -188,6 +189,9 @@ var dutch = map[string]string{
 	"no address of its name is known": "van zijn naam is geen adres bekend",
 	"It is not probed: only calls tell how it does.": "Hij wordt niet onderzocht: alleen oproepen tonen hoe hij het doet.",
 }
+
+// dutchVerdicts is the verdicts in Dutch.
+var dutchVerdicts = map[string]string{"allow": "toegelaten", "deny": "geweigerd"}
 
 // dutchReasons is what reasons mean, in Dutch.
 var dutchReasons = map[string]string{

@@ -35,8 +35,8 @@ type phoneEvent struct {
 }
 
 // newPhone starts a baresip whose calls go by way of a proxy, and which answers
-// every call.
-func newPhone(t *testing.T, number string, proxy int) *phone {
+// every call. more is what else its account says.
+func newPhone(t *testing.T, number string, proxy int, more ...string) *phone {
 	t.Helper()
 	modules, err := filepath.Glob("/usr/lib*/baresip/modules")
 	if err != nil || len(modules) == 0 {
@@ -56,7 +56,7 @@ ctrl_tcp_listen 127.0.0.1:%d
 audio_source aufile,%s
 audio_player aufile,%s
 `, p.port, modules[0], control, filepath.Join(dir, "said.wav"), filepath.Join(dir, "heard.wav"))
-	account := fmt.Sprintf("<sip:%s@127.0.0.1>;regint=0;answermode=auto;outbound=\"sip:127.0.0.1:%d\"\n", number, proxy)
+	account := fmt.Sprintf("<sip:%s@127.0.0.1>;regint=0;answermode=auto;outbound=\"sip:127.0.0.1:%d\"%s\n", number, proxy, strings.Join(more, ""))
 	for name, text := range map[string]string{"config": config, "accounts": account, "contacts": "", "said.wav": silence()} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -118,3 +118,24 @@ func TestAgentsProveThemselves(t *testing.T) {
 		t.Errorf("it proved itself by %s", sent)
 	}
 }
+
+// TestPhonesProveThemselves lets baresip answer our challenges; it hangs up with
+// credentials, too.
+func TestPhonesProveThemselves(t *testing.T) {
+	n := newNode(t)
+	n.proves("md5") // at a challenge for another algorithm it gives up
+	dialer := newPhone(t, "+31205550100", n.sip, `;auth_user=alice;auth_pass="a secret"`)
+	carrier := newPhone(t, "+31610000000", n.sip)
+	n.configure(fmt.Sprintf(`targets: ["127.0.0.1:%d"]`, n.carrier), fmt.Sprintf(`targets: ["127.0.0.1:%d"]`, carrier.port))
+	n.consents(1, func(int) string { return "windkracht" })
+	n.start()
+	n.run("facts", "import", filepath.Join(n.dir, "facts.csv"))
+	dialer.do("dial", "sip:+31610000000@127.0.0.1")
+	dialer.sees("CALL_ESTABLISHED")
+	carrier.sees("CALL_ESTABLISHED")
+	dialer.do("hangup", "")
+	carrier.sees("CALL_CLOSED")
+	if got := n.metrics("dialgate_digest_total", `result="proved"`); got < 2 {
+		t.Errorf("%v requests were proved, want an INVITE and a BYE", got)
+	}
+}

@@ -161,11 +161,7 @@ func (p *Proxy) reachable(c *Carrier) error {
 			return nil
 		}
 	}
-	k := c.Transport
-	if len(c.targets) > 0 {
-		k = c.targets[0].kind
-	}
-	return fmt.Errorf("carrier %s can't be reached: no listener of this node is for %s in the address family of its targets; add one under listen.%s, which takes a restart", c.ID, k, k)
+	return fmt.Errorf("carrier %s can't be reached: no listener of this node is for %s in the address family of its targets; add one under listen.%s, which takes a restart", c.ID, c.Transport, c.Transport)
 }
 
 // newInForce prepares a configuration that follows another, nil for the first.

@@ -44,11 +44,7 @@ func (l lookups) Collect(to chan<- prometheus.Metric) {
 	l.p.names.mu.Lock()
 	defer l.p.names.mu.Unlock()
 	for i := range now.Carriers {
-		k := &now.Carriers[i]
-		if len(k.Names) == 0 {
-			continue
-		}
-		failed := 0
+		k, failed := &now.Carriers[i], 0
 		for _, n := range k.Names {
 			if known := l.p.names.known[n]; known == nil || known.failed {
 				failed++

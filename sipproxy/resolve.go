@@ -50,6 +50,9 @@ func (p *Proxy) ask(within time.Duration, all []Name) (changed bool) {
 	for _, n := range all {
 		wg.Go(func() {
 			l, err := locate(ctx, p.o.Resolver, n, p.kinds())
+			if err == nil {
+				err = p.within(l)
+			}
 			if p.learn(n, l, err) {
 				p.names.mu.Lock()
 				defer p.names.mu.Unlock()
@@ -88,6 +91,17 @@ func (p *Proxy) learn(n Name, l *location, err error) (changed bool) {
 	p.o.Log.Info("a carrier's name has other addresses", "name", n.String(), "addresses", len(l.found))
 	k.found = l.found
 	return true
+}
+
+// within leaves out addresses that no listener reaches; an error when that is all.
+func (p *Proxy) within(l *location) error {
+	l.found = slices.DeleteFunc(l.found, func(r ranked) bool {
+		return p.listenerFor(&p.o.Listeners[0], r.kind, r.addr.Addr()) == nil
+	})
+	if len(l.found) == 0 {
+		return errors.New("no listener of this node is for the transport and address family of its addresses")
+	}
+	return nil
 }
 
 var errOld = errors.New("nobody answers, and what was answered last has ended")

@@ -6,7 +6,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -18,7 +20,7 @@ import (
 
 // client asks the test's server alone.
 func client(d *testdns.Server) *dns.Client {
-	return dns.NewClient(dns.Options{Servers: []netip.AddrPort{d.Addr}, Timeout: 300 * time.Millisecond})
+	return dns.NewClient(dns.Options{Servers: []netip.AddrPort{d.Addr}, Timeout: 5 * time.Second})
 }
 
 // spelled writes where a name leads, in the order in which it is tried.
@@ -155,4 +157,88 @@ func TestLooksEndInTime(t *testing.T) {
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("it took %s", took)
 	}
+}
+
+// TestNamesOfAProxy: what a running proxy does with names: it looks again when
+// the time to live is nearly over, keeps what it knew when nothing it can use
+// comes, and forgets names that a configuration has no more.
+func TestNamesOfAProxy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &scriptedDNS{ttl: 100 * time.Second, addrs: "198.51.100.5 2001:db8::5"}
+		s := newStage(t, func(o *Options) {
+			o.Resolver = d
+			o.Carriers[0].Targets, o.Carriers[0].Names = nil, []Name{{Host: "a.example"}}
+		})
+		known := func(n Name) string {
+			s.proxy.names.mu.Lock()
+			defer s.proxy.names.mu.Unlock()
+			if k := s.proxy.names.known[n]; k != nil {
+				return fmt.Sprint(spelled(k.found), " ", k.failed)
+			}
+			return "nothing"
+		}
+		a, b := Name{Host: "a.example"}, Name{Host: "b.example"}
+		for _, x := range []struct {
+			wait  time.Duration
+			addrs string // DNS says from now on
+			want  string // before that
+			looks int    // so far
+		}{
+			{0, "198.51.100.6", "udp 198.51.100.5:5060 0/1 false", 1}, // IPv6 has no listener
+			{99 * time.Second, "198.51.100.6", "udp 198.51.100.5:5060 0/1 false", 1},
+			{2 * time.Second, "2001:db8::6", "udp 198.51.100.6:5060 0/1 false", 2},
+			{100 * time.Second, "", "udp 198.51.100.6:5060 0/1 true", 3}, // nothing that can be reached
+			{5 * time.Second, "198.51.100.7", "udp 198.51.100.6:5060 0/1 true", 4},
+			{5 * time.Second, "198.51.100.7", "udp 198.51.100.7:5060 0/1 false", 5},
+		} {
+			time.Sleep(x.wait)
+			synctest.Wait()
+			if got := known(a); got != x.want || d.looks() != x.looks {
+				t.Errorf("%s after %d looks, want %s after %d", got, d.looks(), x.want, x.looks)
+			}
+			d.say(x.addrs)
+		}
+		c := s.config
+		c.Carriers = slices.Clone(c.Carriers)
+		c.Carriers[0].Names = []Name{b}
+		if err := s.proxy.Use(c); err != nil {
+			t.Fatal(err)
+		}
+		if got := known(a) + ", " + known(b); got != "nothing, udp 198.51.100.7:5060 0/1 false" {
+			t.Errorf("after a reload: %s", got)
+		}
+	})
+}
+
+// A scriptedDNS says the same addresses of every name.
+type scriptedDNS struct {
+	ttl   time.Duration
+	mu    sync.Mutex
+	addrs string
+	n     int
+}
+
+func (d *scriptedDNS) say(addrs string) { d.mu.Lock(); defer d.mu.Unlock(); d.addrs = addrs }
+func (d *scriptedDNS) looks() int       { d.mu.Lock(); defer d.mu.Unlock(); return d.n }
+
+// NAPTR is part of Resolver.
+func (d *scriptedDNS) NAPTR(context.Context, string) (dns.Answer[dns.NAPTR], error) {
+	return dns.Answer[dns.NAPTR]{For: time.Hour}, nil
+}
+
+// SRV is part of Resolver.
+func (d *scriptedDNS) SRV(context.Context, string) (dns.Answer[dns.SRV], error) {
+	return dns.Answer[dns.SRV]{For: time.Hour}, nil
+}
+
+// Addresses is part of Resolver.
+func (d *scriptedDNS) Addresses(context.Context, string) (dns.Answer[netip.Addr], error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.n++
+	a := dns.Answer[netip.Addr]{For: d.ttl}
+	for _, text := range strings.Fields(d.addrs) {
+		a.Records = append(a.Records, netip.MustParseAddr(text))
+	}
+	return a, nil
 }

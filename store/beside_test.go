@@ -68,7 +68,7 @@ func importRows(s *Store, from, rows int) error {
 // BenchmarkBeside looks up 2,000 numbers a second, half of them known, while
 // something else is done to the store, and tells how long a lookup took.
 func BenchmarkBeside(b *testing.B) {
-	const rows = 300_000
+	const rows = 100_000
 	for _, work := range []struct {
 		name string
 		do   func(s *Store, i int) error

@@ -111,9 +111,11 @@ func (s *Store) follows(loaded *loadedRows) error {
 // before them is asked one after another.
 func (l *Load) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error) {
 	results := make([]Result, len(facts))
-	_, _, err := l.s.disk.look() // nobody else does meanwhile
-	if err = errors.Join(err, l.s.disk.lacks(noImports)); err != nil {
-		return results, err
+	if !l.ended {
+		_, _, err := l.s.disk.look() // nobody else does meanwhile
+		if err = errors.Join(err, l.s.disk.lacks(noImports)); err != nil {
+			return results, err
+		}
 	}
 	for at := 0; at < len(facts); {
 		if l.ended {
@@ -137,19 +139,21 @@ func (l *Load) addSome(facts []policy.Fact, results []Result) (n int, err error)
 	now := l.s.o.Now().UTC()
 	shares := l.divide(facts, results)
 	onAllCores(shares, func(s *loadShare) { s.look(l, now) })
-	sure, octets := true, 0
-	for _, s := range shares {
-		for s.judged < len(s.facts) && sure && octets < loadOctets {
-			if sure = l.judge(s, s.judged); sure {
-				octets += s.seen[s.judged].size
-				s.judged++
+	for sure := true; sure && n < len(facts) && err == nil; {
+		octets := 0
+		for _, s := range shares {
+			for s.judged < len(s.facts) && sure && octets < loadOctets {
+				if sure = l.judge(s, s.judged); sure {
+					octets += s.seen[s.judged].size
+					s.judged++
+					n++
+				}
 			}
 		}
-		n += s.judged
-	}
-	onAllCores(shares, func(s *loadShare) { s.makeReady(l.s.o.Node, now) })
-	if err = l.write(shares); err != nil || !sure {
-		err = errors.Join(err, l.Close()) // what was not written would be taken for known
+		onAllCores(shares, func(s *loadShare) { s.makeReady(l.s.o.Node, now) })
+		if err = l.write(shares); err != nil || !sure {
+			err = errors.Join(err, l.Close()) // what was not written would be taken for known
+		}
 	}
 	return n, err
 }

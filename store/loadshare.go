@@ -21,6 +21,7 @@ type loadShare struct {
 	results []Result
 	seen    []seenFact
 	judged  int // how many of them
+	ready   int // and how many of those were made ready
 	err     error
 
 	batch   *ledger.Batch
@@ -56,9 +57,7 @@ func (l *Load) divide(facts []policy.Fact, results []Result) []*loadShare {
 		}
 		s := l.shares[n]
 		s.facts, s.results, s.seen = some, results[n*shareFacts:][:len(some)], s.seen[:0]
-		s.judged, s.err = 0, nil
-		s.rows, s.changes = s.rows[:0], s.changes[:0]
-		s.batch.Reset()
+		s.judged, s.ready, s.err = 0, 0, nil
 		n++
 	}
 	return l.shares[:n]
@@ -129,13 +128,15 @@ func (s *loadShare) hash(secret []byte, f *policy.Fact, seen *seenFact) {
 	seen.says, seen.size = binary.BigEndian.Uint64(sum[:]), len(s.scratch)-len(secret)
 }
 
-// makeReady makes records and rows of the facts that are taken.
+// makeReady makes records and rows of the facts that were taken since.
 func (s *loadShare) makeReady(node string, now time.Time) {
-	for i := range s.judged {
-		if !s.seen[i].taken {
+	s.batch.Reset()
+	s.rows, s.changes = s.rows[:0], s.changes[:0]
+	for ; s.ready < s.judged; s.ready++ {
+		if !s.seen[s.ready].taken {
 			continue
 		}
-		f := &s.facts[i]
+		f := &s.facts[s.ready]
 		f.RecordedAt = now
 		s.public, s.payload = appendFactRecord(s.public[:0], s.payload[:0], f, node)
 		if err := s.batch.Add(ledger.Record{Time: now, Kind: kindFact, Public: s.public, Payload: s.payload}); err != nil {
@@ -171,14 +172,23 @@ func (r *loadedRows) add(s *loadShare) {
 	for i, c := range s.changes {
 		place := s.batch.Places[i]
 		if r.gone || place.Seq != r.last.Seq+1 {
-			r.gone = true
+			r.giveUp()
 			return
 		}
 		r.last = place
 		r.row = append(binary.AppendUvarint(r.row[:0], uint64(place.Offset)), rows[:c.size]...)
 		rows = rows[c.size:]
-		r.gone = r.changes.add(c.number, place.Seq, r.row) != nil
+		if r.changes.add(c.number, place.Seq, r.row) != nil {
+			r.giveUp()
+		}
 	}
+}
+
+// giveUp leaves the rows to whoever reads the ledger, and their room to others.
+func (r *loadedRows) giveUp() {
+	r.gone = true
+	_ = r.changes.close() // files without names, of which nothing is wanted
+	r.changes = sorter{}
 }
 
 // whole reports whether they are all that the ledger holds beyond their beginning.

@@ -191,7 +191,7 @@ func TestAKeptInviteIsErasedWithItsNumber(t *testing.T) {
 	raw := []byte("INVITE sip:+31612345678@x SIP/2.0\r\nSubject: \xff\"\\\r\n\r\n")
 	d := policy.Operational(policy.ReasonObjected)
 	done := make(chan error, 1)
-	s.Append(&policy.Record{ID: policy.RulingID{1}, At: noon, Attempt: &policy.Attempt{Called: policy.Called{Number: alice}, Raw: raw}, Decision: &d}, func(err error) { done <- err })
+	s.Append(&policy.Record{ID: policy.RulingID{1}, At: noon, Attempt: &policy.Attempt{Called: policy.Called{Number: alice}, Raw: raw}, Decision: &d}, func(err error) bool { done <- err; return true })
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestAKeptInviteIsErasedWithItsNumber(t *testing.T) {
 	if err != nil || !bytes.Equal(got.Raw, raw) || got.To != alice.E164() {
 		t.Errorf("%+v %v", got, err)
 	}
-	if places, err := s.placesOf(alice); err != nil || len(places) != 1 {
+	if places, err := s.placesOf(alice, true); err != nil || len(places) != 1 {
 		t.Error(places, err)
 	}
 	seq := s.LedgerEnd()

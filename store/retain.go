@@ -238,7 +238,7 @@ func (p *projection) unindex(numbers []policy.Number, outcomes [][]byte, last, v
 		return nil
 	}
 	for _, n := range numbers {
-		err := p.eachPlace(n, func(key []byte, place ledger.Place) error {
+		err := p.eachPlace(n, func(key []byte, place ledger.Place, _ bool) error {
 			if place.Seq <= last {
 				rows = append(rows, key)
 			}

@@ -129,7 +129,10 @@ func (s *Store) openState() error {
 	state, err := openProjection(dir, s.o.Log)
 	if err == nil {
 		s.state = state
-		if err = s.ofThisLedger(); err == nil {
+		if err = s.ofThisLedger(); err == nil && !state.clean {
+			err = state.countsRight()
+		}
+		if err == nil {
 			err = s.catchUp()
 		}
 		if err == nil {
@@ -334,7 +337,7 @@ func (s *Store) Ready() error {
 func (s *Store) Counts() map[policy.Kind]int64 {
 	out := map[policy.Kind]int64{}
 	for kind, n := range s.state.counts() {
-		if n != 0 {
+		if kind != 0 && n != 0 {
 			out[policy.Kind(kind)] = n
 		}
 	}
@@ -349,10 +352,8 @@ func (s *Store) LedgerEnd() uint64 { return s.ledger.Durable() }
 // earlier calls, if it stands; one that could not be recorded is forgotten.
 func (s *Store) Append(r *policy.Record, done func(error) (stands bool)) {
 	made := worthNoting(r)
-	if err := s.disk.lacks(onlyInDanger); err != nil {
-		if made != nil {
-			s.flight.drop(made.to, *made.call)
-		}
+	if err := s.disk.lacks(onlyInDanger); err != nil && made != nil { // of others only the ledger knows
+		s.flight.drop(made.to, *made.call)
 		done(err)
 		return
 	}

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"archive/zip"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -16,6 +18,8 @@ import (
 const (
 	maxWorkbook = 256 << 20 // octets of the file
 	maxUnpacked = 2 << 30
+	maxHeld     = 64 << 20 // of what is held in memory
+	largeSheet  = 16 << 20 // what is larger is unpacked to a file
 )
 
 var workbookBegins = []byte("PK\x03\x04")
@@ -30,7 +34,10 @@ func (in Intake) xlsx(r io.Reader, put func(*sheet, rawRow) bool) error {
 	if len(data) > maxWorkbook {
 		return unreadable(fmt.Errorf("it has more than %d octets; save it as CSV", maxWorkbook))
 	}
-	book, err := excelize.OpenReader(bytes.NewReader(data), excelize.Options{UnzipSizeLimit: maxUnpacked, RawCellValue: true})
+	if err := checkWorkbook(data); err != nil {
+		return unreadable(err)
+	}
+	book, err := excelize.OpenReader(bytes.NewReader(data), excelize.Options{UnzipSizeLimit: maxUnpacked, UnzipXMLSizeLimit: largeSheet, RawCellValue: true})
 	if err != nil {
 		return unreadable(err)
 	}
@@ -71,6 +78,44 @@ func (in Intake) xlsx(r io.Reader, put func(*sheet, rawRow) bool) error {
 		return unreadable(err)
 	}
 	return nil
+}
+
+// checkWorkbook refuses a workbook that would fill the memory. Large sheets and
+// their texts are unpacked to files, unless they are damaged; all else is not.
+func checkWorkbook(data []byte) error {
+	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return err
+	}
+	var all, held uint64
+	for _, f := range z.File {
+		size := f.UncompressedSize64
+		if size > maxUnpacked || all+size > maxUnpacked {
+			return fmt.Errorf("it unpacks to more than %d octets; save it as CSV", maxUnpacked)
+		}
+		all += size
+		name := strings.ToLower(strings.ReplaceAll(f.Name, `\`, "/"))
+		if size <= largeSheet || !strings.HasPrefix(name, "xl/worksheets/sheet") && name != "xl/sharedstrings.xml" {
+			if held += size; held > maxHeld {
+				return fmt.Errorf("it holds more than %d octets beside its large sheets; save it as CSV", maxHeld)
+			}
+			continue
+		}
+		if err := unpacks(f); err != nil {
+			return fmt.Errorf("%s: %w", f.Name, err)
+		}
+	}
+	return nil
+}
+
+// unpacks reads a part of a workbook to its end.
+func unpacks(f *zip.File) error {
+	r, err := f.Open()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, r)
+	return errors.Join(err, r.Close())
 }
 
 // serialDate turns a date as workbooks keep it, days since 1900 with the time

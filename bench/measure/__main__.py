@@ -12,11 +12,12 @@ from measure.contender import CONTENDERS, Contender
 from measure.processes import Trouble, note, stop_all
 from measure.stage import kept, stage
 
-QUICK = table.Plan(rounds=3, parts=("cpu", "tcp", "latency"), calls=2000, warm=200, settle=1.5, workers=1, latency_rates=(1000,),
+QUICK = table.Plan(rounds=2, parts=("cpu", "tcp", "latency"), calls=2000, warm=200, settle=1.5, workers=1, latency_rates=(1000,),
                    latency_seconds=2, latency_rounds=1, bound=90)
-# Not to measure, but to see that everything still runs.
+# Not to measure, but to see that everything still runs, on a machine however busy.
 SMOKE = table.Plan(rounds=1, parts=("cpu", "tcp", "latency", "memory"), calls=100, rate=200, warm=50, settle=0.3, workers=1, latency_rates=(200,),
-                   latency_seconds=0.5, latency_rounds=1, minutes=0.05, bound=60)
+                   latency_seconds=0.5, latency_rounds=1, minutes=0.05, bound=60,
+                   resent=1)
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -34,7 +35,7 @@ def arguments() -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="bench/run.sh", description="Measures dialgate beside its peers as whole processes, on loopback.")
     sub = p.add_subparsers(dest="what", required=True)
     t = sub.add_parser("table", prog="bench/run.sh", parents=[common], help="the whole table")
-    t.add_argument("--quick", action="store_true", help="a first look: three rounds of 2,000 calls, one rate of latency, one worker, no highest rate")
+    t.add_argument("--quick", action="store_true", help="a first look: two rounds of 2,000 calls, one rate of latency, one worker, no highest rate")
     t.add_argument("--smoke", action="store_true", help="one short round on 1,000 numbers, to see that the bench works")
     t.add_argument("--only", type=names, help=f"parts: {', '.join(table.PARTS)}")
     t.add_argument("--of", type=names, help=f"contenders: {', '.join(c.name for c in CONTENDERS)}")

@@ -20,7 +20,7 @@ class Memory(Each):
 
     def moment(self, seconds: float) -> None:
         if seconds >= self._next:
-            self.seen.append((round(seconds, 1), processes.pss(self._root)))
+            self.seen.append((round(seconds, 1), processes.memory(self._root)[0]))
             self._next += self._every
 
 
@@ -41,7 +41,7 @@ def measure(stage: Stage, proxy: Proxy, carrier: Carrier, kind: str, rate: float
     busy = processes.machine_busy() - busy
     proxy.check()
     during = sum(sum(Use(r).since(b)[:2]) for r, b in zip(roots, before)) / 1e9
-    memory = round(sum(processes.pss(r) for r in roots), 1)
+    memory = [processes.memory(r) for r in roots]
     time.sleep(settle)
     user = system = 0.0
     why = d.why
@@ -55,6 +55,7 @@ def measure(stage: Stage, proxy: Proxy, carrier: Carrier, kind: str, rate: float
     record = asdict(d)
     record.update(kind=kind, rate=rate, us=round(us, 2), user_us=round(user / 1e3 / calls, 2), system_us=round(system / 1e3 / calls, 2),
                   carrier_us=round(carrier_us, 2), sipp_us=round(sipp_us, 2), rel=round(us / max(sipp_us, 0.01), 4),
-                  yard_us=round(stage.yard.us(), 3), proxy_share=round(during / d.seconds, 3), pss_mib=memory,
-                  foreign=round(max(0.0, busy - ours) / d.seconds, 3), clean=not why, why=why)
+                  yard_us=round(stage.yard.us(), 3), proxy_share=round(during / d.seconds, 3), pss_mib=round(sum(m for m, _ in memory), 1),
+                  anonymous_mib=round(sum(m for _, m in memory), 1),
+                  cpu_share=round(d.cpu_share, 3), foreign=round(max(0.0, busy - ours) / d.seconds, 3), clean=not why, why=why)
     return record

@@ -61,6 +61,6 @@ def goals(records: list[Record]) -> list[Goal]:
              _scaled(_latency(records, "dialgate-durable"), 1e-3)),
         Goal("highest clean rate, above Kamailio's", peers_rate.mid if peers_rate else 0.0, "calls/s",
              fastest("dialgate-memory") if peers_rate else None, more=True),
-        Goal("memory at 1,000 calls/s", 100, "MiB", of(records, "pss_mib", **_cpu("dialgate-memory", "allowed"))),
+        Goal("memory at 1,000 calls/s, PSS", 100, "MiB", of(records, "pss_mib", **_cpu("dialgate-memory", "allowed"))),
         Goal(f"memory after {MINUTES} minutes, of that after a third of them", 1.05, "times", growth),
     ]

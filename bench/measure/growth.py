@@ -91,9 +91,13 @@ def turn(g: Growth, s: Stage, c: Contender, axis: str, x: int, round_: int, rate
 
 
 def over_numbers(g: Growth, able: list[Contender], points: list[int], data: Path, bin_dir: Path, _: int) -> None:
+    # Stores are used in place here, so they are not those that others copy.
+    data = data / "in-place"
     for i in range(g.rounds):
         for x in points if i % 2 == 0 else points[::-1]:
             with ready(g, able[:1], data, bin_dir, x) as s:
+                s.env["BENCH_IN_PLACE"] = "1"
+                s.called = i * 1_000_000  # the store remembers earlier rounds: call others
                 turn(g, s, able[0], "numbers", x, i, [1000])
 
 
@@ -141,14 +145,14 @@ def lines(records: list[Record], axis: str) -> dict[str, list[tuple[int, Figure,
                 at = [r for r in of_kind if r["x"] == x]
                 scaled = figures.figure(r["us"] if axis == "rate" or middle is None else r["rel"] * middle.mid for r in at)
                 if scaled:
-                    points.append((x, scaled, {f: figures.figure(r[f] for r in at) for f in ("us", "rel", "pss_mib", "foreign")}))
+                    points.append((x, scaled, {f: figures.figure(r[f] for r in at) for f in ("us", "rel", "pss_mib", "anonymous_mib", "foreign")}))
             if points:
                 out[f"{contender.removeprefix('dialgate-')}, {kind}"] = points
     return out
 
 
 def picture(records: list[Record], axis: str) -> plot.Picture:
-    return plot.Picture(f"CPU a call over {TITLES[axis]}", TITLES[axis], "us a call", axis in ("numbers", "campaigns"),
+    return plot.Picture(f"CPU a call over {TITLES[axis]}", TITLES[axis], "us a call", axis != "cores",
                         [plot.Line(name, [(x, f.mid, f.low, f.high) for x, f, _ in points]) for name, points in lines(records, axis).items()])
 
 
@@ -163,11 +167,11 @@ def flatness(points: list[tuple[int, Figure, Record]]) -> str:
 def document(g: Growth) -> str:
     out: list[str] = []
     for axis in dict.fromkeys(r["part"] for r in g.records):
-        out += [f"### Over {TITLES[axis]}", "", "| | " + TITLES[axis] + " | CPU us a call | in units of sipp's | PSS MiB | others' share of a core |",
-                "|---|---|---|---|---|---|"]
+        out += [f"### Over {TITLES[axis]}", "", "| | " + TITLES[axis] + " | CPU us a call | in units of sipp's | PSS MiB | anonymous | others' share of a core | rounds |",
+                "|---|---|---|---|---|---|---|---|"]
         for name, points in lines(g.records, axis).items():
             for x, _, raw in points:
-                out.append(f"| {name} | {x:,} | {_text(raw['us'], 0)} | {_text(raw['rel'], 2)} | {_text(raw['pss_mib'], 0)} | {_text(raw['foreign'], 2)} |")
+                out.append(f"| {name} | {x:,} | {_text(raw['us'], 0)} | {_text(raw['rel'], 2)} | {_text(raw['pss_mib'], 0)} | {_text(raw['anonymous_mib'], 0)} | {_text(raw['foreign'], 2)} | {raw['us'].n} |")
         out += ["", *(f"- {name}: {flatness(points)}" for name, points in lines(g.records, axis).items()), ""]
     bad = [f"- {r['part']} {r['x']:,} {r['contender']}, round {r['round'] + 1}: {r['why']}" for r in g.records if not r["clean"]]
     out += ["Not clean:", "", *bad, ""] if bad else ["Every run was clean.", ""]

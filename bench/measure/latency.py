@@ -23,10 +23,10 @@ def probe(stage: Stage, proxy: Proxy | None, kind: str, rate: float, calls: int)
                          "-dialer", f"{HOST}:{stage.dialer_port}", "-transport", stage.transport, "-numbers", str(numbers),
                          "-rate", str(rate), "-calls", str(calls), "-warm", str(WARM)], cwd=stage.work, log=log)
     try:
-        status = p.wait(calls / rate * 3 + 30)
+        with processes.ending(p):
+            status = p.wait(calls / rate * 3 + 30)
     except subprocess.TimeoutExpired:
         raise Trouble("the probe did not end") from None
-    processes.forget(p)
     if status:
         raise Trouble(log.read_text().strip())
     record: Record = json.loads(log.read_text())

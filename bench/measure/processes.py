@@ -54,6 +54,7 @@ def stop(p: subprocess.Popen[bytes]) -> None:
         while time.monotonic() < end:
             p.poll()
             if not session(p.pid):
+                p.wait()  # nobody of its session lives
                 forget(p)
                 return
             time.sleep(0.02)
@@ -63,6 +64,18 @@ def forget(p: subprocess.Popen[bytes]) -> None:
     """Strikes a process that has ended by itself from those to be ended."""
     if p in _running:
         _running.remove(p)
+
+
+@contextlib.contextmanager
+def ending(p: subprocess.Popen[bytes]) -> Iterator[None]:
+    """For a process that ends by itself inside, or is ended if that is left
+    before its time."""
+    try:
+        yield
+    finally:
+        if p.returncode is None:
+            stop(p)
+        forget(p)
 
 
 def stop_all() -> None:
@@ -171,14 +184,16 @@ class Use:
         return ns * share, ns * (1 - share), lost
 
 
-def pss(root: int) -> float:
-    """Memory of a family in MiB, pages that it shares counted once."""
-    total = 0
+def memory(root: int) -> tuple[float, float]:
+    """Memory of a family in MiB, pages that it shares counted once (PSS), and how
+    much of it no file is behind: the rest the kernel can drop and read again."""
+    total = anonymous = 0
     for pid in family(root):
         with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup") as f:
-            m = re.search(r"^Pss:\s+(\d+) kB", f.read(), re.M)
-            total += int(m[1]) if m else 0
-    return round(total / 1024, 1)
+            found = dict(re.findall(r"^(\w+):\s+(\d+) kB", f.read(), re.M))
+            total += int(found.get("Pss", 0))
+            anonymous += int(found.get("Pss_Anon", 0)) + int(found.get("Pss_Shmem", 0))
+    return round(total / 1024, 1), round(anonymous / 1024, 1)
 
 
 def machine_busy() -> float:

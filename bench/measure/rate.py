@@ -2,7 +2,7 @@
 from measure import cpu
 from measure.contender import Contender
 from measure.cpu import Record
-from measure.processes import Trouble, note
+from measure.processes import TimeLimit, Trouble, note
 from measure.sipp import RING_MS, Carrier
 from measure.stage import Proxy, Stage
 
@@ -35,6 +35,8 @@ class Ladder:
                 reached = r["calls"] / r["seconds"]
                 clean = r["clean"] and reached > 0.93 * rate * self._seconds / (self._seconds + RING_MS / 1000)
                 why = r["why"] or f"{reached:.0f}/s were reached"
+            except TimeLimit:
+                raise
             except Trouble as trouble:
                 clean, r, why = False, {}, str(trouble)
             note(f"{self._contender.name} at {rate:.0f} calls/s: {'clean' if clean else why}")

@@ -47,10 +47,10 @@ def cpu_table(run: dict[str, Any], transport: str) -> list[str]:
             share = ratio(records, {**want, "contender": base}, want)
             rows.append(_row(_title(run, name), us.text(), f"{_mid(of(records, 'user_us', **want), 0)} + {_mid(of(records, 'system_us', **want), 0)}",
                              _text(of(records, "rel", **want), 2), _text(share, 2) if name != base else "1",
-                             _mid(of(records, "pss_mib", **want), 0), us.n))
+                             _mid(of(records, "pss_mib", **want), 0), _mid(of(records, "anonymous_mib", **want), 0), us.n))
         if rows:
             out += [f"### {NAMES[transport]}, {kind} calls", "",
-                    *_head("", "CPU us a call", "user + system", "in units of sipp's", "dialgate's share of it", "PSS MiB", "rounds"), *rows, ""]
+                    *_head("", "CPU us a call", "user + system", "in units of sipp's", "dialgate's share of it", "PSS MiB", "anonymous", "rounds"), *rows, ""]
     return out
 
 
@@ -103,8 +103,12 @@ def goals_table(run: dict[str, Any]) -> list[str]:
 
 
 def troubles(run: dict[str, Any]) -> list[str]:
-    return [f"- {r['part']} {r['contender']} {r['transport']} {r.get('kind', '')} {r.get('rate', '')}, round {r['round'] + 1}: {r['why']}"
-            for r in run["records"] if not r["clean"]]
+    out = []
+    for r in run["records"]:
+        if not r["clean"]:
+            what = " ".join(str(r[k]) for k in ("part", "contender", "transport", "kind", "rate") if k in r)
+            out.append(f"- {what}, round {r['round'] + 1}: {r['why']}")
+    return out
 
 
 def document(run: dict[str, Any]) -> str:

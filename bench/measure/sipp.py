@@ -56,17 +56,17 @@ def dial(stage: Stage, kind: str, rate: float, calls: int, each: "Each | None" =
         f"{HOST}:{stage.port}", "-inf", str(path), "-r", str(int(rate)), "-rp", "1000", "-m", str(calls), "-l", "15000", "-d", "0",
         "-trace_stat", "-stf", str(counts), "-fd", "1", "-timeout", f"{int(calls / rate * 2 + 30)}s", "-recv_timeout", "25000"], cwd=stage.work)
     stage.yard.reset()
-    while True:
-        pid, status, used = os.wait4(p.pid, os.WNOHANG)
-        if pid:
-            break
-        stage.yard.tick()
-        if each is not None:
-            each.moment(time.monotonic() - began)
-        time.sleep(0.05)
-    seconds = time.monotonic() - began
-    p.returncode = os.waitstatus_to_exitcode(status)
-    processes.forget(p)
+    with processes.ending(p):
+        while True:
+            pid, status, used = os.wait4(p.pid, os.WNOHANG)
+            if pid:
+                break
+            stage.yard.tick()
+            if each is not None:
+                each.moment(time.monotonic() - began)
+            time.sleep(0.05)
+        seconds = time.monotonic() - began
+        p.returncode = os.waitstatus_to_exitcode(status)
     count = _counts(counts)
 
     def n(name: str) -> int:
@@ -75,7 +75,7 @@ def dial(stage: Stage, kind: str, rate: float, calls: int, each: "Each | None" =
     got = {"ended well": (n("SuccessfulCall(C)"), calls), "200": (n("GenericCounter2(C)"), through), "403": (n("GenericCounter1(C)"), refused)}
     why = ", ".join(f"{what} {have} of {want}" for what, (have, want) in got.items() if have != want)
     bad = (n("FailedCall(C)") + n("Retransmissions(C)")) / calls
-    if bad >= 0.001:
+    if bad > stage.resent:
         why = ", ".join(filter(None, [why, f"failed {n('FailedCall(C)')}, sent again {n('Retransmissions(C)')}"]))
     return Dialled(calls, not why, bad, seconds, cpu * 1e6 / calls, cpu / seconds, why)
 

@@ -47,6 +47,7 @@ class Stage:
     env: dict[str, str] = field(default_factory=dict)      # more for the proxy
     prefix: str = ""                                       # before its command: taskset
     campaigns: int = 1
+    resent: float = 0.001                                  # share of calls that a clean run may have had to repeat
     yard: Yardstick = field(default_factory=Yardstick)
     called: int = 0                                        # calls made so far: each goes to another number
 

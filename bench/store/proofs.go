@@ -82,7 +82,7 @@ func judge(s *store.Store) error {
 			r.Decision.Verdict, r.Answer = policy.Allowed, 0
 		}
 		binary.BigEndian.PutUint64(r.ID[:], uint64(i))
-		s.Append(r, func(err error) { ended <- err })
+		s.Append(r, func(err error) bool { ended <- err; return true })
 		s.AppendOutcome(&policy.Outcome{ID: r.ID, At: r.At, Code: 200}, func(err error) { ended <- err })
 		waiting += 2
 	}

@@ -5,7 +5,7 @@ import unittest
 import unittest.mock
 from pathlib import Path
 
-from measure.processes import TimeLimit, Use, limit, session, start, stop, stop_all
+from measure.processes import TimeLimit, Use, ending, limit, session, start, stop, stop_all
 
 HERE = Path(tempfile.gettempdir())
 
@@ -37,6 +37,12 @@ class Processes(unittest.TestCase):
         with self.assertRaises(TimeLimit), limit(0.05, "sleeping"):
             time.sleep(10)
         time.sleep(0.1)  # no bell rings afterwards
+
+    def test_who_is_waited_for_is_ended_when_the_time_is_up(self) -> None:
+        p = self.started("sleep 60", 1)
+        with self.assertRaises(TimeLimit), limit(0.2, "waiting"), ending(p):
+            p.wait()
+        self.assertEqual(session(p.pid), [])
 
     def test_cpu_of_children_counts(self) -> None:
         p = self.started("sh -c 'while :; do :; done' & sleep 60", 2)

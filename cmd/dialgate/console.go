@@ -340,10 +340,8 @@ func (n consoleNode) Preview(ctx context.Context, o console.ImportOptions, in io
 		if len(p.Rows) == rows || ctx.Err() != nil {
 			break
 		}
-		one := console.PreviewRow{Line: row.Line, Text: row.Text}
-		if row.Err != nil {
-			one.Errors = []*console.Invalid{{Path: row.Column, Text: oneLine(row.Err)}}
-		} else {
+		one := console.PreviewRow{Line: row.Line, Text: row.Text, Fault: row.Err}
+		if row.Err == nil {
 			one.Fact = row.Fact.AppendJSON(nil)
 		}
 		p.Rows = append(p.Rows, one)

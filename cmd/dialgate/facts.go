@@ -365,7 +365,16 @@ func (r *rejects) add(row store.Row, cause error) error {
 			return err
 		}
 	}
-	return r.csv.Write([]string{fmt.Sprint(row.Line), row.Column, oneLine(cause), row.Text})
+	return r.csv.Write([]string{fmt.Sprint(row.Line), noFormula(row.Column), noFormula(oneLine(cause)), noFormula(row.Text)})
+}
+
+// noFormula keeps a spreadsheet from taking what somebody else wrote for a
+// formula and carrying it out.
+func noFormula(cell string) string {
+	if cell != "" && strings.IndexByte("=+-@\t\r", cell[0]) >= 0 {
+		return "'" + cell
+	}
+	return cell
 }
 
 func (r *rejects) close() error {

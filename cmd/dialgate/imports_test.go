@@ -165,7 +165,20 @@ func TestMappingAndUndoThroughThePages(t *testing.T) {
 	if !strings.Contains(text, "<option>leads</option>") {
 		t.Error(text)
 	}
-	_, text = v.post("/imports/undo", url.Values{"batch": {"leads.csv"}, "do": {"look"}})
+	// By its template, at once and without a word about columns.
+	if _, text = v.send("/imports", "leads2.csv", strings.ReplaceAll(consents, "0612345601", "0612345609"), "template", "leads"); !strings.Contains(text, "leads2.csv") {
+		t.Error(text)
+	}
+	for range 500 {
+		if c.store.Counts()[policy.Objection] == 2 {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if n := c.store.Counts()[policy.Objection]; n != 2 {
+		t.Errorf("%d objections", n)
+	}
+	v.post("/imports/undo", url.Values{"batch": {"leads.csv"}, "do": {"look"}})
 	undo := regexp.MustCompile(`imports/[0-9a-f]{16}`).FindString(v.await("/imports", "<td>done</td>"))
 	if text = v.await("/"+undo, "done"); !strings.Contains(text, "Stay in force") || !strings.Contains(text, "1 objection") {
 		t.Error(text)

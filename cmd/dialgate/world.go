@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"dialgate/configs"
@@ -197,7 +198,7 @@ func sipAnswerTo(p *policy.PeerTerms, d *policy.Decision) *sipAnswer {
 }
 
 // calledZone is the time zone that bare dates are read in.
-func calledZone() *time.Location { return nl.Book().Zone }
+var calledZone = sync.OnceValue(func() *time.Location { return nl.Book().Zone }) // to make the book takes time
 
 // localNumber reads a number in international or Dutch national form.
 func localNumber(s string) (policy.Number, error) {

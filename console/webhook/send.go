@@ -134,6 +134,10 @@ func why(err error) string {
 	if errors.As(err, &of) {
 		err = of.Err
 	}
+	var name *net.DNSError
+	if errors.As(err, &name) && name.IsNotFound {
+		return name.Name + " is not known to DNS"
+	}
 	if errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
 		return "did not answer in time"
 	}

@@ -625,3 +625,23 @@ func TestEndpointsAreBounded(t *testing.T) {
 	l.grow(2)
 	until(t, "the events at all others", func() bool { return len(r.ids()) == 2*(maxHooks-1) })
 }
+
+// FuzzURL: an address that is taken has a host, and names no address that is
+// not reached.
+func FuzzURL(f *testing.F) {
+	for _, s := range []string{"https://crm.example/hooks", "http://[::ffff:127.0.0.1]:80/", "https://0x7f.1/", "https://u@h/", "HTTPS://H", "https://[fe80::1%25eth0]/"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if checkURL(text, nil) != nil {
+			return
+		}
+		req, err := http.NewRequest("POST", text, nil)
+		if err != nil || req.URL.Hostname() == "" || req.URL.Scheme != "https" || req.URL.User != nil {
+			t.Fatalf("%q is taken: %v", text, err)
+		}
+		if a, err := netip.ParseAddr(req.URL.Hostname()); err == nil && !open(a.Unmap()) {
+			t.Errorf("%q is taken", text)
+		}
+	})
+}

@@ -32,6 +32,7 @@
 //	checkpoints  signed tree heads, one after another, each a note
 //	             (golang.org/x/mod/sumdb/note) and an empty line
 //	erasing      an erasure that was begun; see Erase
+//	first        the number of the first record, when older ones were removed
 //
 // A payload is erased by writing zeros over it. That is damage, unless a later
 // record of kind [KindErasure] names the sequence number.
