@@ -107,7 +107,7 @@ func TestFullDisk(t *testing.T) {
 	disk := newSmall(t, 400)
 	n := newNode(t)
 	data := filepath.Join(disk.dir, "data")
-	n.replace(filepath.Join(n.dir, "data"), data, "store: {", "ledger: {segment_size: 4MiB}\nstore: {disk_floor: 32MiB, ")
+	n.configure(filepath.Join(n.dir, "data"), data, "store: {", "ledger: {segment_size: 4MiB}\nstore: {disk_floor: 32MiB, ")
 	n.consents(200, func(i int) string { return []string{"windkracht", ""}[i%2] })
 	w := newWitness(t, n)
 	n.start()

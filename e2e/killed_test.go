@@ -32,7 +32,7 @@ func TestKilledUnderEverything(t *testing.T) {
 		rounds = 100
 	}
 	n := newNode(t)
-	n.replace("store: {", "ledger: {segment_size: 4MiB}\nstore: {import_rate: 2000, ")
+	n.configure("store: {", "ledger: {segment_size: 4MiB}\nstore: {import_rate: 2000, ")
 	n.consents(killedNumbers, func(i int) string { return []string{"windkracht", ""}[i%2] })
 	w := newWitness(t, n)
 	n.start()
