@@ -137,6 +137,9 @@ func (p *Proxy) via(b []byte, v *message.View, l *Listener) ([]byte, uint64) {
 func (p *Proxy) viaFor(b []byte, l *Listener, loop uint32) ([]byte, uint64) {
 	b = append(append(append(b, "SIP/2.0/"...), l.kind().Via()...), ' ')
 	b = l.Advertised.AppendTo(b)
+	if !l.kind().Reliable() {
+		b = append(b, ";rport"...) // behind a NAT only the other side knows our port (RFC 3581)
+	}
 	b = append(b, ";branch="...)
 	return p.layer.NextBranch(b, loop)
 }

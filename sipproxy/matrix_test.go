@@ -181,6 +181,9 @@ func (h *house) checkRequest(v *message.View, at netip.AddrPort, from, to *party
 			h.t.Errorf("Via %d of %s is of %s %s:%d, want %s %s", i, v.Method, vias[i].Transport, vias[i].Host, vias[i].Port, want.by.Via(), want.at)
 		}
 	}
+	if asks := v.Top.RPort != nil; asks == to.by.kind().Reliable() {
+		h.t.Errorf("the Via of %s over %s asks for rport: %v", v.Method, to.by.kind(), asks)
+	}
 	if v.Get(message.Route) != nil || v.MaxForwards != 69 || string(v.URI) != uri {
 		h.t.Errorf("%s came as\n%s", v.Method, v.Raw)
 	}
