@@ -163,7 +163,7 @@ func objections(data string) error {
 		go func() { ended <- liveImport(s, work.rows) }()
 		alone, err = object(s, 1, 200)
 		if err == nil {
-			many, err = object(s, 16, 100)
+			many, err = object(s, 16, 400)
 		}
 		if err = errors.Join(err, <-ended, s.Close()); err != nil {
 			return err
