@@ -122,32 +122,34 @@ func (g *Gate) JudgeCaller(a *policy.Attempt, ready func(policy.Ruling)) {
 	g.record(a, d, start, ready)
 }
 
-// record makes a decision a ruling once it is durable.
+// record makes a decision a ruling once it is durable, or can't wait for that
+// any longer.
 func (g *Gate) record(a *policy.Attempt, d policy.Decision, start time.Time, ready func(policy.Ruling)) {
-	ruling := policy.Ruling{ID: newID(), Decision: d}
-	g.o.Observe(a, &ruling.Decision, time.Since(start))
+	w := &wait{g: g, attempt: a, ruling: policy.Ruling{ID: newID(), Decision: d}, ready: ready, at: a.At}
+	decision := &w.ruling.Decision
+	g.o.Observe(a, decision, time.Since(start))
 
-	alike, comparable := refusal{}, false
-	denied := ruling.Decision.Verdict == policy.Denied
+	denied := d.Verdict == policy.Denied
 	if g.o.Redials != nil {
-		if alike, comparable = refusalOf(a, &ruling.Decision, g.o.Rules.Config); comparable {
+		alike, comparable := refusalOf(a, decision, g.o.Rules.Config)
+		if comparable {
 			if first, collapsed := g.o.Redials.see(alike, denied, a.At); collapsed {
-				ruling.ID, ruling.Repeat = first, true
-				ready(ruling)
+				w.ruling.ID, w.ruling.Repeat = first, true
+				ready(w.ruling)
 				return
 			}
 		}
+		w.alike, w.repeatable = alike, denied && comparable
 	}
-	w := &wait{g: g, attempt: a, ruling: ruling, ready: ready, alike: alike, id: ruling.ID, at: a.At, repeatable: denied && comparable}
 	record := policy.Record{
-		ID: ruling.ID, At: a.At, Took: time.Since(start), Node: g.o.Node, Config: g.o.Rules.Config,
-		Attempt: a, Decision: &w.ruling.Decision,
+		ID: w.ruling.ID, At: a.At, Took: time.Since(start), Node: g.o.Node, Config: g.o.Rules.Config,
+		Attempt: a, Decision: decision,
 	}
 	if denied {
-		record.Answer = g.o.Answer(a.Peer, ruling.Decision.Reason)
+		record.Answer = g.o.Answer(a.Peer, d.Reason)
 	}
-	if ruling.Decision.Reason == policy.ReasonEmergency {
-		ready(ruling)
+	if d.Reason == policy.ReasonEmergency {
+		ready(w.ruling)
 		g.o.Ledger.Append(&record, func(error) bool { return true }) // the ledger counts its own failures
 		return
 	}

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type facts struct {
 	err   error
 	held  int
 	made  []policy.EarlierCall
+	mu    sync.Mutex
 	taken []policy.EarlierCall
 }
 
@@ -42,7 +44,11 @@ func (f *facts) Release(_ policy.Number, made *policy.EarlierCall) {
 	}
 }
 
-func (f *facts) TakeBack(_ policy.Number, made policy.EarlierCall) { f.taken = append(f.taken, made) }
+func (f *facts) TakeBack(_ policy.Number, made policy.EarlierCall) {
+	f.mu.Lock() // a clock does it
+	defer f.mu.Unlock()
+	f.taken = append(f.taken, made)
+}
 
 func (f *facts) Hold(n policy.Number, into *policy.Facts) error {
 	into.Number = n

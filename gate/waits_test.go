@@ -2,6 +2,7 @@ package gate
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,21 +44,23 @@ func TestALateRecord(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, l := &facts{known: known}, &ledger{}
 				g := lateGate(t, f, l, c.permit...)
-				told := 0
-				g.o.Unrecorded = func(*policy.Decision, error) { told++ }
+				var told, times atomic.Int64
+				g.o.Unrecorded = func(*policy.Decision, error) { told.Add(1) }
 				var got policy.Ruling
-				times := 0
 				began := time.Now()
-				g.Judge(attempt(c.to), func(r policy.Ruling) { got, times = r, times+1 })
+				g.Judge(attempt(c.to), func(r policy.Ruling) {
+					got = r
+					times.Add(1)
+				})
 				time.Sleep(within - time.Nanosecond)
 				synctest.Wait()
-				if times != 0 {
+				if times.Load() != 0 {
 					t.Fatalf("it was answered after %s", time.Since(began))
 				}
 				time.Sleep(sweepEvery)
 				synctest.Wait()
-				if times != 1 || told != 1 || got.Decision.Verdict != c.verdict || got.Decision.Reason != c.reason {
-					t.Fatalf("%d rulings, %d times told: %s %s, want %s %s", times, told, got.Decision.Verdict, got.Decision.Reason, c.verdict, c.reason)
+				if times.Load() != 1 || told.Load() != 1 || got.Decision.Verdict != c.verdict || got.Decision.Reason != c.reason {
+					t.Fatalf("%d rulings, %d times told: %s %s, want %s %s", times.Load(), told.Load(), got.Decision.Verdict, got.Decision.Reason, c.verdict, c.reason)
 				}
 				if (got.Late != nil) != c.late || c.late && (got.Late.Verdict != c.verdict || got.Late.Reason != c.reason) {
 					t.Errorf("the outcome is to tell of %+v", got.Late)
@@ -68,8 +71,8 @@ func TestALateRecord(t *testing.T) {
 				if stands := l.waiting[0](c.err); stands != c.stands {
 					t.Errorf("the decision stands: %t", stands)
 				}
-				if times != 1 || told != 1 {
-					t.Errorf("%d rulings, %d times told once the record was there", times, told)
+				if times.Load() != 1 || told.Load() != 1 {
+					t.Errorf("%d rulings, %d times told once the record was there", times.Load(), told.Load())
 				}
 			})
 		})

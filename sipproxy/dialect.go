@@ -149,10 +149,10 @@ type Answer struct {
 // Phrases of the status codes we send.
 var phrases = map[int]string{
 	200: "OK", 302: "Moved Temporarily",
-	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 416: "Unsupported URI Scheme",
+	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 407: "Proxy Authentication Required", 408: "Request Timeout", 416: "Unsupported URI Scheme",
 	420: "Bad Extension", 433: "Anonymity Disallowed", 470: "Consent Needed", 480: "Temporarily Unavailable",
 	481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops", 487: "Request Terminated",
-	500: "Server Internal Error", 503: "Service Unavailable", 505: "Version Not Supported", 603: "Decline",
+	500: "Server Internal Error", 503: "Service Unavailable", 505: "Version Not Supported", 513: "Message Too Large", 603: "Decline",
 }
 
 // PeerOf is a peer on these terms, as far as they tell; nil: a stranger.

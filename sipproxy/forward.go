@@ -38,10 +38,11 @@ func (e *exchange) roomy(c *inForce, v *message.View, l *Listener, to netip.Addr
 
 // forwardBy sends an allowed INVITE by a listener. The edits are the only ones
 // we make: Via, Record-Route, Max-Forwards, our own Route, X-Campaign, what a
-// peer prefers or, untrusted, asserts, and the host of a Request-URI that names us.
+// peer prefers or, untrusted, asserts, what it proved itself to us by, and the
+// host of a Request-URI that names us.
 func (e *exchange) forwardBy(v *message.View, l *Listener, to netip.AddrPort) {
 	p := e.p
-	edits := message.Edits{Source: e.source, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v)}
+	edits := message.Edits{Source: e.source, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v), Realm: e.config.Realm}
 	edits.Remove[message.XCampaign] = true
 	edits.Remove[message.PPreferredIdentity] = true // a hint for the first proxy only (RFC 3325 section 9.2)
 	edits.Remove[message.PAssertedIdentity] = !e.peer.Terms.TrustIdentity
@@ -148,6 +149,9 @@ func (e *exchange) Response(v *message.View) {
 		return
 	case v.Status < 200 && e.rang.IsZero() && invite:
 		e.rang = time.Now()
+	case v.Status >= 300 && e.objected && !e.cancelled:
+		e.refuseObjected() // a re-INVITE; a first INVITE is answered by its tries
+		return
 	case v.Status == 503:
 		// A proxy does not pass a 503 on (RFC 3261 section 16.7 step 6): the
 		// next hop's overload is not ours.
@@ -177,8 +181,8 @@ func (e *exchange) pass(status int, response []byte) {
 	}
 }
 
-// Failed is told that nobody answered. A request other than INVITE is then
-// not answered either (RFC 4320 section 4.2).
+// Failed is told that nobody answered. A request other than INVITE that met
+// silence is not answered either (RFC 4320 section 4.2).
 func (e *exchange) Failed(why transaction.End) {
 	switch {
 	case e.server.Final():
@@ -191,10 +195,10 @@ func (e *exchange) Failed(why transaction.End) {
 		again := e.smaller
 		e.smaller = nil
 		again()
-	case !e.isInvite():
-		e.server.Drop()
 	case why == transaction.Unreachable:
 		e.unreachable(500) // as if a 503 had come (RFC 3261 section 16.9)
+	case !e.isInvite():
+		e.server.Drop()
 	default:
 		if why == transaction.Silent {
 			e.client.Cancel([]byte(`SIP;cause=408;text="timer C"`))

@@ -136,7 +136,11 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 // anything is done for it: who sends more than it may costs others little.
 // Calls for which there is room are counted later, under one lock with their begin.
 func (p *Proxy) crowds(c *inForce, q *peer, v *message.View) (why overload) {
-	p.locked(func() { why = p.want(q, time.Now()) })
+	now := time.Now()
+	p.locked(func() {
+		q.last = now
+		why = p.want(q, now)
+	})
 	if why != roomy && c.Reader.called(v.URI, q.Terms).Emergency {
 		return roomy // what becomes of it is for its own limit to say
 	}
@@ -258,7 +262,6 @@ func (p *Proxy) runResumed() {
 func (e *exchange) decided() {
 	d := &e.ruling.Decision
 	code := 0
-	delete(e.p.asked, e)
 	e.know()
 	switch {
 	case e.ended:
@@ -329,7 +332,8 @@ func (e *exchange) read() *message.View {
 // build makes a response of ours to the exchange's request.
 func (e *exchange) build(status int, text string, extra []byte) []byte {
 	v := e.read()
-	return v.AppendResponse(nil, &message.Response{Status: status, Phrase: text, ToTag: e.p.tag(v), Source: e.source, Extra: extra})
+	b := make([]byte, 0, len(v.Raw)-len(v.Body)+len(extra)+96) // no less than it takes
+	return v.AppendResponse(b, &message.Response{Status: status, Phrase: text, ToTag: e.p.tag(v), Source: e.source, Extra: extra})
 }
 
 // respond sends a response of ours.
@@ -344,6 +348,7 @@ func (e *exchange) finish(code int, by policy.Party) {
 		return
 	}
 	e.ended = true
+	delete(e.p.asked, e)
 	if e.merge != 0 { // a request in a dialog sets nothing up
 		e.p.inSetup--
 		if e.peer != nil {

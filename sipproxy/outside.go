@@ -27,7 +27,7 @@ func (p *Proxy) outside(c *inForce, l *Listener, from netip.AddrPort, q *peer, v
 		}
 		q.rate.take(q.CallsPerSecond, e.began)
 		e.server = p.layer.NewServer(v, l.path(from, v), e)
-		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v), URI: p.retarget(v, out, to)}
+		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v), URI: p.retarget(v, out, to), Realm: c.Realm}
 		e.withhold(&edits)
 		e.send(v, &edits, out, to)
 	})
@@ -43,7 +43,7 @@ func (p *Proxy) outside(c *inForce, l *Listener, from netip.AddrPort, q *peer, v
 func (p *Proxy) outsideTarget(c *inForce, l *Listener) (*Listener, netip.AddrPort) {
 	for _, k := range c.carriers {
 		for _, t := range k.to {
-			if out := p.listenerFor(l, k.Transport, t.addr.Addr()); out != nil && t.state != targetDown {
+			if out := p.listenerFor(l, t.kind, t.addr.Addr()); out != nil && t.state != targetDown {
 				return out, t.addr
 			}
 		}

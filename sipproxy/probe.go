@@ -20,9 +20,9 @@ func (p *Proxy) watch(now, before *inForce) {
 		first := time.Duration(0)
 		for _, k := range now.carriers {
 			for i := range k.to {
-				t := k.to[i].target
-				if t.probing != k.Probing || t.by != k.Transport {
-					t.probing, t.by = k.Probing, k.Transport
+				t, by := k.to[i].target, k.to[i].kind
+				if t.probing != k.Probing || t.by != by {
+					t.probing, t.by = k.Probing, by
 					p.endProbe(t)
 					p.attend(t, first)
 					first += betweenProbes

@@ -61,11 +61,18 @@ func (t *tokens) print(number string) print { return t.printOf("number ", number
 func (t *tokens) peer(q *peer) print { return t.printOf("peer ", q.Terms.ID) }
 
 func (t *tokens) printOf(kind, text string) (p print) {
+	sum := t.wholePrint(kind, text)
+	copy(p[:], sum[:])
+	return p
+}
+
+// wholePrint is a keyed hash of a text of a kind.
+func (t *tokens) wholePrint(kind, text string) (sum [sha256.Size]byte) {
 	m := t.macs.Get().(*mac)
 	defer t.macs.Put(m)
 	m.text = append(append(m.text[:0], kind...), text...)
-	copy(p[:], m.sum())
-	return p
+	copy(sum[:], m.sum())
+	return sum
 }
 
 func newTokens(key []byte) *tokens {

@@ -109,9 +109,9 @@ func usualStream(line []byte) (m policy.Media, formats [mostCodecs][]byte, ok bo
 	kind, line, _ := field(line)
 	port, line, _ := field(line)
 	profile, line, _ := field(line)
-	m.Kind = known(kind, "audio", "video")
+	m.Kind = oneOf(kind, "audio", "video")
 	fits := isNumber(port) && (len(port) < 5 || len(port) == 5 && string(port) <= "65535")
-	if m.Kind == "" || !fits || known(profile, "RTP/AVP", "RTP/SAVP") == "" {
+	if m.Kind == "" || !fits || oneOf(profile, "RTP/AVP", "RTP/SAVP") == "" {
 		return m, formats, false
 	}
 	m.Codecs = make([]string, 0, min(bytes.Count(line, []byte{' '})+1, mostCodecs))
@@ -144,13 +144,13 @@ func usualCodec(attribute []byte, formats [][]byte, codecs []string) {
 	}
 	name, _ := nextWord(rest)
 	name, _, _ = bytes.Cut(name, []byte{'/'})
-	if codecs[i] = known(name, "PCMA", "PCMU", "telephone-event", "G722", "G729", "opus", "GSM"); codecs[i] == "" {
+	if codecs[i] = oneOf(name, "PCMA", "PCMU", "telephone-event", "G722", "G729", "opus", "GSM"); codecs[i] == "" {
 		codecs[i] = codecName(string(name))
 	}
 }
 
-// known is the one of the words that b is, without a copy of it, "" for none.
-func known(b []byte, words ...string) string {
+// oneOf is the one of the words that b is, without a copy of it, "" for none.
+func oneOf(b []byte, words ...string) string {
 	for _, w := range words {
 		if string(b) == w {
 			return w

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dialgate/policy"
+	"dialgate/store/ledger"
 )
 
 // lateCall makes a call that is refused before its record is on disk, or goes
@@ -30,7 +31,7 @@ func lateCall(t *testing.T, s *Store, r *policy.Record, verdict policy.Verdict) 
 	done := make(chan error, 2)
 	s.Append(r, func(err error) bool { done <- err; return verdict == policy.Allowed })
 	s.AppendOutcome(&policy.Outcome{ID: r.ID, At: r.At, Code: 603, EndedBy: policy.EndedByGate, Late: late}, func(err error) { done <- err })
-	if err := wait(done, 2); err != nil {
+	if err := s.wait(done, 2); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -115,4 +116,14 @@ func TestALateCallThatWasRefusedIsNoEarlierCall(t *testing.T) {
 	if got := callsTo(t, s, alice); len(got) != 0 {
 		t.Errorf("after the erasure: %+v", got)
 	}
+}
+
+func FuzzNotMade(f *testing.F) {
+	f.Add([]byte(`{"id":"x","code":603,"ring_ms":0,"instead":"ledger-unavailable"}`), appendNotMade(nil, &policy.Late{Called: alice, Made: policy.EarlierCall{At: noon, Advertiser: `a"b`, Attempt: 1 << 63}}))
+	f.Fuzz(func(t *testing.T, public, payload []byte) {
+		to, call, err := notMade(&ledger.Record{Kind: kindOutcome, Public: public, Payload: payload})
+		if call != nil && (err != nil || to.IsZero() || call.At.IsZero()) {
+			t.Fatalf("%v %+v %v", to, call, err)
+		}
+	})
 }

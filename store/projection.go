@@ -26,6 +26,7 @@ type projection struct {
 	db    *badger.DB
 	dir   string
 	table atomic.Pointer[factTable] // nil: facts are read from Badger
+	clean bool                      // it was closed, and is as it was then
 
 	mu        sync.Mutex
 	discarded uint64 // versions before it may go
@@ -70,7 +71,8 @@ func openProjection(dir string, log *slog.Logger) (*projection, error) {
 	if _, err := os.Stat(marker); err == nil {
 		return nil, &errRebuild{"an earlier start did not survive opening it"}
 	}
-	if err := looksWhole(dir); err != nil {
+	closed, err := looksWhole(dir)
+	if err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(marker, nil, 0o600); err != nil {
@@ -88,7 +90,7 @@ func openProjection(dir string, log *slog.Logger) (*projection, error) {
 	if err := os.Remove(marker); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: %w", err), db.Close())
 	}
-	return &projection{db: db, dir: dir}, nil
+	return &projection{db: db, dir: dir, clean: closed}, nil
 }
 
 // badgerOptions are those of a projection on a machine of two cores: the
@@ -103,30 +105,31 @@ func badgerOptions(dir string, log *slog.Logger) badger.Options {
 		WithLogger(badgerLog{log})
 }
 
-// looksWhole compares the files with what was there at the last clean close.
-func looksWhole(dir string) error {
+// looksWhole compares the files with what was there at the last clean close; it
+// is not clean when that is not known.
+func looksWhole(dir string) (closed bool, err error) {
 	tables, _ := filepath.Glob(filepath.Join(dir, "*.sst"))
-	_, err := os.Stat(filepath.Join(dir, "MANIFEST"))
+	_, err = os.Stat(filepath.Join(dir, "MANIFEST"))
 	if len(tables) > 0 && err != nil {
-		return &errRebuild{"there are tables but no MANIFEST"}
+		return false, &errRebuild{"there are tables but no MANIFEST"}
 	}
 	if err == nil {
 		if err := manifestWhole(dir, tables); err != nil {
-			return err
+			return false, err
 		}
 	}
 	clean, err := os.ReadFile(filepath.Join(dir, cleanFile))
 	if err != nil {
-		return nil // not closed cleanly, or new: the cursor tells how far it is
+		return false, nil // not closed cleanly, or new: the cursor tells how far it is
 	}
 	for _, line := range strings.Split(strings.TrimSpace(string(clean)), "\n") {
 		name, size, _ := strings.Cut(line, " ")
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil || fmt.Sprint(info.Size()) != size {
-			return &errRebuild{fmt.Sprintf("%s is not as the last clean close left it", name)}
+			return false, &errRebuild{fmt.Sprintf("%s is not as the last clean close left it", name)}
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // manifestWhole reads the MANIFEST as Badger will, which opens one that was cut
@@ -232,9 +235,11 @@ func (p *projection) remember(most int64, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if p.db, err = badger.OpenManaged(badgerOptions(p.dir, log).WithChecksumVerificationMode(options.NoVerification)); err != nil { // it was looked at just now
-		return fmt.Errorf("store: %w", err)
+	db, err := badger.OpenManaged(badgerOptions(p.dir, log).WithChecksumVerificationMode(options.NoVerification)) // it was looked at just now
+	if err != nil {
+		return errors.Join(fmt.Errorf("store: %w", err), t.close())
 	}
+	p.db = db
 	p.db.SetDiscardTs(p.discarded)
 	p.table.Store(t)
 	log.Debug("the facts of all numbers are in memory", "octets", t.used.Load())

@@ -270,26 +270,6 @@ func remove(t *testing.T, path string) {
 	}
 }
 
-func cut(t *testing.T, path string) {
-	t.Helper()
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(path, info.Size()/2); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func tables(t *testing.T, state string) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(state, "*.sst"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no tables: %v", err)
-	}
-	return files
-}
-
 func TestAProjectionBeyondTheLedgerIsNotTrusted(t *testing.T) {
 	dir, elsewhere := t.TempDir(), t.TempDir()
 	s := open(t, dir, nil)
@@ -507,10 +487,18 @@ func FuzzRows(f *testing.F) {
 	f.Add([]byte("kind,number,advertiser,at\nobjection,+31612345678,*,2026-01-01\n"))
 	f.Add([]byte("\xef\xbb\xbfkind;number\n\"x;y"))
 	f.Add([]byte(`{"kind":"objection","number":"+31612345678","advertiser":"*","at":"2026-01-01"}`))
+	f.Add([]byte("Telefoon;Tel;Datum;Naam\n0612345678;1;2026-01-01;x\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for row, err := range (Intake{Form: policy.FactForm{Zone: time.UTC}, Batch: "b"}).Rows(bytes.NewReader(data)) {
-			if err == nil && row.Err == nil && (row.Fact.ID == "" || row.Fact.Number.IsZero()) {
-				t.Fatalf("row %d is no fact and no error", row.Line)
+		for _, columns := range []*Columns{nil, {Guess: true, Dutch: true}} {
+			var heads, fields []string
+			in := Intake{Form: policy.FactForm{Zone: time.UTC}, Batch: "b", Columns: columns, Heads: func(c, f []string) { heads, fields = c, f }}
+			for row, err := range in.Rows(bytes.NewReader(data)) {
+				if err == nil && row.Err == nil && (row.Fact.ID == "" || row.Fact.Number.IsZero()) {
+					t.Fatalf("row %d is no fact and no error", row.Line)
+				}
+			}
+			if len(heads) != len(fields) {
+				t.Fatalf("%d columns, %d fields", len(heads), len(fields))
 			}
 		}
 	})

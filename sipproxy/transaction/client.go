@@ -1,12 +1,15 @@
 package transaction
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
+	"net/netip"
 	"strconv"
 	"time"
 
 	"dialgate/sipproxy/message"
+	"dialgate/sipproxy/transport"
 )
 
 // A clientState is a state of the machines of RFC 3261 figures 5 and 6 with
@@ -46,6 +49,7 @@ type Client struct {
 	cancel       []byte // the CANCEL to send once a provisional response came
 	cancelled    bool
 	cancelSender *Client
+	moved        bool // it was sent again, since its connection had ended
 	user         ClientUser
 }
 
@@ -115,7 +119,9 @@ func (l *Layer) NewClient(id uint64, invite bool, path Path, request []byte, use
 func (c *Client) begin() {
 	l := c.layer
 	c.again.of, c.end.of = c, c
-	if !c.path.Reliable {
+	if c.path.Reliable {
+		l.calling[c.path.way()]++
+	} else {
 		c.every = l.timers.T1
 		l.set(&c.again, c.every) // A, E
 	}
@@ -182,6 +188,7 @@ func (c *Client) Receive(v *message.View) {
 		var sent message.View
 		if err := sent.Parse(c.request); err == nil {
 			c.ack = sent.AppendACK(nil, v.Value(message.To))
+			l.Made(c.path, "ACK")
 			l.Send(c.path, c.ack)
 		}
 		c.request = nil
@@ -201,6 +208,7 @@ func (c *Client) provisional(v *message.View) {
 		return
 	}
 	if c.state == clientCalling {
+		c.heard()
 		c.state = clientProceeding
 		if c.invite {
 			l.wheel.stop(&c.again)
@@ -218,6 +226,7 @@ func (c *Client) provisional(v *message.View) {
 
 // settle stops the timers that wait for an answer.
 func (c *Client) settle(s clientState) {
+	c.heard()
 	c.state = s
 	c.layer.wheel.stop(&c.again)
 	c.layer.wheel.stop(&c.end)
@@ -256,6 +265,7 @@ func (c *Client) sendCancel() {
 	s := &Client{layer: l, id: c.id, path: c.path, request: c.cancel, user: nobody{}}
 	c.cancel, c.cancelSender = nil, s
 	l.set(&c.end, 64*l.timers.T1)
+	l.Made(s.path, "CANCEL")
 	s.begin()
 }
 
@@ -276,12 +286,49 @@ func (c *Client) Abandon(reason []byte) {
 func (c *Client) Drop() { c.terminate() }
 
 // Undelivered ends the transaction of a request that the transport could not
-// deliver (RFC 3261 section 17.1.4).
+// deliver (RFC 3261 section 17.1.4), unless it was sent once more since.
 func (l *Layer) Undelivered(v *message.View) {
 	id, _, ok := BranchID(v.Top.Branch)
-	if c := l.clients[id]; ok && c != nil && c.state == clientCalling && c.invite == v.IsMethod("INVITE") && !v.IsMethod("CANCEL") && !v.IsMethod("ACK") {
+	if c := l.clients[id]; ok && c != nil && c.state == clientCalling && c.invite == v.IsMethod("INVITE") && !v.IsMethod("CANCEL") && !v.IsMethod("ACK") &&
+		&c.request[0] == &v.Raw[0] {
 		c.terminate()
 		c.user.Failed(Unreachable)
+	}
+}
+
+// Moved sends the requests again that went to an address over a connection
+// which has ended, when nothing was answered: whether they have arrived nobody
+// knows. Once a request: another connection is made for it, and who has it
+// already takes it for a repetition.
+func (l *Layer) Moved(conn transport.Conn, remote netip.AddrPort) {
+	w := way{conn, remote}
+	if l.calling[w] == 0 {
+		return // as with most connections: they are many, and the transactions more
+	}
+	for _, c := range l.clients {
+		c.move(w)
+		if c.cancelSender != nil {
+			c.cancelSender.move(w)
+		}
+	}
+}
+
+// heard notes that the request is no longer one that met silence.
+func (c *Client) heard() {
+	if c.state != clientCalling || !c.path.Reliable {
+		return
+	}
+	l, w := c.layer, c.path.way()
+	if l.calling[w]--; l.calling[w] == 0 {
+		delete(l.calling, w)
+	}
+}
+
+func (c *Client) move(w way) {
+	if c.state == clientCalling && !c.moved && c.path.Reliable && c.path.way() == w {
+		c.moved = true
+		c.request = bytes.Clone(c.request) // by which the failure of one is told from that of the other
+		c.layer.Send(c.path, c.request)
 	}
 }
 

@@ -68,11 +68,14 @@ func (l *Ledger) openEvidence() (err error) {
 			Text: fmt.Sprintf("it was signed at %s that there are %d records, and only %d are left", e.head.Time.Format(time.RFC3339), e.head.Size, l.durable)}
 	}
 	if e.head.Size > 0 {
-		if _, err := OpenCheckpoint(e.head.Note, e.public); err != nil {
+		switch _, err := OpenCheckpoint(e.head.Note, e.public); {
+		case errors.Is(err, errOtherKey):
 			e.changed, e.before = true, before
+		case err != nil:
+			return &DamageError{File: checkpointsFile, Offset: e.end, Text: "the last checkpoint: " + err.Error()}
 		}
 	}
-	if e.tree, err = openTree(l.o.Dir); err != nil {
+	if e.tree, err = openTree(l.o.Dir, l.o.Sync); err != nil {
 		return err
 	}
 	return l.openHashes()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,11 +14,11 @@ import (
 // TestMissingAndReorderedSegmentsAreRefused: a start says which file it is.
 func TestMissingAndReorderedSegmentsAreRefused(t *testing.T) {
 	for name, damage := range map[string]func(dir string, names []string) error{
-		"missing":          func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[1])) },
-		"the first erased": func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[0])) },
-		"the last missing": func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[len(names)-1])) },
-		"cut":              func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 1<<15) },
-		"empty":            func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 0) },
+		"missing":           func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[1])) },
+		"the first missing": func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[0])) },
+		"the last missing":  func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[len(names)-1])) },
+		"cut":               func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 1<<15) },
+		"empty":             func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 0) },
 		"exchanged": func(dir string, names []string) error {
 			a, b, tmp := filepath.Join(dir, names[1]), filepath.Join(dir, names[2]), filepath.Join(dir, "x")
 			return errors.Join(os.Rename(a, tmp), os.Rename(b, a), os.Rename(tmp, b))
@@ -37,15 +38,8 @@ func TestMissingAndReorderedSegmentsAreRefused(t *testing.T) {
 			if err := damage(o.Dir, names); err != nil {
 				t.Fatal(err)
 			}
-			l, err = Open(o)
-			if err == nil {
-				// What is missing at the beginning is as after a retention; verify tells.
-				err = l.Close()
-				report, verr := Verify(o.Dir, nil)
-				if name != "the first erased" || err != nil || verr != nil || len(report.Findings) == 0 {
-					t.Fatalf("it opened; %v %v %+v", err, verr, report)
-				}
-				return
+			if l, err = Open(o); err == nil {
+				t.Fatal("it opened: ", l.Close())
 			}
 			var damage *DamageError
 			if !errors.As(err, &damage) || !strings.Contains(err.Error(), "restore it from a backup") {
@@ -123,5 +117,61 @@ func TestTheClockIsSet(t *testing.T) {
 	report, err := Verify(o.Dir, nil)
 	if err != nil || len(report.Findings) > 0 || report.Last != seq {
 		t.Errorf("%v %+v", err, report)
+	}
+}
+
+// TestAGapInTheCheckpoints, as a loss of power can leave one: it and what follows
+// is cut off, the records are signed again, and all verifies. A file of which
+// nothing near its end can be read is damage, and is not emptied.
+func TestAGapInTheCheckpoints(t *testing.T) {
+	o := Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key"), Linger: time.Microsecond}
+	l := open(t, o)
+	for i := range 200 {
+		fill(t, l, i+1)
+		sealed(t, l)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(o.Dir, checkpointsFile)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(whole) < 8*maxCheckpoint {
+		t.Fatalf("only %d octets of checkpoints", len(whole))
+	}
+	for name, gap := range map[string][2]int{
+		"a sector near the end":   {len(whole) - 5000, len(whole) - 4488},
+		"the last sectors":        {len(whole) - 1000, len(whole)},
+		"the end of the last one": {len(whole) - 20, len(whole)},
+	} {
+		damaged := slices.Clone(whole)
+		clear(damaged[gap[0]:gap[1]])
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l := open(t, o)
+		if head := sealed(t, l); head.Size != 200 {
+			t.Errorf("%s: signed again up to %d", name, head.Size)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		report, err := Verify(o.Dir, nil)
+		if err != nil || len(report.Findings) > 0 || report.Signed.Size != 200 {
+			t.Errorf("%s: %v %v", name, err, report.Findings)
+		}
+	}
+	clear(whole[len(whole)-5*maxCheckpoint:])
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var damage *DamageError
+	if _, err := Open(o); !errors.As(err, &damage) {
+		t.Errorf("nothing can be read near the end: %v", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != int64(len(whole)) {
+		t.Errorf("the file was changed: %v %v", info.Size(), err)
 	}
 }

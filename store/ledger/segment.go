@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -22,8 +23,8 @@ type segment struct {
 func segmentName(first uint64) string { return fmt.Sprintf("%020d.seg", first) }
 
 // makeSegment makes a segment of zeros that has no name of its own yet. Filled
-// tells that they are written: allocated blocks still cost a journal entry when a
-// sync first finds something in them; written zeros do not.
+// tells that they are written: allocated blocks still cost a journal entry when
+// a sync first finds something in them; written zeros do not.
 func makeSegment(path string, size int64, filled bool) (*segment, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
@@ -144,8 +145,7 @@ func segments(dir string) ([]string, error) {
 
 // firstOf is the first sequence number of a segment by its name.
 func firstOf(name string) uint64 {
-	var n uint64
-	_, _ = fmt.Sscanf(name, "%d.seg", &n) // the name was made by segmentName, else 0 fits nowhere
+	n, _ := strconv.ParseUint(strings.TrimSuffix(name, ".seg"), 10, 64) // the name was made by segmentName, else 0 fits nowhere
 	return n
 }
 
@@ -159,6 +159,9 @@ func (l *Ledger) recover() error {
 		return err
 	}
 	if err := contiguous(l.o.Dir, names); err != nil {
+		return err
+	}
+	if err := nothingLost(l.o.Dir, names[0], l.begun); err != nil {
 		return err
 	}
 	last := names[len(names)-1]
@@ -252,8 +255,9 @@ func ends(path string) (first, last uint64, err error) {
 	}
 	first = rec.Seq
 	const most = headerSize + maxPublic + saltSize + maxPayload + align
-	for to := info.Size(); to > 0; to -= window {
-		from := max(0, to-window)
+	// The last record is mostly near the end: at a start this is done with every file.
+	for to, step := info.Size(), int64(one); to > 0; to, step = to-step, min(4*step, window) {
+		from := max(0, to-step)
 		buf := make([]byte, min(to+most, info.Size())-from)
 		if _, err := f.ReadAt(buf, from); err != nil {
 			return 0, 0, err
