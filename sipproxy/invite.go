@@ -332,7 +332,8 @@ func (e *exchange) read() *message.View {
 // build makes a response of ours to the exchange's request.
 func (e *exchange) build(status int, text string, extra []byte) []byte {
 	v := e.read()
-	return v.AppendResponse(nil, &message.Response{Status: status, Phrase: text, ToTag: e.p.tag(v), Source: e.source, Extra: extra})
+	b := make([]byte, 0, len(v.Raw)-len(v.Body)+len(extra)+96) // no less than it takes
+	return v.AppendResponse(b, &message.Response{Status: status, Phrase: text, ToTag: e.p.tag(v), Source: e.source, Extra: extra})
 }
 
 // respond sends a response of ours.

@@ -235,9 +235,11 @@ func (p *projection) remember(most int64, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if p.db, err = badger.OpenManaged(badgerOptions(p.dir, log).WithChecksumVerificationMode(options.NoVerification)); err != nil { // it was looked at just now
-		return fmt.Errorf("store: %w", err)
+	db, err := badger.OpenManaged(badgerOptions(p.dir, log).WithChecksumVerificationMode(options.NoVerification)) // it was looked at just now
+	if err != nil {
+		return errors.Join(fmt.Errorf("store: %w", err), t.close())
 	}
+	p.db = db
 	p.db.SetDiscardTs(p.discarded)
 	p.table.Store(t)
 	log.Debug("the facts of all numbers are in memory", "octets", t.used.Load())
