@@ -154,7 +154,7 @@ var nav = []navLink{
 	{Name: "rules", Path: "/rules", Text: "Rules", door: door{access.SeeState, true}},
 	{Name: "imports", Path: "/imports", Text: "Imports", door: door{access.Change, true}},
 	{Name: "scrub", Path: "/scrub", Text: "Scrub", door: door{access.SeeNumbers | access.SeeState, true}},
-	{Name: "proofs", Path: "/proofs", Text: "Proofs", door: door{access.SeeProof, true}},
+	{Name: "proofs", Path: "/proofs", Text: "Proofs", door: door{access.OwnProof, false}},
 	{Name: "settings", Path: "/settings", Text: "Settings", door: door{access.SeeCalls, false}},
 }
 
@@ -177,9 +177,9 @@ func (v *view) show(status int, name, title string, data any) error {
 
 func (v *view) render(status int, name, part string) error {
 	var b bytes.Buffer
-	v.s.computing <- struct{}{}
+	v.s.computing.Lock()
 	err := v.s.pages.byName[name].ExecuteTemplate(&b, part, v)
-	<-v.s.computing
+	v.s.computing.Unlock()
 	if err != nil {
 		return err
 	}
@@ -320,8 +320,8 @@ type page struct {
 var pageTable map[string]page
 
 func init() { // the pages speak of the table by way of the frame
-	see := func(r access.Right, f func(*view) error) page { return page{door{right: r}, f} }
-	whole := func(r access.Right, f func(*view) error) page { return page{door{right: r, unbound: true}, f} }
+	see := func(r access.Right, f func(*view) error) page { return page{door{r, false}, f} }
+	whole := func(r access.Right, f func(*view) error) page { return page{door{r, true}, f} }
 	pageTable = map[string]page{
 		"GET /{$}":                         whole(access.SeeState, (*view).now),
 		"GET /now":                         whole(access.SeeState, (*view).nowPart),
@@ -342,10 +342,15 @@ func init() { // the pages speak of the table by way of the frame
 		"POST /imports":                    whole(access.Change, (*view).startImport),
 		"GET /imports/{id}":                whole(access.Change, (*view).oneImport),
 		"GET /imports/{id}/rejects":        whole(access.Change, (*view).rejects),
+		"GET /imports/{id}/mapping":        whole(access.Change, (*view).importMapping),
+		"POST /imports/{id}/mapping":       whole(access.Change, (*view).importMapped),
+		"POST /imports/{id}/run":           whole(access.Change, (*view).runKept),
+		"POST /imports/undo":               whole(access.Change, (*view).undoImport),
+		"POST /imports/template":           whole(access.Change, (*view).dropTemplate),
 		"GET /scrub":                       whole(access.SeeNumbers|access.SeeState, (*view).scrub),
 		"POST /scrub":                      whole(access.SeeNumbers|access.SeeState, (*view).scrubDone),
-		"GET /proofs":                      whole(access.SeeProof, (*view).proofs),
-		"POST /proofs":                     whole(access.SeeProof, (*view).makeProof),
+		"GET /proofs":                      see(access.OwnProof, (*view).proofs),
+		"POST /proofs":                     see(access.OwnProof, (*view).makeProof),
 		"GET /proofs/checkpoint":           whole(access.SeeProof, (*view).checkpoint),
 		"GET /settings":                    see(access.SeeCalls, (*view).settings),
 		"POST /settings/password":          see(access.SeeCalls, (*view).ownPassword),
@@ -354,6 +359,9 @@ func init() { // the pages speak of the table by way of the frame
 		"POST /settings/person":            whole(access.Administer, (*view).makePerson),
 		"POST /settings/remove":            whole(access.Administer, (*view).removePerson),
 		"POST /settings/reload":            whole(access.Administer, (*view).reloadConfig),
+		"GET /settings/webhooks":           whole(access.Administer, (*view).hooks),
+		"POST /settings/webhooks":          whole(access.Administer, (*view).makeHook),
+		"POST /settings/webhooks/{id}":     whole(access.Administer, (*view).changeHook),
 	}
 }
 

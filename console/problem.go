@@ -69,6 +69,8 @@ func (s *Server) problemOf(err error) *Problem {
 		return invalid(all...)
 	case errors.As(err, &large):
 		return problem(http.StatusRequestEntityTooLarge, "the body is too large")
+	case errors.Is(err, ErrNoRoom):
+		return problem(http.StatusInsufficientStorage, strings.ReplaceAll(err.Error(), "\n", "; "))
 	case errors.Is(err, ErrNoCall):
 		return problem(http.StatusNotFound, ErrNoCall.Error())
 	}

@@ -2,6 +2,7 @@ package dialgatetest_test
 
 import (
 	"bytes"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,32 @@ func TestWholeCalls(t *testing.T) {
 	}
 	if ladder := line.Ladder(); !strings.Contains(ladder, "INVITE") || !strings.Contains(ladder, "carrier") {
 		t.Errorf("the ladder is\n%s", ladder)
+	}
+}
+
+// TestRegister: without the date of its copy a register refuses, and with it only
+// who is listed, as long as the copy is not too old.
+func TestRegister(t *testing.T) {
+	gate := dialgatetest.New(t, "dialgate.yaml", config+"registers: [{id: nobellen, max_age: 30}]\n")
+	gate.Know(t, consent)
+	gate.At(noon)
+	judge := func() string {
+		return gate.Judge(invite("one", "+31612345678"), netip.AddrPort{}).Decision.Reason.String()
+	}
+	if got := judge(); got != "facts-stale" {
+		t.Errorf("without a copy: %s", got)
+	}
+	gate.Register(t, "nobellen", noon.AddDate(0, 0, -31))
+	if got := judge(); got != "facts-stale" {
+		t.Errorf("with an old copy: %s", got)
+	}
+	gate.Register(t, "nobellen", noon.AddDate(0, 0, -1))
+	if got := judge(); got != "consent" {
+		t.Errorf("with a fresh copy: %s", got)
+	}
+	gate.Know(t, `{"id":"l1","kind":"listed","number":"+31612345678","list":"nobellen","at":"2026-11-01T12:00:00+01:00"}`)
+	if got := judge(); got != "listed" {
+		t.Errorf("when listed: %s", got)
 	}
 }
 

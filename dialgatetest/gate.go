@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -124,6 +125,17 @@ func (g *Gate) Know(t testing.TB, jsonLines string) {
 	g.readFacts(t, "facts", strings.NewReader(jsonLines))
 }
 
+// Register says that a copy of a do-not-call register of the configuration was
+// loaded, and of which date it is. Its entries are facts of kind listed. Without
+// it every telemarketing call is refused facts-stale.
+func (g *Gate) Register(t testing.TB, id string, asOf time.Time) {
+	t.Helper()
+	if !slices.ContainsFunc(g.cfg.Registers, func(r configs.Register) bool { return r.ID == id }) {
+		t.Fatalf("the configuration has no register %q", id)
+	}
+	g.known.load(id, asOf)
+}
+
 func (g *Gate) readFacts(t testing.TB, name string, r io.Reader) {
 	t.Helper()
 	if err := g.ReadFacts(r); err != nil {
@@ -204,6 +216,19 @@ func (g *Gate) Trace(path string) iter.Seq2[*Judged, error] {
 type known struct {
 	mu    sync.Mutex
 	facts map[policy.Number]*policy.Facts
+	asOf  map[string]time.Time // of the copies of registers
+}
+
+func (k *known) load(register string, asOf time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	next := map[string]time.Time{register: asOf}
+	for id, at := range k.asOf {
+		if id != register {
+			next[id] = at
+		}
+	}
+	k.asOf = next // whoever has read the one before keeps it
 }
 
 func (k *known) of(n policy.Number) *policy.Facts {
@@ -233,6 +258,7 @@ func (k *known) add(f policy.Fact) {
 func (k *known) Hold(n policy.Number, into *policy.Facts) error {
 	k.mu.Lock()
 	*into = *k.of(n)
+	into.AsOf = k.asOf
 	return nil
 }
 
@@ -245,8 +271,11 @@ func (k *known) Release(n policy.Number, made *policy.EarlierCall) {
 	}
 }
 
+// TakeBack has nothing to do: no record is late.
+func (k *known) TakeBack(policy.Number, policy.EarlierCall) {}
+
 // Append has nothing to record.
-func (k *known) Append(_ *policy.Record, done func(error)) { done(nil) }
+func (k *known) Append(_ *policy.Record, done func(error) bool) { done(nil) }
 
 // AppendOutcome has nothing to record.
 func (k *known) AppendOutcome(_ *policy.Outcome, done func(error)) { done(nil) }

@@ -26,17 +26,21 @@ import (
 // of two calls at once the second one is judged by the first. Release, which
 // follows every Hold that was no error, tells which call went out, nil if none
 // did: the next Hold knows of it, long before its record is durable. The
-// ledger takes it back when it can't record it.
+// ledger takes it back when it can't record it. TakeBack does when the call was
+// refused after all, since its record was not on disk in time.
 type Facts interface {
 	Hold(n policy.Number, into *policy.Facts) error
 	Release(n policy.Number, made *policy.EarlierCall)
+	TakeBack(n policy.Number, made policy.EarlierCall)
 }
 
 // Ledger records decisions and outcomes. Append takes what it needs of the
 // record before it returns, and calls done exactly once: before it returns, or
-// later from a goroutine of its own when the record is durable.
+// later from a goroutine of its own when the record is durable. done tells
+// whether the decision stands; an allowed call that was refused meanwhile is not
+// to count as an earlier call.
 type Ledger interface {
-	Append(r *policy.Record, done func(error))
+	Append(r *policy.Record, done func(error) (stands bool))
 	AppendOutcome(o *policy.Outcome, done func(error))
 }
 
@@ -46,7 +50,8 @@ type Rules struct {
 	Config string // id of the configuration, for the record
 }
 
-// Options of a Gate. All but Permit and Observe are required.
+// Options of a Gate. All but Permit, Redials, Within, Observe and Unrecorded are
+// required.
 type Options struct {
 	Rules  Rules
 	Facts  Facts
@@ -59,17 +64,26 @@ type Options struct {
 	// Permit names the operation reasons for which the operator chose to let
 	// calls pass unjudged or unrecorded. The decision is then not-enforced.
 	Permit map[policy.Reason]bool
+	// Within is how long a call waits for its record. Then it is answered all the
+	// same, ledger-unavailable, as Permit has it. 0: as long as the disk takes.
+	Within time.Duration
 	// Redials notice calls that are made again after a refusal; nil: nobody does.
 	Redials *Redials
 	// Observe is told of each decision and how long it took, not counting the
 	// wait for the record.
 	Observe func(a *policy.Attempt, d *policy.Decision, took time.Duration)
+	// Unrecorded is told of each call that was answered without its record being
+	// on disk, with what was done, and why the record failed; nil: it was late.
+	Unrecorded func(d *policy.Decision, why error)
 }
 
 // A Gate judges attempts by the rules of one configuration. Another
 // configuration is another gate, on the same facts and ledger: so no attempt is
 // judged by two. It is safe for use by many goroutines.
-type Gate struct{ o Options }
+type Gate struct {
+	o     Options
+	waits waits
+}
 
 // New makes a Gate.
 func New(o Options) *Gate {
@@ -77,13 +91,17 @@ func New(o Options) *Gate {
 	if g.o.Observe == nil {
 		g.o.Observe = func(*policy.Attempt, *policy.Decision, time.Duration) {}
 	}
+	if g.o.Unrecorded == nil {
+		g.o.Unrecorded = func(*policy.Decision, error) {}
+	}
 	return g
 }
 
 // Judge decides one attempt at the gate's own time, records the decision, and
-// calls ready exactly once when it is durable: before Judge returns, or later
-// from the ledger's goroutine. A decision that could not be recorded becomes a
-// refusal, ledger-unavailable. The attempt must not change until ready is called.
+// calls ready exactly once: when it is durable, or when it has waited for that as
+// long as a call may; before Judge returns, or later from another goroutine. A
+// decision that could not be recorded becomes a refusal, ledger-unavailable. The
+// attempt must not change until ready is called.
 func (g *Gate) Judge(a *policy.Attempt, ready func(policy.Ruling)) {
 	start := time.Now()
 	g.record(a, g.decide(g.o.Rules.Books, a), start, ready)
@@ -120,28 +138,24 @@ func (g *Gate) record(a *policy.Attempt, d policy.Decision, start time.Time, rea
 			}
 		}
 	}
-	at := a.At
+	w := &wait{g: g, attempt: a, ruling: ruling, ready: ready, alike: alike, id: ruling.ID, at: a.At, repeatable: denied && comparable}
 	record := policy.Record{
 		ID: ruling.ID, At: a.At, Took: time.Since(start), Node: g.o.Node, Config: g.o.Rules.Config,
-		Attempt: a, Decision: &ruling.Decision,
+		Attempt: a, Decision: &w.ruling.Decision,
 	}
-	if ruling.Decision.Verdict == policy.Denied {
+	if denied {
 		record.Answer = g.o.Answer(a.Peer, ruling.Decision.Reason)
 	}
 	if ruling.Decision.Reason == policy.ReasonEmergency {
 		ready(ruling)
-		g.o.Ledger.Append(&record, func(error) {}) // the ledger counts its own failures
+		g.o.Ledger.Append(&record, func(error) bool { return true }) // the ledger counts its own failures
 		return
 	}
-	g.o.Ledger.Append(&record, func(err error) {
-		if err == nil && denied && comparable {
-			g.o.Redials.recorded(alike, ruling.ID, at)
-		}
-		if err != nil {
-			ruling.Decision = g.operational(policy.ReasonLedgerUnavailable, ruling.Decision)
-		}
-		ready(ruling)
-	})
+	g.o.Ledger.Append(&record, w.recorded)
+	if g.o.Within > 0 && !w.ended.Load() {
+		w.due = start.Add(g.o.Within)
+		g.waits.add(w)
+	}
 }
 
 // decide takes the time, looks up and decides. When the facts can't be read,
@@ -196,6 +210,10 @@ func (g *Gate) operational(why policy.Reason, d policy.Decision) policy.Decision
 func (g *Gate) Outcome(o policy.Outcome) {
 	g.o.Ledger.AppendOutcome(&o, func(error) {})
 }
+
+// Ids are no secrets: random octets may wait for them in memory, which spares a
+// system call for each.
+func init() { uuid.EnableRandPool() }
 
 // newID makes an id whose order is that of time (RFC 9562 section 5.7).
 func newID() policy.RulingID {

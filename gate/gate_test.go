@@ -2,6 +2,7 @@ package gate
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +33,8 @@ type facts struct {
 	err   error
 	held  int
 	made  []policy.EarlierCall
+	mu    sync.Mutex
+	taken []policy.EarlierCall
 }
 
 func (f *facts) Release(_ policy.Number, made *policy.EarlierCall) {
@@ -39,6 +42,12 @@ func (f *facts) Release(_ policy.Number, made *policy.EarlierCall) {
 	if made != nil {
 		f.made = append(f.made, *made)
 	}
+}
+
+func (f *facts) TakeBack(_ policy.Number, made policy.EarlierCall) {
+	f.mu.Lock() // a clock does it
+	defer f.mu.Unlock()
+	f.taken = append(f.taken, made)
 }
 
 func (f *facts) Hold(n policy.Number, into *policy.Facts) error {
@@ -58,10 +67,10 @@ type ledger struct {
 	outcomes []policy.Outcome
 	err      error
 	later    bool
-	waiting  []func(error)
+	waiting  []func(error) bool
 }
 
-func (l *ledger) Append(r *policy.Record, done func(error)) {
+func (l *ledger) Append(r *policy.Record, done func(error) bool) {
 	l.records = append(l.records, *r)
 	if l.later {
 		l.waiting = append(l.waiting, done)

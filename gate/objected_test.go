@@ -53,6 +53,8 @@ type knownFacts struct {
 
 func (f *knownFacts) Release(policy.Number, *policy.EarlierCall) {}
 
+func (f *knownFacts) TakeBack(policy.Number, policy.EarlierCall) {}
+
 func (f *knownFacts) Hold(n policy.Number, into *policy.Facts) error {
 	into.Number = n
 	if f.objected {

@@ -120,6 +120,18 @@ type Ruling struct {
 	ID       RulingID
 	Repeat   bool // one more of the refusal that ID has the record of; it has none of its own
 	Decision Decision
+	Late     *Late // nil: the decision is the one that the record holds
+}
+
+// A Late tells what was done with an allowed call whose record was not on disk
+// in time. The record still says that it was allowed; its outcome says this.
+type Late struct {
+	Verdict Verdict
+	Reason  Reason
+	// Of a refused call: the call that its record makes it look as if it was
+	// made. Called is zero when it would not count.
+	Called Number
+	Made   EarlierCall
 }
 
 // A Record is a decision as the ledger keeps it.
@@ -144,6 +156,7 @@ type Outcome struct {
 	Carrier string // the carrier that it was sent to, of several the one whose answer counted; "": none
 	Tried   int    // how many addresses of carriers were tried
 	Block   *Block // nil: nobody blocked it
+	Late    *Late  // nil: the call was answered as its decision says
 }
 
 // A Party is who ended the set-up of a call.

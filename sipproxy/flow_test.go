@@ -94,6 +94,7 @@ type stage struct {
 
 	verdict  string        // what the judge says: allow or a deny reason
 	after    time.Duration // how long the record takes
+	late     string        // what is done when it is not there by then; "": it is
 	judged   int
 	callers  int // changes of the caller identity that were judged
 	books    *policy.Books
@@ -263,6 +264,13 @@ func (s *stage) judge(a *policy.Attempt, ready func(policy.Ruling)) {
 		}
 		r.Decision = policy.Operational(reason)
 	}
+	if s.late != "" { // as gate has it
+		d := policy.Operational(policy.ReasonLedgerUnavailable)
+		if s.late == "permit" {
+			d = policy.Permitted(policy.ReasonLedgerUnavailable, r.Decision)
+		}
+		r.Decision, r.Late = d, &policy.Late{Verdict: d.Verdict, Reason: d.Reason}
+	}
 	if s.after == 0 {
 		ready(r)
 		return
@@ -336,6 +344,9 @@ func play(t *testing.T, script string) string {
 		if o.Tried > 1 || o.Carrier != "" && o.Carrier != "carrier" {
 			fmt.Fprintf(&b, " at %s, %d tried", o.Carrier, o.Tried)
 		}
+		if o.Late != nil {
+			fmt.Fprintf(&b, ", instead of its decision: %s", o.Late.Reason)
+		}
 		if o.Block != nil {
 			fmt.Fprintf(&b, ", blocked: %s, contact %s %+v", o.Block.Kind, o.Block.Card, o.Block.Contact)
 		}
@@ -359,10 +370,16 @@ func option(t *testing.T, words []string) func(*Options) {
 			fmt.Sscan(strings.Join(words[1:], " "), &o.Peers[0].Go, &o.Peers[0].Stop)
 		case "leaves-path":
 			o.Peers[0].LeavesPath = true
+		case "digest":
+			o.Realm, o.Peers[0].Digest = flowRealm, flowDigest()
 		case "strangers-answered":
 			o.AnswerStrangers = true
 		case "limit":
 			o.Peers[0].CallsInSetup = 1
+		case "rate":
+			fmt.Sscan(words[1], &o.Peers[0].CallsPerSecond)
+		case "emergency-rate":
+			fmt.Sscan(words[1], &o.EmergencyRate)
 		case "transactions":
 			fmt.Sscan(words[1], &o.MaxTransactions)
 		case "ipv6-carrier":
@@ -415,10 +432,13 @@ func (s *stage) do(words []string, line string) {
 				s.unsent[a] = true
 			}
 		}
-	case "judge": // judge allow|REASON [after DURATION]
-		s.verdict, s.after = words[1], 0
+	case "judge": // judge allow|REASON [after DURATION [late refuse|permit]]
+		s.verdict, s.after, s.late = words[1], 0, ""
 		if len(words) > 3 {
 			s.after = s.duration(words[3])
+		}
+		if len(words) > 5 {
+			s.late = words[5]
 		}
 	case "lose": // lose N [ours] BEGINNING
 		var n int

@@ -95,12 +95,24 @@ func (q *queue) take(empty []change) (batch []change, more bool) {
 // follow is the applier: the only writer of the projection.
 func (s *Store) follow(cursor uint64) {
 	defer close(s.applied)
+	defer s.parked.end()
 	var batch []change
 	for more := true; more; {
 		batch, more = s.queue.take(batch)
+		if s.disk.level.Load() == onlyInDanger {
+			s.parked.park(batch)
+			clear(batch)
+			batch = batch[:0]
+			continue
+		}
+		if s.parked.any.Load() {
+			batch = append(slices.Clip(s.parked.changes), batch...)
+		}
 		// The cursor stays behind by one batch, so that it does not pass a record
 		// whose change is a moment late. What is folded in twice changes nothing.
-		s.fold(batch, cursor)
+		if s.fold(batch, cursor) {
+			s.parked.clear()
+		}
 		for i := range batch {
 			cursor = max(cursor, batch[i].seq)
 		}
@@ -112,9 +124,13 @@ func (s *Store) follow(cursor uint64) {
 // fold applies a batch and tells whoever waits for it. Once one has failed no
 // later one is applied: the cursor would pass what is missing, and the next
 // start would not look for it.
-func (s *Store) fold(batch []change, cursor uint64) {
+func (s *Store) fold(batch []change, cursor uint64) (folded bool) {
 	if len(batch) == 0 {
-		return
+		return false
+	}
+	if n := protectiveFirst(batch); n > 0 {
+		s.fold(batch[:n], cursor)
+		batch = batch[n:]
 	}
 	s.mu.RLock()
 	err := s.broken
@@ -133,6 +149,39 @@ func (s *Store) fold(batch []change, cursor uint64) {
 			c.done(err)
 		}
 	}
+	return err == nil
+}
+
+// protectiveFirst puts facts that protect nobody, as the rows of an import,
+// behind the objections and calls, so that these don't wait for them, and tells
+// how many are before them. Facts can be folded in in any order; they don't pass
+// over anything but calls and facts.
+func protectiveFirst(batch []change) (n int) {
+	last := func(c *change) bool { return c.fact != nil && !c.fact.Protects() }
+	protective := false
+	for i := range batch {
+		c := &batch[i]
+		if c.fact == nil && c.call == nil {
+			return 0
+		}
+		protective = protective || c.fact != nil && !last(c)
+		if !last(c) {
+			n++
+		}
+	}
+	if !protective || n == len(batch) {
+		return 0
+	}
+	slices.SortStableFunc(batch, func(a, b change) int {
+		switch x, y := last(&a), last(&b); {
+		case x == y:
+			return 0
+		case x:
+			return 1
+		}
+		return -1
+	})
+	return n
 }
 
 // fail ends the following of the ledger.

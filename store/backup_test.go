@@ -418,7 +418,7 @@ func TestABackupUnderCalls(t *testing.T) {
 		defer func() { ended <- struct{}{} }()
 		for i := 1; ctx.Err() == nil; i++ {
 			done := make(chan error, 1)
-			s.Append(record(policy.Allowed, alice, i), func(err error) { done <- err })
+			s.Append(record(policy.Allowed, alice, i), func(err error) bool { done <- err; return true })
 			if err := <-done; err != nil {
 				t.Error(err)
 				return

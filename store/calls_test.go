@@ -40,7 +40,7 @@ func makeCall(s *Store, r *policy.Record, most int, done func(error)) (made bool
 	}
 	c, _ := r.Attempt.Made()
 	s.Release(to, &c)
-	s.Append(r, done)
+	s.Append(r, func(err error) bool { done(err); return true })
 	return true, nil
 }
 
@@ -128,7 +128,7 @@ func TestACallIsKnownBeforeItsRecordIsDurable(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	s.Append(r, func(err error) { done <- err })
+	s.Append(r, func(err error) bool { done <- err; return true })
 	if err := <-done; err == nil {
 		t.Fatal("a closed ledger took a record")
 	}
@@ -259,9 +259,12 @@ func TestTooManyLateCalls(t *testing.T) {
 	s.queue.waiting = make([]change, maxWaiting)
 	s.queue.mu.Unlock()
 	done := make(chan error, 1)
-	s.Append(call(bob, "a", 1), func(err error) { done <- err })
+	s.Append(call(bob, "a", 1), func(err error) bool { done <- err; return true })
 	if err := <-done; err != nil {
 		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); s.Ready() == nil && time.Now().Before(end); {
+		time.Sleep(time.Millisecond) // the call is noted once it is acknowledged
 	}
 	s.queue.mu.Lock()
 	s.queue.waiting = nil

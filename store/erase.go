@@ -160,10 +160,11 @@ func (b *Block) facts(n policy.Number) []policy.Fact {
 	return out
 }
 
-// withBlock calls f with a number's value and what is kept of it, if it was erased.
-func (s *Store) withBlock(n policy.Number, value []byte, f func(value []byte) error) error {
+// withMore calls f with a number's value, its parked facts, and what is kept of
+// it if it was erased.
+func (s *Store) withMore(n policy.Number, value []byte, parked []*policy.Fact, f func(value []byte) error) error {
 	b := s.block(n)
-	if b == nil || len(b.Kept) == 0 {
+	if (b == nil || len(b.Kept) == 0) && len(parked) == 0 {
 		return f(value)
 	}
 	var facts policy.Facts
@@ -172,7 +173,10 @@ func (s *Store) withBlock(n policy.Number, value []byte, f func(value []byte) er
 			return err
 		}
 	}
-	facts.All = append(facts.All, b.facts(n)...)
+	addParked(&facts, parked)
+	if b != nil {
+		facts.All = append(facts.All, b.facts(n)...)
+	}
 	facts.Sort()
 	return f(appendValue(nil, facts.All, facts.Calls))
 }
@@ -269,6 +273,9 @@ func (s *Store) Erase(n policy.Number, ground string) (Erased, error) {
 	ground = strings.TrimSpace(ground)
 	if err := checkGround(n, ground); err != nil {
 		return Erased{}, err
+	}
+	if err := s.disk.lacks(noFacts); err != nil {
+		return Erased{}, err // the projection is written anew for it
 	}
 	e, err := s.erase(n, ground)
 	if err != nil {

@@ -120,6 +120,9 @@ func (s *Store) followIndex() {
 			return
 		case <-beat.C:
 		}
+		if s.disk.level.Load() == onlyInDanger {
+			continue
+		}
 		err := s.catchUpIndex(indexPause)
 		if err != nil && !failed {
 			s.o.Log.Error("the index of records by number can't follow the ledger; calls are not affected, proofs are", "error", err)

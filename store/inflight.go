@@ -94,3 +94,7 @@ func (s *Store) Release(n policy.Number, made *policy.EarlierCall) {
 	}
 	p.mu.Unlock()
 }
+
+// TakeBack forgets a call that was refused after all. Its record may still come
+// to the disk: its outcome's record says then that it was not made.
+func (s *Store) TakeBack(n policy.Number, made policy.EarlierCall) { s.flight.drop(n, made) }

@@ -35,10 +35,13 @@ func (s *Store) known(numbers []policy.Number, each func(i int, value []byte, ca
 	if err != nil {
 		return err
 	}
-	flight := map[int][]policy.EarlierCall{}
+	flight, parked := map[int][]policy.EarlierCall{}, map[int][]*policy.Fact{}
 	for i, n := range numbers {
 		if calls := s.flight.calls(n); calls != nil {
 			flight[i] = calls
+		}
+		if facts := s.parked.of(n); facts != nil {
+			parked[i] = facts
 		}
 	}
 	return s.state.db.View(func(txn *badger.Txn) error {
@@ -46,10 +49,10 @@ func (s *Store) known(numbers []policy.Number, each func(i int, value []byte, ca
 			key := factKey(n)
 			item, err := txn.Get(key[:])
 			if errors.Is(err, badger.ErrKeyNotFound) {
-				err = s.withBlock(n, nil, func(value []byte) error { return each(i, value, flight[i]) })
+				err = s.withMore(n, nil, parked[i], func(value []byte) error { return each(i, value, flight[i]) })
 			} else if err == nil {
 				err = item.Value(func(value []byte) error {
-					return s.withBlock(n, value, func(value []byte) error { return each(i, value, flight[i]) })
+					return s.withMore(n, value, parked[i], func(value []byte) error { return each(i, value, flight[i]) })
 				})
 			} else {
 				err = fmt.Errorf("store: %w", err)

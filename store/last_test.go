@@ -17,7 +17,7 @@ func TestLastLooksBackOverOtherRecords(t *testing.T) {
 	decide := func(i int) {
 		d := policy.Operational(policy.ReasonNoConsent)
 		done := make(chan error, 1)
-		s.Append(&policy.Record{At: noon.Add(time.Duration(i) * time.Second), Attempt: &policy.Attempt{CallID: fmt.Sprint(i)}, Decision: &d}, func(err error) { done <- err })
+		s.Append(&policy.Record{At: noon.Add(time.Duration(i) * time.Second), Attempt: &policy.Attempt{CallID: fmt.Sprint(i)}, Decision: &d}, func(err error) bool { done <- err; return true })
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}

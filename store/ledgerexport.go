@@ -130,6 +130,8 @@ func kindName(k ledger.Kind) string {
 		return "erasure"
 	case ledger.KindRetention:
 		return "retention"
+	case ledger.KindKey:
+		return "key"
 	}
 	return fmt.Sprint("kind ", uint8(k))
 }

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite the golden files; an old form m
 func judged(t testing.TB, s *Store, verdict policy.Verdict, to policy.Number, i int) {
 	t.Helper()
 	done := make(chan error, 2)
-	s.Append(record(verdict, to, i), func(err error) { done <- err })
+	s.Append(record(verdict, to, i), func(err error) bool { done <- err; return true })
 	outcome := policy.Outcome{ID: policy.RulingID{15: byte(i)}, At: noon.Add(time.Duration(i)*time.Second + time.Second), Code: 200, Ring: time.Second, EndedBy: policy.EndedByCallee}
 	if verdict == policy.Allowed {
 		outcome.Block = &policy.Block{Called: to}

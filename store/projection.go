@@ -12,17 +12,21 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/badger/v4/table"
 
 	"dialgate/policy"
 )
 
 // A projection is the Badger database that the call path reads.
 type projection struct {
-	db  *badger.DB
-	dir string
+	db    *badger.DB
+	dir   string
+	table atomic.Pointer[factTable] // nil: facts are read from Badger
+	clean bool                      // it was closed, and is as it was then
 
 	mu        sync.Mutex
 	discarded uint64 // versions before it may go
@@ -67,7 +71,8 @@ func openProjection(dir string, log *slog.Logger) (*projection, error) {
 	if _, err := os.Stat(marker); err == nil {
 		return nil, &errRebuild{"an earlier start did not survive opening it"}
 	}
-	if err := looksWhole(dir); err != nil {
+	closed, err := looksWhole(dir)
+	if err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(marker, nil, 0o600); err != nil {
@@ -85,7 +90,7 @@ func openProjection(dir string, log *slog.Logger) (*projection, error) {
 	if err := os.Remove(marker); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: %w", err), db.Close())
 	}
-	return &projection{db: db, dir: dir}, nil
+	return &projection{db: db, dir: dir, clean: closed}, nil
 }
 
 // badgerOptions are those of a projection on a machine of two cores: the
@@ -100,22 +105,61 @@ func badgerOptions(dir string, log *slog.Logger) badger.Options {
 		WithLogger(badgerLog{log})
 }
 
-// looksWhole compares the files with what was there at the last clean close.
-func looksWhole(dir string) error {
+// looksWhole compares the files with what was there at the last clean close; it
+// is not clean when that is not known.
+func looksWhole(dir string) (closed bool, err error) {
 	tables, _ := filepath.Glob(filepath.Join(dir, "*.sst"))
-	_, err := os.Stat(filepath.Join(dir, "MANIFEST"))
+	_, err = os.Stat(filepath.Join(dir, "MANIFEST"))
 	if len(tables) > 0 && err != nil {
-		return &errRebuild{"there are tables but no MANIFEST"}
+		return false, &errRebuild{"there are tables but no MANIFEST"}
+	}
+	if err == nil {
+		if err := manifestWhole(dir, tables); err != nil {
+			return false, err
+		}
 	}
 	clean, err := os.ReadFile(filepath.Join(dir, cleanFile))
 	if err != nil {
-		return nil // not closed cleanly, or new: the cursor tells how far it is
+		return false, nil // not closed cleanly, or new: the cursor tells how far it is
 	}
 	for _, line := range strings.Split(strings.TrimSpace(string(clean)), "\n") {
 		name, size, _ := strings.Cut(line, " ")
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil || fmt.Sprint(info.Size()) != size {
-			return &errRebuild{fmt.Sprintf("%s is not as the last clean close left it", name)}
+			return false, &errRebuild{fmt.Sprintf("%s is not as the last clean close left it", name)}
+		}
+	}
+	return true, nil
+}
+
+// manifestWhole reads the MANIFEST as Badger will, which opens one that was cut
+// without a word, and removes the tables that it does not name. A table that was
+// just being written when the process was killed is not named either: there the
+// projection is made anew for nothing, which is seldom and does no harm.
+func manifestWhole(dir string, tables []string) error {
+	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	m, end, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(dir))
+	if err != nil {
+		return &errRebuild{"its MANIFEST can't be read: " + err.Error()}
+	}
+	if end != info.Size() {
+		return &errRebuild{fmt.Sprintf("its MANIFEST has %d octets, and they are whole up to %d", info.Size(), end)}
+	}
+	for _, path := range tables {
+		id, ok := table.ParseFileID(path)
+		if ok {
+			_, ok = m.Tables[id]
+		}
+		if !ok {
+			return &errRebuild{fmt.Sprintf("its MANIFEST does not name %s", filepath.Base(path))}
 		}
 	}
 	return nil
@@ -141,7 +185,11 @@ func noteClean(dir string) error {
 }
 
 func (p *projection) close() error {
-	if err := p.db.Close(); err != nil {
+	err := p.db.Close()
+	if t := p.table.Load(); t != nil {
+		err = errors.Join(err, t.close())
+	}
+	if err != nil {
 		return err
 	}
 	return noteClean(p.dir)
@@ -160,7 +208,40 @@ func (p *projection) dirty() error {
 // a transaction kept open would not see a new objection.
 func (p *projection) facts(n policy.Number, into *policy.Facts) error {
 	into.Number = n
+	if t := p.table.Load(); t != nil {
+		if err := t.facts(n, into); !errors.Is(err, errNoRoom) {
+			return err
+		}
+	}
 	return p.db.View(func(txn *badger.Txn) error { return read(txn, n, into) })
+}
+
+// remember reads what is known of all numbers into a table of at most so many
+// octets, and keeps it up from then on. Badger is opened anew after that: the
+// pages of its files that were read stay in the process's memory until then.
+func (p *projection) remember(most int64, log *slog.Logger) error {
+	t := newFactTable(most)
+	err := p.each(func(f *policy.Facts) error { return t.put(f.Number, f) })
+	if err != nil {
+		_ = t.close() // there is an error that says more
+	}
+	if errors.Is(err, errNoRoom) {
+		log.Info("facts are read from disk: those of all numbers need more memory than store.memory allows", "octets", most)
+		return nil
+	}
+	if err == nil {
+		err = p.db.Close()
+	}
+	if err != nil {
+		return err
+	}
+	if p.db, err = badger.OpenManaged(badgerOptions(p.dir, log).WithChecksumVerificationMode(options.NoVerification)); err != nil { // it was looked at just now
+		return fmt.Errorf("store: %w", err)
+	}
+	p.db.SetDiscardTs(p.discarded)
+	p.table.Store(t)
+	log.Debug("the facts of all numbers are in memory", "octets", t.used.Load())
+	return nil
 }
 
 func read(txn *badger.Txn, n policy.Number, into *policy.Facts) error {
@@ -268,10 +349,11 @@ type change struct {
 	seq       uint64
 	fact      *policy.Fact        // a fact, or
 	call      *policy.EarlierCall // a call that went out, or
+	unmade    *policy.EarlierCall // one that did not, whatever the record before says, or
 	erase     *erasure            // nothing that came before is known any more, or
 	carried   *policy.Facts       // what was carried over from removed records
 	registers *Registers          // the copies of registers, of no number
-	to        policy.Number       // of call, erase and carried
+	to        policy.Number       // of call, unmade, erase and carried
 	done      func(error)
 }
 
@@ -323,7 +405,7 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 			facts := byNumber[number]
 			if facts == nil {
 				facts = &policy.Facts{}
-				if err := read(txn, number, facts); err != nil {
+				if err := p.current(txn, number, facts); err != nil {
 					return err
 				}
 				after.add(facts, -1)
@@ -368,12 +450,41 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 		}
 		return putCursor(txn, cursor)
 	})
-	if err == nil {
-		p.mu.Lock()
-		p.tally = after
-		p.mu.Unlock()
+	if err != nil {
+		return err
 	}
-	return err
+	p.mu.Lock()
+	p.tally = after
+	p.mu.Unlock()
+	return p.keepUp(byNumber)
+}
+
+// current reads what a transaction changes: from the table, which the writer
+// alone changes, or else from Badger.
+func (p *projection) current(txn *badger.Txn, n policy.Number, into *policy.Facts) error {
+	if t := p.table.Load(); t != nil {
+		return t.facts(n, into)
+	}
+	return read(txn, n, into)
+}
+
+// keepUp puts what was written in the table, and gives one up that has no room.
+func (p *projection) keepUp(changed map[policy.Number]*policy.Facts) error {
+	t := p.table.Load()
+	if t == nil {
+		return nil
+	}
+	for n, f := range changed {
+		err := t.put(n, f)
+		if errors.Is(err, errNoRoom) {
+			p.table.Store(nil)
+			return t.close()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // merge folds one change in. It is commutative and idempotent: facts are a set
@@ -390,6 +501,12 @@ func merge(into *policy.Facts, c *change) {
 	}
 	if c.call != nil {
 		MergeCall(into, c.call)
+		return
+	}
+	if c.unmade != nil {
+		into.Calls = slices.DeleteFunc(into.Calls, func(have policy.EarlierCall) bool {
+			return have.At.Equal(c.unmade.At) && have.Advertiser == c.unmade.Advertiser && have.Attempt == c.unmade.Attempt
+		})
 		return
 	}
 	for i := range into.All {
@@ -462,19 +579,21 @@ func firstCall(f *policy.Facts, i int) bool {
 	})
 }
 
-// each calls f with every number that has facts, in the order of numbers.
+// each calls f with every number that has facts, in the order of numbers. Their
+// memory is used again for the next one.
 func (p *projection) each(f func(*policy.Facts) error) error {
 	return p.db.View(func(txn *badger.Txn) error {
 		opts := badger.DefaultIteratorOptions
 		opts.Prefix = []byte("F")
 		it := txn.NewIterator(opts)
 		defer it.Close()
+		var facts policy.Facts
 		for it.Rewind(); it.Valid(); it.Next() {
 			n, ok := policy.NumberOfKey(binary.BigEndian.Uint64(it.Item().Key()[1:]))
 			if !ok {
 				return fmt.Errorf("%w: a key holds no number", errValue)
 			}
-			facts := policy.Facts{Number: n}
+			facts = policy.Facts{Number: n, All: facts.All[:0], Calls: facts.Calls[:0]}
 			if err := it.Item().Value(func(v []byte) error { return readValue(v, n, &facts) }); err != nil {
 				return err
 			}

@@ -135,6 +135,9 @@ func (s *Store) LoadRegister(c RegisterLoaded) error {
 	}
 	s.adding.Lock()
 	defer s.adding.Unlock()
+	if err := s.disk.lacks(noFacts); err != nil {
+		return err
+	}
 	c.RecordedAt, c.Node = now, s.o.Node
 	if before := s.registers.Load().Loaded(); len(before) > 0 && before[len(before)-1].RecordedAt.After(now) {
 		c.RecordedAt = before[len(before)-1].RecordedAt // the clock was set back; the order of the ledger holds

@@ -99,6 +99,9 @@ func (s *Store) Retain(ctx context.Context, before time.Time) (removed uint64, e
 	s.retaining.Lock()
 	defer s.retaining.Unlock()
 	for ctx.Err() == nil {
+		if err := s.disk.lacks(onlyInDanger); err != nil {
+			return removed, err
+		}
 		last, err := s.ledger.Oldest(before)
 		if err != nil || last == 0 {
 			return removed, err
@@ -183,7 +186,7 @@ func (s *Store) carry(numbers []policy.Number) error {
 	for _, n := range numbers {
 		var facts policy.Facts
 		if err := s.state.facts(n, &facts); err != nil {
-			return errors.Join(err, wait(done, waiting))
+			return errors.Join(err, s.wait(done, waiting))
 		}
 		if len(facts.All)+len(facts.Calls) == 0 {
 			continue
@@ -191,7 +194,7 @@ func (s *Store) carry(numbers []policy.Number) error {
 		waiting++
 		s.ledger.Append(carriedRecord(n, appendValue(nil, facts.All, facts.Calls), s.o.Node, s.o.Now().UTC()), func(_ uint64, err error) { done <- err })
 	}
-	return wait(done, waiting)
+	return s.wait(done, waiting)
 }
 
 // carryBlocks appends the blocks whose records are about to go.

@@ -57,7 +57,7 @@ func TestProofsAtScale(t *testing.T) {
 			}
 			r := record(policy.Verdict(i%4/3), number(i*7), i)
 			r.ID[0], r.ID[1], r.ID[2], r.ID[3] = byte(i>>24), byte(i>>16), byte(i>>8), byte(i)
-			s.Append(r, func(err error) { slots <- err })
+			s.Append(r, func(err error) bool { slots <- err; return true })
 			s.AppendOutcome(&policy.Outcome{ID: r.ID, At: r.At, Code: 200}, func(err error) { slots <- err })
 		}
 	})

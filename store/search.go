@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
@@ -19,11 +20,14 @@ type Search struct {
 	From, To   time.Time
 	Verdict    string
 	Reason     string
+	Rule       string
 	Peer       string
 	Campaign   string
 	Advertiser string
 	Number     policy.Number // called
 	Most       int           // decisions on the page
+	// Public compares reasons as one advertiser is told them: [policy.Reason.Public].
+	Public bool
 }
 
 // A Page is what was found. Next is where to go on from, 0 at the end: a search
@@ -89,7 +93,7 @@ func lookBack[T any](s *Store, kind ledger.Kind, before uint64, most int, seq fu
 			from = noted
 		}
 		step = min(4*step, searchChunk)
-		chunk, err := readBetween(s, kind, from, before)
+		chunk, err := s.ofKind(kind, from, before)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -114,24 +118,56 @@ func lookBack[T any](s *Store, kind ledger.Kind, before uint64, most int, seq fu
 	return found, next, nil
 }
 
-// readBetween is the records of a kind from one to before another.
-func readBetween(s *Store, kind ledger.Kind, from, before uint64) (found []ledger.Record, err error) {
-	place, err := s.placeNear(from)
-	if err != nil {
-		return nil, err
+// between walks the records from one to before another. A record is valid until
+// the next one is asked for.
+func (s *Store) between(from, before uint64) iter.Seq2[ledger.Record, error] {
+	return func(yield func(ledger.Record, error) bool) {
+		place, err := s.placeNear(from)
+		if err != nil {
+			yield(ledger.Record{}, err)
+			return
+		}
+		for r, err := range s.ledger.From(place) {
+			if err == nil && r.Seq >= before {
+				return
+			}
+			if err == nil && r.Seq < from {
+				continue
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
 	}
-	for r, err := range s.ledger.From(place) {
+}
+
+// readBetween is what read makes of the records from one to before another.
+func readBetween[T any](s *Store, from, before uint64, read func(*ledger.Record) (*T, error)) (found []T, err error) {
+	for r, err := range s.between(from, before) {
 		if err != nil {
 			return nil, err
 		}
-		if r.Seq >= before {
-			break
+		one, err := read(&r)
+		if err != nil {
+			return nil, err
 		}
-		if r.Seq < from || r.Kind != kind {
-			continue
+		if one != nil {
+			found = append(found, *one)
 		}
-		r.Public, r.Payload = bytes.Clone(r.Public), bytes.Clone(r.Payload) // it is valid until the next
-		found = append(found, r)
+	}
+	return found, nil
+}
+
+// ofKind is the records of a kind from one to before another.
+func (s *Store) ofKind(kind ledger.Kind, from, before uint64) (found []ledger.Record, err error) {
+	for r, err := range s.between(from, before) {
+		if err != nil {
+			return nil, err
+		}
+		if r.Kind == kind {
+			r.Public, r.Payload = bytes.Clone(r.Public), bytes.Clone(r.Payload)
+			found = append(found, r)
+		}
 	}
 	return found, nil
 }
@@ -139,12 +175,17 @@ func readBetween(s *Store, kind ledger.Kind, from, before uint64) (found []ledge
 // mayFit tells from a record's text that it is not asked for, without reading it.
 func (q *Search) mayFit(public []byte) bool {
 	return (q.Verdict == "" || bytes.Contains(public, []byte(`"verdict":"`+q.Verdict+`"`))) &&
-		(q.Reason == "" || bytes.Contains(public, []byte(`"reason":"`+q.Reason+`"`)))
+		(q.Rule == "" || bytes.Contains(public, []byte(`"rule":"`+q.Rule+`"`))) &&
+		(q.Reason == "" || q.Public || bytes.Contains(public, []byte(`"reason":"`+q.Reason+`"`)))
 }
 
 func (q *Search) fits(d *Decision) bool {
 	is := func(want, got string) bool { return want == "" || want == got }
-	return is(q.Verdict, d.Verdict) && is(q.Reason, d.Reason) && is(q.Peer, d.Peer) && is(q.Campaign, d.Campaign) && is(q.Advertiser, d.Advertiser) &&
+	reason := d.Reason
+	if told, ok := policy.ParseReason(reason); ok && q.Public {
+		reason = told.Public().String()
+	}
+	return is(q.Verdict, d.Verdict) && is(q.Rule, d.Rule) && is(q.Reason, reason) && is(q.Peer, d.Peer) && is(q.Campaign, d.Campaign) && is(q.Advertiser, d.Advertiser) &&
 		(q.From.IsZero() || !d.At.Before(q.From)) && (q.To.IsZero() || d.At.Before(q.To))
 }
 

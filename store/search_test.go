@@ -17,7 +17,7 @@ func decided(t *testing.T, s *Store, i int, to policy.Number, reason policy.Reas
 	d := policy.Operational(reason)
 	a := &policy.Attempt{CallID: fmt.Sprint(i), Called: policy.Called{Number: to}, Peer: &policy.PeerTerms{ID: fmt.Sprint("peer", i%2)}}
 	done := make(chan error, 1)
-	s.Append(&policy.Record{ID: policy.RulingID{byte(i >> 8), byte(i), 1}, At: noon.Add(time.Duration(i) * time.Second), Attempt: a, Decision: &d, Answer: 403}, func(err error) { done <- err })
+	s.Append(&policy.Record{ID: policy.RulingID{byte(i >> 8), byte(i), 1}, At: noon.Add(time.Duration(i) * time.Second), Attempt: a, Decision: &d, Answer: 403}, func(err error) bool { done <- err; return true })
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestSearchTurnsEveryPage(t *testing.T) {
 		}
 		d := policy.Operational(reasons[i%3])
 		a := &policy.Attempt{CallID: fmt.Sprint(i), Called: policy.Called{Number: numbers[i%2]}, Peer: &policy.PeerTerms{ID: fmt.Sprint("peer", i%2)}}
-		s.Append(&policy.Record{At: noon.Add(time.Duration(i) * time.Second), Attempt: a, Decision: &d}, func(err error) { done <- err })
+		s.Append(&policy.Record{At: noon.Add(time.Duration(i) * time.Second), Attempt: a, Decision: &d}, func(err error) bool { done <- err; return true })
 	}
 	for range n {
 		if err := <-done; err != nil {

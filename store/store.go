@@ -32,10 +32,17 @@ type Options struct {
 	// ImportRate is how many facts of imports go in a second beside calls. 0: as
 	// many as there are.
 	ImportRate int
-	Now        func() time.Time // when a fact is learnt; nil: the system's clock
-	Log        *slog.Logger
+	// Floor is the free space of the disk, in octets, below which no call is
+	// recorded; facts stop below twice that, imports below three times. 0: 256 MiB.
+	Floor uint64
+	// Memory is how many octets of memory the facts of all numbers may take, so
+	// that none is looked up on disk. 0, or when they need more: all are.
+	Memory int64
+	Now    func() time.Time // when a fact is learnt; nil: the system's clock
+	Log    *slog.Logger
 
-	foldAtMost uint64 // a test's foldedAtStart
+	foldAtMost uint64                           // a test's foldedAtStart
+	free       func(dir string) (uint64, error) // a test's disk
 }
 
 // ledgerKeyFile holds the key that the ledger's checkpoints are signed with.
@@ -55,11 +62,15 @@ type Store struct {
 	queue     *queue
 	applied   chan struct{} // closed when the applier has ended
 	retention retention
-	retaining sync.Mutex // one retention at a time
-	adding    sync.Mutex // one batch of facts at a time looks what is known and appends
-	records   sync.Pool  // *[2][]byte: memory for decisions
+	retaining sync.Mutex   // one retention at a time
+	adding    sync.RWMutex // many add facts at a time; who takes it for writing finds none on their way
+	admitting sync.Mutex   // one at a time looks what is known of a fact and appends it
+	coming    coming
+	records   sync.Pool // *[2][]byte: memory for decisions
 
 	flight inFlight
+	disk   disk
+	parked parked
 
 	mu     sync.RWMutex
 	broken error // why the projection no longer follows
@@ -85,13 +96,24 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{o: o, ledger: l, queue: newQueue(), applied: make(chan struct{})}
 	s.records.New = func() any { return new([2][]byte) }
+	if err := s.openRoom(); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	if err := s.openState(); err != nil {
 		if s.state != nil {
 			err = errors.Join(err, s.state.db.Close())
 		}
+		s.closeRoom()
 		return nil, errors.Join(err, l.Close())
 	}
+	if o.Memory > 0 {
+		if err := s.state.remember(o.Memory, o.Log); err != nil {
+			s.closeRoom()
+			return nil, errors.Join(err, l.Close(), s.state.db.Close())
+		}
+	}
 	if err := s.openIndex(); err != nil {
+		s.closeRoom()
 		return nil, errors.Join(err, l.Close(), s.state.db.Close())
 	}
 	go s.follow(l.Durable())
@@ -107,7 +129,13 @@ func (s *Store) openState() error {
 	state, err := openProjection(dir, s.o.Log)
 	if err == nil {
 		s.state = state
-		if err = s.catchUp(); err == nil {
+		if err = s.ofThisLedger(); err == nil && !state.clean {
+			err = state.countsRight()
+		}
+		if err == nil {
+			err = s.catchUp()
+		}
+		if err == nil {
 			return s.finishErasure()
 		}
 	}
@@ -119,18 +147,30 @@ func (s *Store) openState() error {
 		_ = s.state.db.Close() // it is thrown away
 	}
 	s.o.Log.Warn("rebuilding the facts from the ledger", "because", rebuild.why)
-	return s.rebuild()
+	return s.rebuild(nil)
+}
+
+// ofThisLedger tells why the projection can't be of the ledger that was found.
+func (s *Store) ofThisLedger() error {
+	cursor, err := s.state.cursor()
+	if err != nil {
+		return &errRebuild{err.Error()}
+	}
+	if end := s.ledger.Found(); cursor > end {
+		return &errRebuild{fmt.Sprintf("it is at record %d, the ledger ends at %d", cursor, end)}
+	}
+	return nil
 }
 
 // rebuild puts a projection made anew in the place of the one there is, which
 // is not open any more.
-func (s *Store) rebuild() error {
+func (s *Store) rebuild(loaded *loadedRows) error {
 	dir := filepath.Join(s.o.Dir, "state")
 	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(filepath.Join(s.o.Dir, markerFile))); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	s.state = nil
-	err := s.build(dir)
+	err := s.build(dir, loaded)
 	if err != nil {
 		return err
 	}
@@ -157,8 +197,8 @@ func (s *Store) catchUp() error {
 		return &errRebuild{err.Error()}
 	}
 	end := s.ledger.Durable()
-	if cursor > end {
-		return &errRebuild{fmt.Sprintf("it is at record %d, the ledger ends at %d", cursor, end)}
+	if behind := end - cursor; behind > 0 {
+		s.o.Log.Info("the facts are behind the ledger and follow it", "records", behind, "of", end)
 	}
 	if behind := end - cursor; behind > cmp.Or(s.o.foldAtMost, foldedAtStart) && behind > cursor {
 		return &errRebuild{fmt.Sprintf("it is %d records behind, of %d; that is quicker", behind, end)}
@@ -197,7 +237,7 @@ func (s *Store) catchUp() error {
 		if err != nil {
 			return err
 		}
-		if c.fact == nil && c.call == nil && c.carried == nil {
+		if c.fact == nil && c.call == nil && c.unmade == nil && c.carried == nil {
 			continue
 		}
 		if changes = append(changes, c); len(changes) == changesPerTxn {
@@ -228,6 +268,9 @@ func changeOf(r ledger.Record) (c change, err error) {
 			return c, fmt.Errorf("store: record %d of the ledger holds no fact: %w", r.Seq, err)
 		}
 		c.fact = &f
+	case kindOutcome:
+		c.to, c.unmade, err = notMade(&r)
+		return c, err
 	case kindDecision:
 		d, err := readDecision(r)
 		if err != nil {
@@ -247,6 +290,12 @@ func (s *Store) Close() error {
 	err := s.ledger.Close()
 	s.queue.close()
 	<-s.applied
+	s.closeRoom()
+	if s.disk.level.Load() == onlyInDanger {
+		// Badger would write what it has in memory, and die. The ledger has it all.
+		s.o.Log.Warn("the projection is left as it is, since the disk is full; the next start brings it up to the ledger")
+		return err
+	}
 	if s.broken == nil {
 		// Nothing is left to fold in, so the next start need not look.
 		err = errors.Join(err, s.state.setCursor(s.ledger.Durable()))
@@ -263,9 +312,11 @@ func (s *Store) Facts(n policy.Number, into *policy.Facts) error {
 	if err != nil {
 		return err
 	}
+	parked := s.parked.of(n)
 	if err := s.state.facts(n, into); err != nil {
 		return err
 	}
+	addParked(into, parked)
 	s.registers.Load().Tell(into)
 	if b := s.block(n); b != nil && len(b.Kept) > 0 {
 		into.All = append(into.All, b.facts(n)...)
@@ -279,14 +330,14 @@ func (s *Store) Facts(n policy.Number, into *policy.Facts) error {
 func (s *Store) Ready() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return errors.Join(s.broken, s.ledger.Failure())
+	return errors.Join(s.broken, s.ledger.Failure(), s.disk.lacks(onlyInDanger))
 }
 
 // Counts is how many facts there are of each kind.
 func (s *Store) Counts() map[policy.Kind]int64 {
 	out := map[policy.Kind]int64{}
 	for kind, n := range s.state.counts() {
-		if n != 0 {
+		if kind != 0 && n != 0 {
 			out[policy.Kind(kind)] = n
 		}
 	}
@@ -298,22 +349,33 @@ func (s *Store) LedgerEnd() uint64 { return s.ledger.Durable() }
 
 // Append records a decision; done is called once it is durable (see package
 // gate). An allowed call to a number is noted for the rules that ask for
-// earlier calls; one that could not be recorded is forgotten.
-func (s *Store) Append(r *policy.Record, done func(error)) {
+// earlier calls, if it stands; one that could not be recorded is forgotten.
+func (s *Store) Append(r *policy.Record, done func(error) (stands bool)) {
+	made := worthNoting(r)
+	if err := s.disk.lacks(onlyInDanger); err != nil && made != nil { // of others only the ledger knows
+		s.flight.drop(made.to, *made.call)
+		done(err)
+		return
+	}
 	bufs := s.records.Get().(*[2][]byte)
 	bufs[0], bufs[1] = appendDecision(bufs[0][:0], bufs[1][:0], r)
-	made := worthNoting(r)
 	record := ledger.Record{Time: r.At, Kind: kindDecision, Public: bufs[0], Payload: bufs[1]}
 	s.ledger.Append(record, func(seq uint64, err error) {
-		switch {
-		case made == nil:
-		case err == nil:
-			made.seq = seq
-			s.note(*made)
-		default:
-			s.flight.drop(made.to, *made.call)
+		if made == nil {
+			done(err)
+			return
 		}
-		done(err)
+		if err != nil {
+			s.flight.drop(made.to, *made.call)
+			done(err)
+			return
+		}
+		if !done(nil) {
+			s.flight.drop(made.to, *made.call)
+			return
+		}
+		made.seq = seq
+		s.note(*made)
 	})
 	s.records.Put(bufs)
 }

@@ -38,7 +38,7 @@ func open(t testing.TB, dir string, log *bytes.Buffer) *Store {
 }
 
 func testOptions(dir string, log *bytes.Buffer) Options {
-	o := Options{Dir: dir, Node: "test", Ledger: ledger.Options{SegmentSize: 1 << 20, Linger: time.Microsecond}}
+	o := Options{Dir: dir, Node: "test", Memory: 64 << 20, Ledger: ledger.Options{SegmentSize: 1 << 20, Linger: time.Microsecond}}
 	if log != nil {
 		o.Log = slog.New(slog.NewTextHandler(log, nil))
 	}
@@ -263,67 +263,6 @@ func drawFact(t *rapid.T) policy.Fact {
 	return f
 }
 
-// TestDamage damages the projection in every way that Badger is known to take
-// badly: each is healed from the ledger, with a message.
-func TestDamage(t *testing.T) {
-	for name, damage := range map[string]func(t *testing.T, state string){
-		"deleted":          func(t *testing.T, state string) { remove(t, state) },
-		"MANIFEST deleted": func(t *testing.T, state string) { remove(t, filepath.Join(state, "MANIFEST")) },
-		"MANIFEST cut":     func(t *testing.T, state string) { cut(t, filepath.Join(state, "MANIFEST")) },
-		"table zeroed": func(t *testing.T, state string) {
-			for _, f := range tables(t, state) {
-				info, _ := os.Stat(f)
-				if err := os.WriteFile(f, make([]byte, info.Size()), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			// A zeroed table kills the process that opens it; the marker is what it leaves.
-			if err := os.WriteFile(filepath.Join(filepath.Dir(state), markerFile), nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		},
-		"table flipped": func(t *testing.T, state string) {
-			for _, f := range tables(t, state) {
-				b, err := os.ReadFile(f)
-				if err != nil {
-					t.Fatal(err)
-				}
-				b[len(b)/3] ^= 1
-				if err := os.WriteFile(f, b, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-		},
-		"table deleted": func(t *testing.T, state string) {
-			for _, f := range tables(t, state) {
-				remove(t, f)
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			s := open(t, dir, nil)
-			for i := range 50 {
-				add(t, s, objection(fmt.Sprint("o", i), alice, noon.Add(time.Duration(i))))
-			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			damage(t, filepath.Join(dir, "state"))
-			var log bytes.Buffer
-			s = open(t, dir, &log)
-			defer s.Close()
-			if ids := idsOf(t, s, alice); len(ids) != 50 {
-				t.Errorf("%d of 50 facts are left; the log says %s", len(ids), log.String())
-			}
-			if name != "deleted" && !strings.Contains(log.String(), "rebuilding") {
-				t.Errorf("it healed without a word: %s", log.String())
-			}
-			add(t, s, objection("after", alice, noon))
-		})
-	}
-}
-
 func remove(t *testing.T, path string) {
 	t.Helper()
 	if err := os.RemoveAll(path); err != nil {
@@ -389,7 +328,7 @@ func TestDecisionsComeBackAsTheyWere(t *testing.T) {
 	s := open(t, dir, nil)
 	for i := range 10 {
 		done := make(chan error, 1)
-		s.Append(record(policy.Verdict(i%2), bob, i), func(err error) { done <- err })
+		s.Append(record(policy.Verdict(i%2), bob, i), func(err error) bool { done <- err; return true })
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
@@ -568,10 +507,18 @@ func FuzzRows(f *testing.F) {
 	f.Add([]byte("kind,number,advertiser,at\nobjection,+31612345678,*,2026-01-01\n"))
 	f.Add([]byte("\xef\xbb\xbfkind;number\n\"x;y"))
 	f.Add([]byte(`{"kind":"objection","number":"+31612345678","advertiser":"*","at":"2026-01-01"}`))
+	f.Add([]byte("Telefoon;Tel;Datum;Naam\n0612345678;1;2026-01-01;x\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for row, err := range (Intake{Form: policy.FactForm{Zone: time.UTC}, Batch: "b"}).Rows(bytes.NewReader(data)) {
-			if err == nil && row.Err == nil && (row.Fact.ID == "" || row.Fact.Number.IsZero()) {
-				t.Fatalf("row %d is no fact and no error", row.Line)
+		for _, columns := range []*Columns{nil, {Guess: true, Dutch: true}} {
+			var heads, fields []string
+			in := Intake{Form: policy.FactForm{Zone: time.UTC}, Batch: "b", Columns: columns, Heads: func(c, f []string) { heads, fields = c, f }}
+			for row, err := range in.Rows(bytes.NewReader(data)) {
+				if err == nil && row.Err == nil && (row.Fact.ID == "" || row.Fact.Number.IsZero()) {
+					t.Fatalf("row %d is no fact and no error", row.Line)
+				}
+			}
+			if len(heads) != len(fields) {
+				t.Fatalf("%d columns, %d fields", len(heads), len(fields))
 			}
 		}
 	})

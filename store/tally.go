@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -11,13 +12,17 @@ import (
 
 // A tally is how many facts of each kind the projection holds. It is written
 // in the transaction that changes it, so that no start counts them: that took
-// more than a second a million.
+// more than a second a million. Its first place, which is no kind's, is how many
+// numbers there are.
 type tally [policy.Undo + 1]int64
 
 // countsKey holds the tally: an octet for the kind and 8 for its number, each.
 var countsKey = []byte("Mcounts")
 
 func (t *tally) add(f *policy.Facts, sign int64) {
+	if len(f.All)+len(f.Calls) > 0 {
+		t[0] += sign
+	}
 	for i := range f.All {
 		t[f.All[i].Kind] += sign
 	}
@@ -62,7 +67,8 @@ func (p *projection) loadCounts() error {
 		}
 		return item.Value(t.read)
 	})
-	if errors.Is(err, badger.ErrKeyNotFound) {
+	if errors.Is(err, badger.ErrKeyNotFound) || err == nil && t != (tally{}) && t[0] == 0 {
+		t = tally{}
 		err = p.each(func(f *policy.Facts) error {
 			t.add(f, 1)
 			return nil
@@ -75,4 +81,52 @@ func (p *projection) loadCounts() error {
 	p.tally = t
 	p.mu.Unlock()
 	return nil
+}
+
+// What is counted one by one after a crash: beyond that the tables tell how many
+// keys they have, and what is in memory is as good as nothing.
+const (
+	countedAtMost = 2 << 20
+	inMemory      = 1 << 19
+)
+
+// countsRight holds the tally against the numbers that are there: Badger opens
+// without a word when tables are gone and their MANIFEST does not name them,
+// and its log still tells of all that came after.
+func (p *projection) countsRight() error {
+	var t tally
+	numbers := int64(0)
+	err := p.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(countsKey)
+		if err == nil {
+			err = item.Value(t.read)
+		}
+		if err != nil || t[0] > countedAtMost {
+			return err
+		}
+		o := badger.DefaultIteratorOptions
+		o.Prefix, o.PrefetchValues = []byte("F"), false
+		it := txn.NewIterator(o)
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			numbers++
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, badger.ErrKeyNotFound):
+		return nil // nothing is there yet, or an older version has not counted
+	case err != nil:
+		return &errRebuild{err.Error()}
+	case t[0] > countedAtMost:
+		for _, table := range p.db.Tables() {
+			numbers += int64(table.KeyCount)
+		}
+		if numbers+inMemory >= t[0] {
+			return nil
+		}
+	case t[0] == 0 || numbers == t[0]:
+		return nil
+	}
+	return &errRebuild{fmt.Sprintf("it tells of %d numbers, and has %d", t[0], numbers)}
 }

@@ -25,72 +25,59 @@ const (
 var workbookBegins = []byte("PK\x03\x04")
 
 // xlsx reads the first sheet of a workbook as CSV is read.
-func (in Intake) xlsx(r io.Reader, yield func(Row, error) bool) {
-	fail := func(err error) { yield(Row{}, fmt.Errorf("the workbook can't be read: %w", err)) }
+func (in Intake) xlsx(r io.Reader, put func(*sheet, rawRow) bool) error {
+	unreadable := func(err error) error { return fmt.Errorf("the workbook can't be read: %w", err) }
 	data, err := io.ReadAll(io.LimitReader(r, maxWorkbook+1))
 	if err != nil {
-		fail(err)
-		return
+		return unreadable(err)
 	}
 	if len(data) > maxWorkbook {
-		fail(fmt.Errorf("it has more than %d octets; save it as CSV", maxWorkbook))
-		return
+		return unreadable(fmt.Errorf("it has more than %d octets; save it as CSV", maxWorkbook))
 	}
 	if err := checkWorkbook(data); err != nil {
-		fail(err)
-		return
+		return unreadable(err)
 	}
 	book, err := excelize.OpenReader(bytes.NewReader(data), excelize.Options{UnzipSizeLimit: maxUnpacked, UnzipXMLSizeLimit: largeSheet, RawCellValue: true})
 	if err != nil {
-		fail(err)
-		return
+		return unreadable(err)
 	}
 	defer book.Close()
 	sheets := book.GetSheetList()
 	if len(sheets) == 0 {
-		fail(fmt.Errorf("it has no sheet"))
-		return
+		return unreadable(fmt.Errorf("it has no sheet"))
 	}
 	rows, err := book.Rows(sheets[0])
 	if err != nil {
-		fail(err)
-		return
+		return unreadable(err)
 	}
 	defer rows.Close()
-	var sheet *rowReader
+	var s *sheet
 	for line := 1; rows.Next(); line++ {
 		cells, err := rows.Columns(excelize.Options{RawCellValue: true})
 		if err != nil {
-			fail(err)
-			return
+			return unreadable(err)
 		}
 		if len(strings.TrimSpace(strings.Join(cells, ""))) == 0 {
 			continue
 		}
-		if sheet == nil {
-			names, err := in.header(cells)
-			if err != nil {
-				yield(Row{}, err)
-				return
+		if s == nil {
+			if s, err = in.sheet(cells, ','); err != nil {
+				return err
 			}
-			sheet = in.reader(names, len(cells))
+			s.serial = true
 			continue
 		}
-		for len(cells) < sheet.columns {
+		for len(cells) < s.columns {
 			cells = append(cells, "") // a workbook leaves empty cells at the end out
 		}
-		row := Row{Line: line, Text: joinCells(cells, ',')}
-		for i := range min(len(cells), len(sheet.names)) {
-			cells[i] = serialDate(sheet.names[i], strings.TrimSpace(cells[i]))
-		}
-		row.Fact, row.Err = sheet.fact(cells)
-		if !yield(in.finish(row), nil) {
-			return
+		if !put(s, rawRow{line: line, cells: cells}) {
+			return nil
 		}
 	}
 	if err := rows.Error(); err != nil {
-		fail(err)
+		return unreadable(err)
 	}
+	return nil
 }
 
 // checkWorkbook refuses a workbook that would fill the memory. Large sheets and

@@ -263,9 +263,9 @@ func (c restoreCmd) Run(s streams) error {
 	switch {
 	case c.LedgerKey != "":
 	case r.Applied > 0:
-		fmt.Fprintln(s.out, "a new key for the checkpoints was made: see dialgate audit key, and keep the old public one")
+		fmt.Fprintln(s.out, "a new key for the checkpoints was made, and a record says so: give out its public part (dialgate audit key), and keep the old one; who verifies needs both")
 	default:
-		fmt.Fprintln(s.out, "the node makes a new key for its checkpoints, unless you put your copy of ledger.key into the directory before its next start")
+		fmt.Fprintln(s.out, "the node makes a new key for its checkpoints, and records that, unless you put your copy of ledger.key into the directory before its next start")
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func fillStore(t *testing.T, o store.Options, facts, decisions int) {
 		}
 		s.Append(&policy.Record{ID: policy.RulingID{0: byte(i >> 24), 1: byte(i >> 16), 2: byte(i >> 8), 3: byte(i)}, At: tuesday.Add(time.Duration(i-decisions) * time.Second), Node: "n", Config: "c", Took: 5 * time.Microsecond,
 			Attempt:  &policy.Attempt{Peer: &policy.PeerTerms{ID: "dialer"}, CallID: fmt.Sprint("call-", i), Campaign: k, Caller: policy.Caller{Shown: shown}, Called: policy.Called{Number: manyNumber(random.IntN(facts))}},
-			Decision: &policy.Decision{Verdict: verdict, Reason: reason, Book: "NL", Findings: []policy.Finding{{Rule: rule, Result: policy.Allow, Reason: reason}}}, Answer: 403}, func(err error) { slots <- err })
+			Decision: &policy.Decision{Verdict: verdict, Reason: reason, Book: "NL", Findings: []policy.Finding{{Rule: rule, Result: policy.Allow, Reason: reason}}}, Answer: 403}, func(err error) bool { slots <- err; return true })
 	}
 	for range min(cap(slots), decisions) {
 		if err := <-slots; err != nil {

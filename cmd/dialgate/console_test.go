@@ -44,16 +44,27 @@ store: {path: %q}
 
 var tuesday = time.Date(2026, 11, 24, 14, 0, 0, 0, calledZone())
 
-func startConsole(t testing.TB) *consoleTest {
+// startConsole starts a node. Sections of the configuration take the place of
+// the lines that begin as they do, or are added.
+func startConsole(t testing.TB, sections ...string) *consoleTest {
 	t.Helper()
-	return startConsoleLogging(t, slog.New(slog.DiscardHandler))
+	return startConsoleLogging(t, slog.New(slog.DiscardHandler), sections...)
 }
 
-func startConsoleLogging(t testing.TB, log *slog.Logger) *consoleTest {
+func startConsoleLogging(t testing.TB, log *slog.Logger, sections ...string) *consoleTest {
 	t.Helper()
+	text := consoleText
+	for _, section := range sections {
+		name, _, _ := strings.Cut(section, ":")
+		if _, after, there := strings.Cut(text, "\n"+name+":"); there {
+			_, rest, _ := strings.Cut(after, "\n")
+			text = strings.TrimSuffix(text, "\n"+name+":"+after) + "\n" + rest
+		}
+		text += section + "\n"
+	}
 	dir := t.TempDir()
 	c := &consoleTest{t: t, path: filepath.Join(dir, "dialgate.yaml")}
-	if err := os.WriteFile(c.path, []byte(fmt.Sprintf(consoleText, filepath.Join(dir, "data"))), 0o600); err != nil {
+	if err := os.WriteFile(c.path, []byte(fmt.Sprintf(text, filepath.Join(dir, "data"))), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.start(log)
@@ -151,30 +162,43 @@ func (c *consoleTest) judgeOne(from, to, callID string, headers ...string) {
 // everyEndpoint says by hand which role may do what: the program's own table is
 // held against it.
 var everyEndpoint = map[string]string{
-	"POST /v1/facts":               "editor admin bound",
-	"POST /v1/objections":          "editor admin bound",
-	"POST /v1/numbers/query":       "analyst editor auditor admin bound",
-	"POST /v1/erasures":            "admin",
-	"POST /v1/decide":              "analyst editor auditor admin",
-	"GET /v1/decisions":            "advertiser viewer analyst editor auditor admin bound",
-	"GET /v1/decisions/{seq}":      "advertiser viewer analyst editor auditor admin bound",
-	"POST /v1/imports":             "editor admin",
-	"GET /v1/imports":              "editor admin",
-	"GET /v1/imports/{id}":         "editor admin",
-	"GET /v1/imports/{id}/rejects": "editor admin",
-	"POST /v1/scrub":               "analyst editor auditor admin",
-	"POST /v1/proofs":              "auditor admin",
-	"GET /v1/ledger/checkpoint":    "auditor admin",
-	"GET /v1/lookups":              "auditor admin",
-	"GET /v1/state":                "viewer analyst editor auditor admin",
-	"GET /v1/carriers":             "viewer analyst editor auditor admin",
-	"GET /v1/peers":                "viewer analyst editor auditor admin",
-	"GET /v1/config":               "viewer analyst editor auditor admin",
-	"GET /v1/rules":                "viewer analyst editor auditor admin",
-	"POST /v1/reload":              "admin",
-	"GET /v1/tokens":               "admin",
-	"POST /v1/tokens":              "admin",
-	"DELETE /v1/tokens/{id}":       "admin",
+	"POST /v1/facts":                "editor admin bound",
+	"POST /v1/objections":           "editor admin bound",
+	"POST /v1/numbers/query":        "analyst editor auditor admin bound",
+	"POST /v1/erasures":             "admin",
+	"POST /v1/decide":               "analyst editor auditor admin",
+	"GET /v1/decisions":             "advertiser viewer analyst editor auditor admin bound",
+	"GET /v1/decisions/{seq}":       "advertiser viewer analyst editor auditor admin bound",
+	"POST /v1/imports":              "editor admin",
+	"GET /v1/imports":               "editor admin",
+	"GET /v1/imports/{id}":          "editor admin",
+	"GET /v1/imports/{id}/rejects":  "editor admin",
+	"POST /v1/scrub":                "analyst editor auditor admin",
+	"POST /v1/proofs":               "advertiser auditor admin",
+	"GET /v1/ledger/checkpoint":     "auditor admin",
+	"GET /v1/lookups":               "auditor admin",
+	"GET /v1/state":                 "viewer analyst editor auditor admin",
+	"GET /v1/carriers":              "viewer analyst editor auditor admin",
+	"GET /v1/peers":                 "viewer analyst editor auditor admin",
+	"GET /v1/cases":                 "viewer analyst editor auditor admin",
+	"GET /v1/imports/{id}/preview":  "editor admin",
+	"POST /v1/imports/{id}/run":     "editor admin",
+	"POST /v1/imports/undo":         "editor admin",
+	"GET /v1/mappings":              "editor admin",
+	"PUT /v1/mappings/{name}":       "editor admin",
+	"DELETE /v1/mappings/{name}":    "editor admin",
+	"GET /v1/webhooks":              "admin",
+	"POST /v1/webhooks":             "admin",
+	"DELETE /v1/webhooks/{id}":      "admin",
+	"POST /v1/webhooks/{id}/test":   "admin",
+	"POST /v1/webhooks/{id}/secret": "admin",
+	"POST /v1/webhooks/{id}/enable": "admin",
+	"GET /v1/config":                "viewer analyst editor auditor admin",
+	"GET /v1/rules":                 "viewer analyst editor auditor admin",
+	"POST /v1/reload":               "admin",
+	"GET /v1/tokens":                "admin",
+	"POST /v1/tokens":               "admin",
+	"DELETE /v1/tokens/{id}":        "admin",
 }
 
 // TestEveryEndpointWithEveryRole: who may not do a thing is told so, whatever
@@ -211,7 +235,7 @@ func TestEveryEndpointWithEveryRole(t *testing.T) {
 	}
 	for endpoint, roles := range everyEndpoint {
 		method, path, _ := strings.Cut(endpoint, " ")
-		path = strings.NewReplacer("{seq}", "999999", "{id}", "none").Replace(path)
+		path = strings.NewReplacer("{seq}", "999999", "{id}", "none", "{name}", "none").Replace(path)
 		if status, text := c.ask("", method, path, "application/json", "{}"); status != http.StatusUnauthorized || !strings.Contains(text, `"status":401`) {
 			t.Errorf("%s without a token: %d %s", endpoint, status, text)
 		}
@@ -449,7 +473,7 @@ func TestImportThroughTheAPI(t *testing.T) {
 		t.Error(got)
 	}
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(c.path), "data", "uploads", "*"))
-	if err != nil || len(left) != 2 { // the rejects of both
+	if err != nil || len(left) != 3 { // the rejects of both, and the file of the dry run
 		t.Errorf("%v, %v", left, err)
 	}
 }

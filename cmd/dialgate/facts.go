@@ -37,7 +37,7 @@ type factsCmd struct {
 
 // storeOptions are those of the configuration.
 func storeOptions(cfg *configs.Config) store.Options {
-	return store.Options{Dir: cfg.Store.Path, Node: cfg.Node, ErasureKey: cfg.Store.ErasureKey, Keep: time.Duration(cfg.Ledger.KeepDays) * 24 * time.Hour, Ledger: ledger.Options{
+	return store.Options{Dir: cfg.Store.Path, Node: cfg.Node, ErasureKey: cfg.Store.ErasureKey, Keep: time.Duration(cfg.Ledger.KeepDays) * 24 * time.Hour, Floor: uint64(cfg.Store.DiskFloor), Ledger: ledger.Options{
 		SegmentSize: int64(cfg.Ledger.SegmentSize), Memory: cfg.Ledger.Mode == "memory", Linger: cfg.Ledger.Linger,
 	}}
 }
@@ -74,12 +74,8 @@ func (factsImportCmd) Help() string {
 		"A register: dialgate facts import --register nobellen --as-of 2026-11-20 nobellen.csv"
 }
 
-// How many facts go at a time into a running node, and into a store of which
-// nobody makes a call.
-const (
-	importBatch = 1000
-	loadBatch   = 4096
-)
+// importBatch is how many facts go at a time into a running node.
+const importBatch = 1000
 
 // Run imports a file. Bad rows go to the rejects file, the others go in.
 func (c factsImportCmd) Run(s streams, parent *factsCmd) error {
@@ -233,7 +229,7 @@ func (i *importer) run(intake store.Intake, in io.Reader) (err error) {
 	if s, ok := i.keeper.(*store.Store); ok && i.alone && !i.report.DryRun {
 		load := s.Load()
 		defer func() { err = errors.Join(err, load.Close()) }()
-		i.add, batch = load.Add, loadBatch
+		i.add, batch = load.Add, store.LoadBatch
 	}
 	for row, err := range intake.Rows(io.TeeReader(in, i.bar)) {
 		if err != nil {

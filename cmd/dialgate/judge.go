@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"dialgate/gate"
@@ -206,7 +207,9 @@ type carriers struct {
 func carriersOf(w *world) (all carriers) {
 	for _, carrier := range w.cfg.Carriers {
 		for _, t := range carrier.Targets {
-			all.targets = append(all.targets, addrPort(t))
+			if a, err := netip.ParseAddrPort(t); err == nil { // what DNS says of a name now is not what it said then
+				all.targets = append(all.targets, a)
+			}
 		}
 		for _, s := range carrier.Sources {
 			if p, err := netip.ParsePrefix(s); err == nil {
@@ -228,10 +231,10 @@ func (c *carriers) holds(source netip.Addr) bool {
 // replayFacts is where a replay's facts come from: a file, else the store of
 // the configuration, through the running node if one holds it; else nothing is
 // known. done closes it.
-func replayFacts(w *world, file string) (look lookup, done func(), err error) {
+func replayFacts(w *world, file string, registers []string) (look lookup, done func(), err error) {
 	switch {
 	case file != "":
-		look, err = factsOf(file)
+		look, err = w.factsOf(file, registers)
 		return look, func() {}, err
 	case !store.Exists(w.cfg.Store.Path):
 		return noFacts, func() {}, nil
@@ -246,17 +249,22 @@ func replayFacts(w *world, file string) (look lookup, done func(), err error) {
 // noFacts knows nothing of any number.
 func noFacts(n policy.Number) (policy.Facts, error) { return policy.Facts{Number: n}, nil }
 
-// factsOf reads a file of facts.
-func factsOf(name string) (lookup, error) {
+// factsOf reads a file of facts. registers are the dates of the copies of
+// registers that it holds the entries of.
+func (w *world) factsOf(name string, registers []string) (lookup, error) {
+	copies, err := w.registerDates(registers)
+	if err != nil {
+		return nil, err
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, usageError("the facts can't be read: %v", err)
 	}
 	defer f.Close()
-	return readFacts(name, f)
+	return readFacts(name, f, copies)
 }
 
-func readFacts(name string, r io.Reader) (lookup, error) {
+func readFacts(name string, r io.Reader, copies map[string]time.Time) (lookup, error) {
 	known := map[policy.Number]*policy.Facts{}
 	intake := store.Intake{Form: policy.FactForm{Zone: calledZone(), Number: localNumber, Attested: true}}
 	for row, err := range intake.Rows(r) {
@@ -272,7 +280,7 @@ func readFacts(name string, r io.Reader) (lookup, error) {
 		}
 		facts := known[fact.Number]
 		if facts == nil {
-			facts = &policy.Facts{Number: fact.Number}
+			facts = &policy.Facts{Number: fact.Number, AsOf: copies}
 			known[fact.Number] = facts
 		}
 		facts.All = append(facts.All, fact)
@@ -284,8 +292,28 @@ func readFacts(name string, r io.Reader) (lookup, error) {
 		if facts := known[n]; facts != nil {
 			return *facts, nil
 		}
-		return policy.Facts{Number: n}, nil
+		return policy.Facts{Number: n, AsOf: copies}, nil
 	}, nil
+}
+
+// registerDates reads ID=DATE of registers, as --register gives them.
+func (w *world) registerDates(texts []string) (map[string]time.Time, error) {
+	copies := map[string]time.Time{}
+	for _, text := range texts {
+		id, date, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, usageError("--register %s: want ID=DATE, such as nobellen=2026-11-20", text)
+		}
+		if registerOf(w.cfg, id) == nil {
+			return nil, usageError("--register %s: the configuration has no register %q; under registers it has: %s", text, id, registerIDs(w.cfg))
+		}
+		at, err := copyDate(date)
+		if err != nil {
+			return nil, usageError("--register %s: %v", text, err)
+		}
+		copies[id] = at
+	}
+	return copies, nil
 }
 
 // replayed is what a replay knows: facts, and the calls it allowed itself,
@@ -329,8 +357,11 @@ func (k *replayed) earlier(n policy.Number) []policy.EarlierCall {
 	return k.calls[1][n]
 }
 
+// TakeBack has nothing to do: no record is late.
+func (k *replayed) TakeBack(policy.Number, policy.EarlierCall) {}
+
 // Append has nothing to record.
-func (k *replayed) Append(_ *policy.Record, done func(error)) { done(nil) }
+func (k *replayed) Append(_ *policy.Record, done func(error) bool) { done(nil) }
 
 // AppendOutcome has nothing to record.
 func (k *replayed) AppendOutcome(_ *policy.Outcome, done func(error)) { done(nil) }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"dialgate/console"
 	"dialgate/policy"
 	"dialgate/store"
 )
@@ -17,6 +18,7 @@ const maxCampaigns = 100
 type nodeMetrics struct {
 	calls   *prometheus.CounterVec
 	shadow  *prometheus.CounterVec
+	late    *prometheus.CounterVec
 	seconds prometheus.Histogram
 
 	reloadWorked prometheus.Gauge
@@ -40,6 +42,9 @@ func newNodeMetrics(r prometheus.Registerer, s *store.Store, w *world) *nodeMetr
 		shadow: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_not_enforced_total",
 			Help: "Findings that would have refused a call that went on, by rule, its reason and why it did not: shadow, off, or permit where the system itself could not judge."},
 			[]string{"rule", "reason", "mode"}),
+		late: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_unrecorded_calls_total",
+			Help: "Calls that were answered without their record being on disk, by the cause, late or failed, and the verdict that they were answered by."},
+			[]string{"cause", "verdict"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "dialgate_decision_seconds",
 			Help:    "Time to look up and decide, without the wait for the record.",
 			Buckets: []float64{2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2e-2, 0.1}}),
@@ -50,9 +55,10 @@ func newNodeMetrics(r prometheus.Registerer, s *store.Store, w *world) *nodeMetr
 		known: map[callLabels]prometheus.Counter{}, names: map[string]bool{},
 	}
 	m.reload(w)
-	r.MustRegister(m.calls, m.shadow, m.seconds, m.reloadWorked, m.reloadedAt, factCounts{s}, registerDates{s},
+	r.MustRegister(m.calls, m.shadow, m.late, m.seconds, m.reloadWorked, m.reloadedAt, factCounts{s}, registerDates{s},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ledger_records", Help: "Records in the ledger."}, func() float64 { return float64(s.LedgerEnd()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ledger_bytes", Help: "Size of the ledger's files in octets."}, func() float64 { return float64(s.LedgerBytes()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_disk_free_bytes", Help: "Free octets of the store's disk."}, func() float64 { return float64(s.DiskFree()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_ready", Help: "1 when calls can be judged and recorded."}, func() float64 {
 			if s.Ready() != nil {
 				return 0
@@ -108,6 +114,15 @@ func (m *nodeMetrics) observe(a *policy.Attempt, d *policy.Decision, took time.D
 	}
 }
 
+// unrecorded counts a call that was answered without its record being on disk.
+func (m *nodeMetrics) unrecorded(d *policy.Decision, why error) {
+	cause := "late"
+	if why != nil {
+		cause = "failed"
+	}
+	m.late.WithLabelValues(cause, d.Verdict.String()).Inc()
+}
+
 // notEnforced counts every finding that would have refused the call.
 func (m *nodeMetrics) notEnforced(d *policy.Decision) {
 	if w := d.Waived(); w.By == "permit" {
@@ -133,6 +148,29 @@ func (f factCounts) Collect(c chan<- prometheus.Metric) {
 	for _, k := range policy.Kinds() {
 		c <- prometheus.MustNewConstMetric(factCountsDesc, prometheus.GaugeValue, float64(counts[k]), k.String())
 	}
+}
+
+// webhookStates is dialgate_webhooks{state} and how far the last of them is behind.
+type webhookStates struct{ console *console.Server }
+
+var (
+	webhooksDesc       = prometheus.NewDesc("dialgate_webhooks", "Webhooks, by state: working, failing (tried again) or disabled (given up).", []string{"state"}, nil)
+	webhooksBehindDesc = prometheus.NewDesc("dialgate_webhooks_behind_records", "Records of the ledger that the webhook furthest behind was not told of yet.", nil, nil)
+)
+
+// Describe is prometheus.Collector's.
+func (w webhookStates) Describe(c chan<- *prometheus.Desc) {
+	c <- webhooksDesc
+	c <- webhooksBehindDesc
+}
+
+// Collect is prometheus.Collector's.
+func (w webhookStates) Collect(c chan<- prometheus.Metric) {
+	states, behind := w.console.Webhooks()
+	for state, n := range states {
+		c <- prometheus.MustNewConstMetric(webhooksDesc, prometheus.GaugeValue, float64(n), state)
+	}
+	c <- prometheus.MustNewConstMetric(webhooksBehindDesc, prometheus.GaugeValue, float64(behind))
 }
 
 // registerDates is dialgate_register_as_of_timestamp_seconds{register}.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -27,21 +28,16 @@ func (c *factsImportCmd) register(cfg *configs.Config, into *store.Intake) (*reg
 		return nil, nil
 	}
 	if registerOf(cfg, c.Register) == nil {
-		var ids []string
-		for _, r := range cfg.Registers {
-			ids = append(ids, r.ID)
-		}
-		return nil, usageError("the configuration has no register %q; under registers it has: %s", c.Register, orNone(strings.Join(ids, ", ")))
+		return nil, usageError("the configuration has no register %q; under registers it has: %s", c.Register, registerIDs(cfg))
 	}
 	if c.AsOf == "" {
 		return nil, usageError("--register needs --as-of, the date of the copy")
 	}
-	l := &registerLoad{id: c.Register}
-	if d, err := policy.ParseDate(c.AsOf); err == nil {
-		l.asOf = d.In(calledZone())
-	} else if l.asOf, err = time.Parse(time.RFC3339, c.AsOf); err != nil {
-		return nil, usageError("--as-of is no date such as 2026-11-20, and no RFC 3339 instant")
+	at, err := copyDate(c.AsOf)
+	if err != nil {
+		return nil, usageError("--as-of %v", err)
 	}
+	l := &registerLoad{id: c.Register, asOf: at}
 	if l.asOf.After(time.Now()) {
 		return nil, usageError("--as-of %s has not come yet", c.AsOf)
 	}
@@ -54,6 +50,26 @@ func (c *factsImportCmd) register(cfg *configs.Config, into *store.Intake) (*reg
 	}
 	into.Constants, into.Form.DefaultAt = constants, l.asOf
 	return l, nil
+}
+
+// copyDate reads the date of a register's copy: a day or an instant.
+func copyDate(text string) (time.Time, error) {
+	if d, err := policy.ParseDate(text); err == nil {
+		return d.In(calledZone()), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, errors.New("is no date such as 2026-11-20, and no RFC 3339 instant")
+	}
+	return at, nil
+}
+
+func registerIDs(cfg *configs.Config) string {
+	var ids []string
+	for _, r := range cfg.Registers {
+		ids = append(ids, r.ID)
+	}
+	return orNone(strings.Join(ids, ", "))
 }
 
 func registerOf(cfg *configs.Config, id string) *configs.Register {

@@ -22,6 +22,7 @@ import (
 type replayCmd struct {
 	Config    string   `short:"c" help:"Configuration file; default: the embedded one." placeholder:"FILE"`
 	Facts     string   `help:"What is known of the called numbers, as facts export writes it; default: the configuration's store, if there is one." placeholder:"FILE.jsonl"`
+	Register  []string `help:"With --facts: the date of the copy of a do-not-call register whose entries the file holds, such as nobellen=2026-11-20. Repeatable; a register without one was never loaded." placeholder:"ID=DATE" sep:"none"`
 	At        string   `help:"Judge every call as made at this instant, RFC 3339; default: the trace's time." placeholder:"TIME"`
 	Peer      string   `help:"The dialer that sent all calls; default: told by the source address, or the only one there is." placeholder:"ID"`
 	Legs      bool     `help:"Judge every leg of a call that a proxy passed on; default: only the first one seen."`
@@ -49,6 +50,8 @@ func (c replayCmd) Run(s streams) error {
 	switch {
 	case c.Ledger == "" && len(c.Trace) == 0:
 		return usageError("nothing to replay: name a trace, or a node's store with --ledger DIR")
+	case len(c.Register) > 0 && c.Facts == "":
+		return usageError("--register tells of a file of facts (--facts); a store knows the dates of its copies")
 	case c.Ledger != "" && (c.Peer != "" || c.Legs):
 		return usageError("--peer and --legs are about traces; a ledger tells who called, once")
 	}
@@ -67,7 +70,7 @@ func (c replayCmd) Run(s streams) error {
 	r := replay{first: first, second: second, selector: trace.Selector{Legs: c.Legs}, stdin: s.in, report: newReport(c.Format, w, second != nil), flush: w.Flush}
 	err = nil
 	if c.Ledger != "" {
-		err = r.ledger(c.Ledger, c.Facts)
+		err = r.ledger(c.Ledger, c.Facts, c.Register)
 	}
 	if err == nil {
 		err = r.run(c.Trace)
@@ -102,7 +105,7 @@ func (c replayCmd) judges() (first, second *judge, done func(), err error) {
 	}
 	lookup, done, err := noFacts, func() {}, error(nil)
 	if len(c.Trace) > 0 {
-		lookup, done, err = replayFacts(w, c.Facts)
+		lookup, done, err = replayFacts(w, c.Facts, c.Register)
 	}
 	if err != nil {
 		return nil, nil, nil, err
@@ -252,7 +255,7 @@ func (r *replay) unreadable(name string, p *trace.Problem) {
 // ledger judges the calls that a node has recorded again, on the facts of a
 // file, or on what its store knew when each call was made. Its packets are the
 // ledger's records.
-func (r *replay) ledger(dir, facts string) error {
+func (r *replay) ledger(dir, facts string, registers []string) error {
 	r.report.begin(dir)
 	k, err := r.first.world.keeperOf(dir)
 	if err != nil {
@@ -261,7 +264,7 @@ func (r *replay) ledger(dir, facts string) error {
 	defer k.Close()
 	known := k.History
 	if facts != "" {
-		if known, err = factsOf(facts); err != nil {
+		if known, err = r.first.world.factsOf(facts, registers); err != nil {
 			return err
 		}
 	}

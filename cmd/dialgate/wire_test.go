@@ -29,6 +29,7 @@ type wire struct {
 	dialer  *net.UDPConn
 	carrier *net.UDPConn
 	branch  int
+	sync    func(*os.File) error // its disk
 
 	mu     sync.Mutex
 	last   policy.Decision
@@ -51,10 +52,21 @@ func newWire(t *testing.T, sections string) *wire {
 	return newWireOf(t, sections, "")
 }
 
+// newWireOn is a wire on a disk of the test's.
+func newWireOn(t *testing.T, sections string, sync func(*os.File) error) *wire {
+	t.Helper()
+	return newWireWith(t, sections, "", sync)
+}
+
 // newWireOf is a wire with more to the peer's configuration.
 func newWireOf(t *testing.T, sections, peer string) *wire {
 	t.Helper()
-	w := &wire{t: t, seen: map[string]int{}, answer: func(int) string { return "486 Busy Here" }}
+	return newWireWith(t, sections, peer, nil)
+}
+
+func newWireWith(t *testing.T, sections, peer string, sync func(*os.File) error) *wire {
+	t.Helper()
+	w := &wire{t: t, sync: sync, seen: map[string]int{}, answer: func(int) string { return "486 Busy Here" }}
 	for _, conn := range []**net.UDPConn{&w.dialer, &w.carrier} {
 		c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
@@ -86,7 +98,7 @@ func (w *wire) start() {
 		w.t.Fatal(err)
 	}
 	w.clock.Store(new(time.Time))
-	w.node, err = startNode(world, nodeOptions{now: func() time.Time { return *w.clock.Load() }, log: slog.New(slog.DiscardHandler),
+	w.node, err = startNode(world, nodeOptions{now: func() time.Time { return *w.clock.Load() }, log: slog.New(slog.DiscardHandler), sync: w.sync,
 		observe: func(_ *policy.Attempt, d *policy.Decision, _ time.Duration) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -277,7 +277,8 @@ func TestADamagedBackupIsRefused(t *testing.T) {
 
 // TestABackupWhileRecordsCome: what was acknowledged before it began is in it.
 func TestABackupWhileRecordsCome(t *testing.T) {
-	l := open(t, Options{Dir: t.TempDir(), Linger: 100 * time.Microsecond})
+	key := filepath.Join(t.TempDir(), "key")
+	l := open(t, Options{Dir: t.TempDir(), Key: key, Linger: 100 * time.Microsecond})
 	fill(t, l, 100)
 	ctx, stop := context.WithCancel(t.Context())
 	var acknowledged atomic.Uint64
@@ -308,7 +309,7 @@ func TestABackupWhileRecordsCome(t *testing.T) {
 	<-ended
 	dir, r := restore(t, all...)
 	whole(t, dir)
-	again := open(t, Options{Dir: dir})
+	again := open(t, Options{Dir: dir, Key: key})
 	check(t, again, int(r.Last))
 }
 

@@ -194,7 +194,8 @@ func appendCheckpoint(f *os.File, at int64, c *Checkpoint) (end int64, err error
 }
 
 // lastCheckpoint finds the last whole checkpoint of a file and where it ends.
-// What comes after it was torn by a crash. It looks at no signature.
+// What comes after it was torn by a crash: so is what follows a gap in the last
+// minute, which a loss of power can leave. It looks at no signature.
 func lastCheckpoint(f *os.File) (c Checkpoint, end int64, err error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -205,21 +206,33 @@ func lastCheckpoint(f *os.File) (c Checkpoint, end int64, err error) {
 	if _, err := f.ReadAt(tail, from); err != nil && size > from {
 		return c, 0, err
 	}
-	for at := 0; ; {
+	for at, first := 0, from > 0; ; first = false {
 		signed, rest, ok := cutCheckpoint(tail[at:])
 		if !ok {
-			return c, end, nil
+			break
 		}
 		// The first one may be cut at its beginning.
-		if i := bytes.LastIndex(signed, []byte(origin+"\n")); i >= 0 {
+		i := bytes.LastIndex(signed, []byte(origin+"\n"))
+		if !first && i != 0 {
+			break
+		}
+		if i >= 0 {
 			text, _, _ := bytes.Cut(signed[i:], []byte("\n\n"))
-			if got, err := parseCheckpoint(string(text) + "\n"); err == nil {
+			got, err := parseCheckpoint(string(text) + "\n")
+			if err != nil && !first {
+				break
+			}
+			if err == nil {
 				c, end = got, from+int64(len(tail)-len(rest))
 				c.Note = bytes.Clone(signed[i:])
 			}
 		}
 		at = len(tail) - len(rest)
 	}
+	if end == 0 && from > 0 {
+		return c, 0, &DamageError{File: checkpointsFile, Offset: from, Text: "no checkpoint can be read in its end"}
+	}
+	return c, end, nil
 }
 
 // cutCheckpoint cuts the first note off a run of them: a text, an empty line,

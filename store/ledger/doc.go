@@ -32,6 +32,7 @@
 //	checkpoints  signed tree heads, one after another, each a note
 //	             (golang.org/x/mod/sumdb/note) and an empty line
 //	erasing      an erasure that was begun; see Erase
+//	first        the number of the first record, when older ones were removed
 //
 // A payload is erased by writing zeros over it. That is damage, unless a later
 // record of kind [KindErasure] names the sequence number.
@@ -59,6 +60,7 @@ type Record struct {
 	Commitment [sha256.Size]byte
 	Erased     bool
 	Place      Place // where it lies, of a record that was read
+	Vital      bool  // of one to append: it is taken also while there is no room for another segment
 
 	batch uint64
 	frame []byte
@@ -138,6 +140,9 @@ func appendFrame(b []byte, r *Record, salt *[saltSize]byte) []byte {
 	}
 	return b
 }
+
+// number notes the sequence number in a frame.
+func number(b []byte, seq uint64) { binary.LittleEndian.PutUint64(b[16:], seq) }
 
 // seal notes the batch in a frame and computes its checksum.
 func seal(b []byte, batch uint64) {

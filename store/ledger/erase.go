@@ -93,7 +93,7 @@ func (l *Ledger) Erase(places []Place, now time.Time, ground string, payload []b
 		if err != nil {
 			return 0, err
 		}
-		if r.Kind == KindErasure || r.Kind == KindRetention {
+		if r.Kind == KindErasure || r.Kind == KindRetention || r.Kind == KindKey {
 			return 0, fmt.Errorf("ledger: record %d is an erasure's own record and is kept", p.Seq)
 		}
 	}

@@ -24,6 +24,8 @@ type evidence struct {
 	due       *time.Timer
 	armed     bool
 	settledIn string // the segment in which the hashes were synced last
+	changed   bool   // the last checkpoint was signed with another key
+	before    string // that key, as far as is known
 	behind    bool   // the tree lacks records, since its file could not be written
 
 	head Checkpoint // the last one; under the ledger's mu
@@ -48,6 +50,7 @@ func (l *Ledger) openEvidence() (err error) {
 	if made {
 		l.o.Log.Info("made the key that the ledger's checkpoints are signed with; give its public part to whoever is to check them", "file", l.o.Key, "public", e.public.String())
 	}
+	before := l.keyBefore()
 	if err := os.WriteFile(filepath.Join(l.o.Dir, publicKeyFile), []byte(e.public.String()+"\n"), 0o600); err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
@@ -66,10 +69,10 @@ func (l *Ledger) openEvidence() (err error) {
 	}
 	if e.head.Size > 0 {
 		if _, err := OpenCheckpoint(e.head.Note, e.public); err != nil {
-			l.o.Log.Warn("the last checkpoint of the ledger was signed with another key than the node has now; keep the old public key, it proves what came before", "records", e.head.Size, "key", e.public.String())
+			e.changed, e.before = true, before
 		}
 	}
-	if e.tree, err = openTree(l.o.Dir); err != nil {
+	if e.tree, err = openTree(l.o.Dir, l.o.Sync); err != nil {
 		return err
 	}
 	return l.openHashes()
@@ -213,7 +216,7 @@ func (l *Ledger) signUp(durable uint64) error {
 	}
 	if l.o.Memory && l.file != nil {
 		// What is signed is on disk, in this mode too.
-		if err := l.o.sync(l.file.f); err != nil {
+		if err := l.o.Sync(l.file.f); err != nil {
 			return err
 		}
 	}

@@ -13,18 +13,18 @@ import (
 // TestMissingAndReorderedSegmentsAreRefused: a start says which file it is.
 func TestMissingAndReorderedSegmentsAreRefused(t *testing.T) {
 	for name, damage := range map[string]func(dir string, names []string) error{
-		"missing":          func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[1])) },
-		"the first erased": func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[0])) },
-		"the last missing": func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[len(names)-1])) },
-		"cut":              func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 1<<15) },
-		"empty":            func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 0) },
+		"missing":           func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[1])) },
+		"the first missing": func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[0])) },
+		"the last missing":  func(dir string, names []string) error { return os.Remove(filepath.Join(dir, names[len(names)-1])) },
+		"cut":               func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 1<<15) },
+		"empty":             func(dir string, names []string) error { return os.Truncate(filepath.Join(dir, names[1]), 0) },
 		"exchanged": func(dir string, names []string) error {
 			a, b, tmp := filepath.Join(dir, names[1]), filepath.Join(dir, names[2]), filepath.Join(dir, "x")
 			return errors.Join(os.Rename(a, tmp), os.Rename(b, a), os.Rename(tmp, b))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key"), SegmentSize: 1 << 16, Linger: time.Microsecond, sync: func(*os.File) error { return nil }}
+			o := Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key"), SegmentSize: 1 << 16, Linger: time.Microsecond, Sync: func(*os.File) error { return nil }}
 			l := open(t, o)
 			fill(t, l, 1000)
 			if err := l.Close(); err != nil {
@@ -37,15 +37,8 @@ func TestMissingAndReorderedSegmentsAreRefused(t *testing.T) {
 			if err := damage(o.Dir, names); err != nil {
 				t.Fatal(err)
 			}
-			l, err = Open(o)
-			if err == nil {
-				// What is missing at the beginning is as after a retention; verify tells.
-				err = l.Close()
-				report, verr := Verify(o.Dir, nil)
-				if name != "the first erased" || err != nil || verr != nil || len(report.Findings) == 0 {
-					t.Fatalf("it opened; %v %v %+v", err, verr, report)
-				}
-				return
+			if l, err = Open(o); err == nil {
+				t.Fatal("it opened: ", l.Close())
 			}
 			var damage *DamageError
 			if !errors.As(err, &damage) || !strings.Contains(err.Error(), "restore it from a backup") {
@@ -63,7 +56,7 @@ func TestASlowDisk(t *testing.T) {
 		slow = 2 * time.Second
 	}
 	var slowly atomic.Bool
-	l := open(t, Options{Dir: t.TempDir(), sync: func(f *os.File) error {
+	l := open(t, Options{Dir: t.TempDir(), Sync: func(f *os.File) error {
 		if slowly.Load() {
 			time.Sleep(slow)
 		}
@@ -102,7 +95,7 @@ func TestASlowDisk(t *testing.T) {
 // TestTheClockIsSet: back an hour, forward a day. The order is that of the
 // numbers, and everything that was signed stands.
 func TestTheClockIsSet(t *testing.T) {
-	o := Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key"), SegmentSize: 1 << 16, Linger: time.Microsecond, sync: func(*os.File) error { return nil }}
+	o := Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key"), SegmentSize: 1 << 16, Linger: time.Microsecond, Sync: func(*os.File) error { return nil }}
 	now := time.Date(2026, 10, 25, 2, 30, 0, 0, time.UTC)
 	seq := uint64(0)
 	for _, step := range []time.Duration{0, -time.Hour, 25 * time.Hour, -48 * time.Hour} {

@@ -23,15 +23,16 @@ type Options struct {
 	// whoever can do without the evidence of the last moments before a crash.
 	Memory bool
 	// Linger is how long a record may wait for others when records come thick:
-	// there are at most 1/Linger syncs a second. A lone record does not wait.
-	// 0: 2 ms.
+	// there are at most 1/Linger syncs a second. A lone record does not wait, and
+	// none does when there is a [Ledger.Hurry]. 0: 2 ms.
 	Linger time.Duration
 	// Key is the file of the key that checkpoints are signed with; one is made
 	// when there is none. "": the file "key" in Dir.
 	Key string
 	Log *slog.Logger
-
-	sync func(*os.File) error // a test's disk
+	// Sync brings what was written to a file to the disk; nil: fdatasync(2). It is
+	// there for tests of a disk that is slow or fails.
+	Sync func(*os.File) error
 }
 
 // A Ledger is open for appending by one process.
@@ -46,9 +47,16 @@ type Ledger struct {
 	closed  bool
 	broken  error // why the last commit failed
 	wake    chan struct{}
+	rush    chan struct{} // somebody waits: no lingering
 	salts   *mathrand.ChaCha8
 
+	found   uint64 // the last sequence number that Open has found
 	durable uint64 // the last sequence number on disk, under mu
+
+	next   *segment // made before it is needed, nil: not yet; under mu
+	making bool     // it is being made
+	short  bool     // it can't be
+	makers sync.WaitGroup
 
 	first   uint64          // the first record of the first segment at Open, 0: none
 	asked   chan request    // for a checkpoint at once
@@ -63,9 +71,10 @@ type Ledger struct {
 }
 
 type frame struct {
-	size int
-	seq  uint64
-	done func(seq uint64, err error)
+	size  int
+	seq   uint64
+	place *Place // where to note its place, nil: nobody asks
+	done  func(seq uint64, err error)
 }
 
 const (
@@ -89,8 +98,8 @@ func Open(o Options) (*Ledger, error) {
 	if o.Key == "" {
 		o.Key = filepath.Join(o.Dir, "key")
 	}
-	if o.sync == nil {
-		o.sync = dataSync
+	if o.Sync == nil {
+		o.Sync = dataSync
 	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
@@ -101,7 +110,7 @@ func Open(o Options) (*Ledger, error) {
 	}
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // never fails
-	l := &Ledger{o: o, lock: lock, wake: make(chan struct{}, 1), asked: make(chan request), done: make(chan struct{}), salts: mathrand.NewChaCha8(seed)}
+	l := &Ledger{o: o, lock: lock, wake: make(chan struct{}, 1), rush: make(chan struct{}, 1), asked: make(chan request), done: make(chan struct{}), salts: mathrand.NewChaCha8(seed)}
 	l.evidence.due = time.NewTimer(checkpointEvery)
 	l.evidence.armed = true
 	interrupted, err := l.finishErasure()
@@ -114,14 +123,16 @@ func Open(o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.closeFiles())
 	}
+	l.found = l.durable
 	go l.commit()
-	if interrupted == nil {
-		return l, nil
+	if l.evidence.changed {
+		err = l.recordKey(l.evidence.before)
 	}
-	// Whether its record was written is not known; one more says nothing new.
-	_, err = l.nameErased(interrupted)
-	if err == nil {
-		err = l.erased()
+	if err == nil && interrupted != nil {
+		// Whether its record was written is not known; one more says nothing new.
+		if _, err = l.nameErased(interrupted); err == nil {
+			err = l.erased()
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -156,21 +167,11 @@ func lockDir(dir string) (*os.File, error) {
 // memory mode, and when the record is refused, done is called at once.
 func (l *Ledger) Append(r Record, done func(seq uint64, err error)) {
 	if len(r.Public) > maxPublic || len(r.Payload) > maxPayload {
-		done(0, fmt.Errorf("ledger: a record of %d and %d octets is too large", len(r.Public), len(r.Payload)))
+		done(0, tooLarge(&r))
 		return
 	}
 	l.mu.Lock()
-	switch {
-	case l.closed:
-		l.mu.Unlock()
-		done(0, ErrClosed)
-		return
-	case len(l.pending) > maxPending:
-		l.mu.Unlock()
-		done(0, ErrFull)
-		return
-	case l.broken != nil && l.o.Memory:
-		err := l.broken
+	if err := l.takes(r.Vital); err != nil {
 		l.mu.Unlock()
 		done(0, err)
 		return
@@ -187,12 +188,40 @@ func (l *Ledger) Append(r Record, done func(seq uint64, err error)) {
 	}
 	l.frames = append(l.frames, f)
 	l.mu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	signal(l.wake)
 	if l.o.Memory {
 		done(r.Seq, nil)
+	}
+}
+
+// takes tells why no record is taken at the moment, nil when one is; mu is held.
+func (l *Ledger) takes(vital bool) error {
+	switch {
+	case l.closed:
+		return ErrClosed
+	case l.short && !vital:
+		return fmt.Errorf("ledger: %w: there is no room for another file; free some space, it goes on by itself", ErrNoRoom)
+	case len(l.pending) > maxPending:
+		return ErrFull
+	case l.o.Memory:
+		return l.broken
+	}
+	return nil
+}
+
+// Hurry has the records that were appended written without waiting for others.
+// Whoever waits for them says so.
+func (l *Ledger) Hurry() {
+	if l.o.Memory {
+		return // nobody waits
+	}
+	signal(l.rush)
+}
+
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -204,6 +233,7 @@ func (l *Ledger) AppendSync(r Record) (uint64, error) {
 	}
 	c := make(chan result, 1)
 	l.Append(r, func(seq uint64, err error) { c <- result{seq, err} })
+	l.Hurry()
 	got := <-c
 	return got.seq, got.err
 }
@@ -214,6 +244,9 @@ func (l *Ledger) Durable() uint64 {
 	defer l.mu.Unlock()
 	return l.durable
 }
+
+// Found is the last sequence number that was on disk when the ledger was opened.
+func (l *Ledger) Found() uint64 { return l.found }
 
 // Failure is why records can't be written at the moment, nil when they can.
 func (l *Ledger) Failure() error {
@@ -231,11 +264,9 @@ func (l *Ledger) Close() error {
 	}
 	l.closed = true
 	l.mu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	signal(l.wake)
 	<-l.done
+	l.closeNext()
 	err := l.evidence.tree.settle()
 	l.closeEvidence()
 	return errors.Join(err, l.closeFiles())
@@ -248,6 +279,8 @@ func (l *Ledger) commit() {
 	defer l.evidence.due.Stop()
 	var buf []byte
 	var frames []frame
+	linger := time.NewTimer(time.Hour)
+	defer linger.Stop()
 	for {
 		var asked request
 		select {
@@ -265,7 +298,11 @@ func (l *Ledger) commit() {
 		closing := l.closed
 		l.mu.Unlock()
 		if wait > 0 && !closing && asked.done == nil {
-			time.Sleep(wait)
+			linger.Reset(wait)
+			select {
+			case <-linger.C:
+			case <-l.rush:
+			}
 		}
 		l.mu.Lock()
 		l.pending, buf = buf[:0], l.pending
@@ -274,6 +311,7 @@ func (l *Ledger) commit() {
 		l.mu.Unlock()
 		if len(frames) > 0 {
 			l.write(buf, frames)
+			l.prepare()
 			l.synced = time.Now()
 		}
 		clear(frames)
@@ -288,10 +326,7 @@ func (l *Ledger) commit() {
 				_ = l.sign() // it has logged
 				return
 			}
-			select {
-			case l.wake <- struct{}{}:
-			default:
-			}
+			signal(l.wake)
 		}
 	}
 }
@@ -356,6 +391,9 @@ func (l *Ledger) store(buf []byte, frames []frame) error {
 		}
 		n, size := 0, 0
 		for n < len(frames) && l.file.end+int64(size+frames[n].size) <= l.file.size {
+			if p := frames[n].place; p != nil {
+				p.Offset = l.file.end + int64(size)
+			}
 			size += frames[n].size
 			n++
 		}
@@ -367,7 +405,7 @@ func (l *Ledger) store(buf []byte, frames []frame) error {
 	if l.o.Memory {
 		return nil
 	}
-	if err := l.o.sync(l.file.f); err != nil {
+	if err := l.o.Sync(l.file.f); err != nil {
 		return l.undo(first, before, err)
 	}
 	return nil
@@ -377,8 +415,7 @@ func (l *Ledger) store(buf []byte, frames []frame) error {
 // the last good one ended.
 func (l *Ledger) undo(first *segment, end int64, err error) error {
 	if l.file != first && l.file != nil {
-		name := l.file.f.Name()
-		err = errors.Join(err, l.file.close(), os.Remove(name))
+		err = errors.Join(err, l.file.close(), os.Remove(filepath.Join(l.o.Dir, l.file.name)))
 		l.file = nil
 		if first != nil {
 			f, openErr := openSegment(filepath.Join(l.o.Dir, first.name))

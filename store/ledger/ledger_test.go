@@ -75,7 +75,7 @@ func TestRecordsComeBackInOrderOverSegmentsAndRestarts(t *testing.T) {
 
 func TestManyWritersShareTheirSyncs(t *testing.T) {
 	syncs := 0
-	l := open(t, Options{Dir: t.TempDir(), sync: func(*os.File) error { syncs++; return nil }})
+	l := open(t, Options{Dir: t.TempDir(), Sync: func(*os.File) error { syncs++; return nil }})
 	var wg sync.WaitGroup
 	for range 2000 {
 		wg.Add(1)
@@ -115,7 +115,7 @@ func TestACrashAnywhereLosesNothingAcknowledged(t *testing.T) {
 		before := len(l.pending)
 		l.pending = appendFrame(l.pending, &r, &[saltSize]byte{})
 		wg.Add(1)
-		l.frames = append(l.frames, frame{len(l.pending) - before, r.Seq, func(uint64, error) { wg.Done() }})
+		l.frames = append(l.frames, frame{size: len(l.pending) - before, seq: r.Seq, done: func(uint64, error) { wg.Done() }})
 	}
 	l.mu.Unlock()
 	l.wake <- struct{}{}
@@ -198,7 +198,7 @@ func TestDamageInTheMiddleIsReportedNotSkipped(t *testing.T) {
 
 func TestAFailingDiskFailsRecordsAndHeals(t *testing.T) {
 	var fail error
-	l := open(t, Options{Dir: t.TempDir(), Linger: time.Microsecond, sync: func(*os.File) error { return fail }})
+	l := open(t, Options{Dir: t.TempDir(), Linger: time.Microsecond, Sync: func(*os.File) error { return fail }})
 	if _, err := l.AppendSync(record(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestOnlyOneProcessMayOpen(t *testing.T) {
 func TestMemoryModeAcknowledgesAtOnceAndStillWrites(t *testing.T) {
 	dir := t.TempDir()
 	block := make(chan struct{}) // the disk hangs until everything is acknowledged
-	l := open(t, Options{Dir: dir, Memory: true, sync: func(*os.File) error { <-block; return nil }})
+	l := open(t, Options{Dir: dir, Memory: true, Sync: func(*os.File) error { <-block; return nil }})
 	for i := 1; i <= 1000; i++ {
 		acked := false
 		l.Append(record(i), func(_ uint64, err error) { acked = err == nil })
@@ -254,7 +254,7 @@ func TestAClosedOrFullLedgerSaysSo(t *testing.T) {
 		t.Errorf("closed: %v", err)
 	}
 	block := make(chan struct{})
-	l = open(t, Options{Dir: t.TempDir(), sync: func(*os.File) error { <-block; return nil }})
+	l = open(t, Options{Dir: t.TempDir(), Sync: func(*os.File) error { <-block; return nil }})
 	full := 0
 	for range 40 {
 		l.Append(Record{Time: time.Unix(1, 0), Kind: 1, Payload: make([]byte, maxPayload)}, func(_ uint64, err error) {

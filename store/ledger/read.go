@@ -81,6 +81,11 @@ func (l *Ledger) All(from uint64) iter.Seq2[Record, error] {
 	return walk(l.o.Dir, Place{Seq: from}, l.Durable(), nil)
 }
 
+// Until walks the records on disk up to one of them.
+func (l *Ledger) Until(last uint64) iter.Seq2[Record, error] {
+	return walk(l.o.Dir, Place{Seq: 1}, min(last, l.Durable()), nil)
+}
+
 // After walks the records on disk that follow one whose place is known.
 func (l *Ledger) After(p Place) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -30,6 +31,50 @@ func (l *Ledger) First() uint64 {
 		return 0
 	}
 	return firstOf(names[0])
+}
+
+// firstFile holds the number of the first record that is to be there. Without
+// it a lost file would look like one that was removed, and what it says of
+// numbers would be missing without a word.
+const firstFile = "first"
+
+func noteFirst(dir string, seq uint64) error {
+	if err := writeNew(filepath.Join(dir, firstFile), fmt.Appendln(nil, seq)); err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	return nil
+}
+
+// nothingLost tells why the records before the first one that was found are
+// missing, nil if they were removed. A restored ledger, or one of an older
+// version, has no note yet: then the record of the removal is looked for, once.
+func nothingLost(dir, oldest string, begun map[uint64]bool) error {
+	first := firstOf(oldest)
+	if first <= 1 {
+		return nil
+	}
+	noted := uint64(1)
+	text, err := os.ReadFile(filepath.Join(dir, firstFile))
+	if err == nil {
+		_, _ = fmt.Sscan(string(text), &noted) // what can't be read is no note
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	if first <= noted {
+		return nil
+	}
+	for r, err := range walk(dir, Place{Seq: first}, math.MaxUint64, begun) {
+		if err != nil {
+			break // it is told of in its own place
+		}
+		if r.Kind != KindRetention {
+			continue
+		}
+		if removed, err := parseRetention(r.Public); err == nil && removed.Last >= first-1 {
+			return noteFirst(dir, first)
+		}
+	}
+	return &DamageError{File: oldest, Text: fmt.Sprintf("it begins with record %d; the records before it are missing, and no record says that they were removed", first)}
 }
 
 // Oldest is the last record of the oldest segment when all its records are
@@ -76,6 +121,9 @@ func (l *Ledger) Remove(last uint64, now time.Time, ground string) error {
 		return err
 	}
 	if err := l.ask(request{settle: true}); err != nil {
+		return err
+	}
+	if err := noteFirst(l.o.Dir, last+1); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(l.o.Dir, names[0])); err != nil {

@@ -22,27 +22,24 @@ type segment struct {
 
 func segmentName(first uint64) string { return fmt.Sprintf("%020d.seg", first) }
 
-// newSegment makes a segment filled with zeros and puts its name on disk.
-func newSegment(dir string, first uint64, size int64) (*segment, error) {
-	name := segmentName(first)
-	path := filepath.Join(dir, name)
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+// makeSegment makes a segment of zeros that has no name of its own yet. Filled
+// tells that they are written: allocated blocks still cost a journal entry when
+// a sync first finds something in them; written zeros do not.
+func makeSegment(path string, size int64, filled bool) (*segment, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	fail := func(err error) (*segment, error) {
 		f.Close()
-		os.Remove(tmp)
+		os.Remove(path)
 		return nil, err
 	}
-	// Allocated blocks still cost a journal entry when first written; written
-	// zeros do not.
 	if err := reserve(f, size); err != nil {
 		return fail(fmt.Errorf("no room for a segment of %d octets: %w", size, err))
 	}
-	zeros := make([]byte, 1<<20)
-	for at := int64(0); at < size; at += int64(len(zeros)) {
+	zeros := make([]byte, 64<<10) // which stay in the processor's cache
+	for at := int64(0); filled && at < size; at += int64(len(zeros)) {
 		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-at)], at); err != nil {
 			return fail(err)
 		}
@@ -50,13 +47,7 @@ func newSegment(dir string, first uint64, size int64) (*segment, error) {
 	if err := f.Sync(); err != nil {
 		return fail(err)
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		return fail(err)
-	}
-	if err := syncDir(dir); err != nil {
-		return fail(err)
-	}
-	return &segment{f: f, name: name, size: size}, nil
+	return &segment{f: f, size: size}, nil
 }
 
 func syncDir(dir string) error {
@@ -113,12 +104,17 @@ func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
 
 // roll ends the current segment and begins the next.
 func (l *Ledger) roll(first uint64, least int64) error {
-	next, err := newSegment(l.o.Dir, first, max(l.o.SegmentSize, least))
+	next, err := l.takeNext(first, least)
+	if next == nil && err == nil {
+		if next, err = makeSegment(filepath.Join(l.o.Dir, segmentName(first)+".new"), max(l.o.SegmentSize, least), !l.o.Memory); err == nil {
+			err = l.name(next, first)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	if l.file != nil {
-		if err := l.o.sync(l.file.f); err != nil {
+		if err := l.o.Sync(l.file.f); err != nil {
 			next.close()
 			os.Remove(filepath.Join(l.o.Dir, next.name))
 			return err
@@ -163,6 +159,9 @@ func (l *Ledger) recover() error {
 		return err
 	}
 	if err := contiguous(l.o.Dir, names); err != nil {
+		return err
+	}
+	if err := nothingLost(l.o.Dir, names[0], l.begun); err != nil {
 		return err
 	}
 	last := names[len(names)-1]
@@ -246,7 +245,7 @@ func ends(path string) (first, last uint64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	r := frameReader{f: f, size: info.Size()}
+	r := frameReader{f: f, size: info.Size(), ahead: one}
 	rec, err := r.next()
 	if errors.Is(err, errNoFrame) {
 		return 0, 0, nil
@@ -256,8 +255,9 @@ func ends(path string) (first, last uint64, err error) {
 	}
 	first = rec.Seq
 	const most = headerSize + maxPublic + saltSize + maxPayload + align
-	for to := info.Size(); to > 0; to -= window {
-		from := max(0, to-window)
+	// The last record is mostly near the end: at a start this is done with every file.
+	for to, step := info.Size(), int64(one); to > 0; to, step = to-step, min(4*step, window) {
+		from := max(0, to-step)
 		buf := make([]byte, min(to+most, info.Size())-from)
 		if _, err := f.ReadAt(buf, from); err != nil {
 			return 0, 0, err

@@ -84,18 +84,19 @@ type tree struct {
 	at        int64  // where they go
 	scratch   []byte
 
+	sync     func(*os.File) error
 	settling sync.Mutex // guards sure, and the header
 	sure     uint64     // how many records' hashes the header says are on disk
 }
 
 // openTree opens the hashes of a ledger's directory and reads how much of them
 // is sure to be right. A file that is not one of hashes is made anew.
-func openTree(dir string) (*tree, error) {
+func openTree(dir string, sync func(*os.File) error) (*tree, error) {
 	f, err := os.OpenFile(filepath.Join(dir, hashesFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
-	t := &tree{f: f}
+	t := &tree{f: f, sync: sync}
 	info, err := f.Stat()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("ledger: %w", err), f.Close())
@@ -174,7 +175,7 @@ func (t *tree) settleAt(size uint64) error {
 	if t.sure >= size {
 		return nil
 	}
-	if err := t.f.Sync(); err != nil {
+	if err := t.sync(t.f); err != nil {
 		return err
 	}
 	header := binary.LittleEndian.AppendUint64([]byte(hashesMagic), size)
@@ -182,7 +183,7 @@ func (t *tree) settleAt(size uint64) error {
 		return err
 	}
 	t.sure = size
-	return t.f.Sync()
+	return t.sync(t.f)
 }
 
 // A hashReader reads stored hashes from a file.

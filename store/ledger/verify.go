@@ -26,7 +26,8 @@ type Report struct {
 	Erased      int    // records whose payload was erased
 	Checkpoints int
 	Signed      Checkpoint // the last one
-	Findings    []Finding  // the first is the worst
+	Keys        []KeyChanged
+	Findings    []Finding // the first is the worst
 }
 
 // A Finding is something that is not as it was signed.
@@ -222,6 +223,9 @@ func (v *verifier) record(r *Record, place string) {
 			v.find(r.Seq, place, "%v", err)
 		}
 		v.retained = max(v.retained, removed.Last)
+	}
+	if r.Kind == KindKey {
+		v.keyChange(r, place)
 	}
 	if err := v.zeroed.see(r); err != nil {
 		v.find(r.Seq, place, "%v", err)
@@ -473,6 +477,9 @@ func (r *Report) String() string {
 	fmt.Fprintf(&b, "; %d erased; %d checkpoints", r.Erased, r.Checkpoints)
 	if r.Signed.Size > 0 {
 		fmt.Fprintf(&b, ", the last of %s over %d records", stamp(r.Signed.Time), r.Signed.Size)
+	}
+	for i := range r.Keys {
+		fmt.Fprintf(&b, "\n%s", &r.Keys[i])
 	}
 	if n := r.Unsigned(); n > 0 {
 		fmt.Fprintf(&b, "\n%d records at the end are not covered by a checkpoint yet", n)
