@@ -177,9 +177,9 @@ func (v *view) show(status int, name, title string, data any) error {
 
 func (v *view) render(status int, name, part string) error {
 	var b bytes.Buffer
-	v.s.computing <- struct{}{}
+	v.s.computing.Lock()
 	err := v.s.pages.byName[name].ExecuteTemplate(&b, part, v)
-	<-v.s.computing
+	v.s.computing.Unlock()
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func (pastCalls) Search(s Search) (Page, error) {
 
 // TestHeat puts calls where the called live, those before the start beside those since.
 func TestHeat(t *testing.T) {
-	s := &Server{o: Options{Node: pastCalls{}}, meter: newMeter(), began: 2, computing: make(chan struct{}, 1)}
+	s := &Server{o: Options{Node: pastCalls{}}, meter: newMeter(), began: 2}
 	tuesday := time.Date(2026, 11, 24, 9, 59, 0, 0, time.UTC)
 	for range 4 {
 		s.meter.Observe(policy.ReasonObjected, tuesday)

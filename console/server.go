@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -49,8 +48,8 @@ type Server struct {
 	spared   remembered[spared]
 	handler  http.Handler
 
-	began     uint64        // record of the ledger that was the last when it was made
-	computing chan struct{} // held by who reads the ledger or makes a page
+	computing sync.Mutex // held by who reads the ledger or makes a page
+	began     uint64     // record of the ledger that was the last when it was made
 
 	mu    sync.Mutex
 	setUp string // "" once it was used
@@ -61,8 +60,7 @@ func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), gatherer: &gatherer{add: o.Node.Add}, setUp: o.SetUp, began: o.Node.LedgerEnd(),
-		computing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), gatherer: &gatherer{add: o.Node.Add}, setUp: o.SetUp, began: o.Node.LedgerEnd()}
 	s.stream = newStream(o.Node)
 	var err error
 	if s.imports, err = newImports(o.Dir, o.Node, o.Now); err != nil {
@@ -139,11 +137,11 @@ func tooMany(wait time.Duration) error {
 	return &waitError{problem(http.StatusTooManyRequests, "too many failed tries; wait "+wait.Round(time.Second).String()), wait}
 }
 
-// search looks for decisions. However many people look, half of the processors
-// are left to the calls.
+// search looks for decisions. However many people look, they take one processor;
+// the others are left to the calls.
 func (s *Server) search(q Search) (Page, error) {
-	s.computing <- struct{}{}
-	defer func() { <-s.computing }()
+	s.computing.Lock()
+	defer s.computing.Unlock()
 	return s.o.Node.Search(q)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
@@ -92,7 +93,7 @@ func lookBack[T any](s *Store, kind ledger.Kind, before uint64, most int, seq fu
 			from = noted
 		}
 		step = min(4*step, searchChunk)
-		chunk, err := readBetween(s, kind, from, before)
+		chunk, err := s.ofKind(kind, from, before)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -117,40 +118,58 @@ func lookBack[T any](s *Store, kind ledger.Kind, before uint64, most int, seq fu
 	return found, next, nil
 }
 
-// readBetween is the records of a kind from one to before another.
-func readBetween(s *Store, kind ledger.Kind, from, before uint64) (found []ledger.Record, err error) {
-	err = s.eachBetween(from, before, func(r ledger.Record) error {
+// between walks the records from one to before another. A record is valid until
+// the next one is asked for.
+func (s *Store) between(from, before uint64) iter.Seq2[ledger.Record, error] {
+	return func(yield func(ledger.Record, error) bool) {
+		place, err := s.placeNear(from)
+		if err != nil {
+			yield(ledger.Record{}, err)
+			return
+		}
+		for r, err := range s.ledger.From(place) {
+			if err == nil && r.Seq >= before {
+				return
+			}
+			if err == nil && r.Seq < from {
+				continue
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// readBetween is what read makes of the records from one to before another.
+func readBetween[T any](s *Store, from, before uint64, read func(*ledger.Record) (*T, error)) (found []T, err error) {
+	for r, err := range s.between(from, before) {
+		if err != nil {
+			return nil, err
+		}
+		one, err := read(&r)
+		if err != nil {
+			return nil, err
+		}
+		if one != nil {
+			found = append(found, *one)
+		}
+	}
+	return found, nil
+}
+
+// ofKind is the records of a kind from one to before another.
+func (s *Store) ofKind(kind ledger.Kind, from, before uint64) (found []ledger.Record, err error) {
+	for r, err := range s.between(from, before) {
+		if err != nil {
+			return nil, err
+		}
 		if r.Kind == kind {
 			r.Public, r.Payload = bytes.Clone(r.Public), bytes.Clone(r.Payload)
 			found = append(found, r)
 		}
-		return nil
-	})
-	return found, err
-}
-
-// eachBetween calls f with the records from one to before another, each valid
-// until the next.
-func (s *Store) eachBetween(from, before uint64, f func(ledger.Record) error) error {
-	place, err := s.placeNear(from)
-	if err != nil {
-		return err
 	}
-	for r, err := range s.ledger.From(place) {
-		if err != nil {
-			return err
-		}
-		if r.Seq >= before {
-			break
-		}
-		if r.Seq < from {
-			continue
-		}
-		if err := f(r); err != nil {
-			return err
-		}
-	}
-	return nil
+	return found, nil
 }
 
 // mayFit tells from a record's text that it is not asked for, without reading it.

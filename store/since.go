@@ -33,13 +33,7 @@ func (s *Store) Since(after uint64, most int) (events []Event, last, missed uint
 		missed, after = first-1-after, first-1
 	}
 	last = min(after+uint64(most), end)
-	err = s.eachBetween(after+1, last+1, func(r ledger.Record) error {
-		e, err := readEvent(&r)
-		if e != nil {
-			events = append(events, *e)
-		}
-		return err
-	})
+	events, err = readBetween(s, after+1, last+1, readEvent)
 	if err != nil {
 		return nil, 0, 0, err
 	}

@@ -206,31 +206,23 @@ func lastCheckpoint(f *os.File) (c Checkpoint, end int64, err error) {
 	if _, err := f.ReadAt(tail, from); err != nil && size > from {
 		return c, 0, err
 	}
-	for at, first := 0, from > 0; ; first = false {
+	at := 0
+	if from > 0 { // what it begins with may be cut anywhere: the next begins behind an empty line
+		at = bytes.Index(tail, []byte("\n\n"+origin+"\n")) + 2
+	}
+	for {
 		signed, rest, ok := cutCheckpoint(tail[at:])
-		if !ok {
+		if !ok || !bytes.HasPrefix(signed, []byte(origin+"\n")) {
 			break
 		}
-		// The first one may be cut at its beginning.
-		i := bytes.LastIndex(signed, []byte(origin+"\n"))
-		if !first && i != 0 {
+		text, _, _ := bytes.Cut(signed, []byte("\n\n"))
+		got, err := parseCheckpoint(string(text) + "\n")
+		if err != nil || !isNote(signed) {
 			break
-		}
-		if i >= 0 {
-			text, _, _ := bytes.Cut(signed[i:], []byte("\n\n"))
-			got, err := parseCheckpoint(string(text) + "\n")
-			if err == nil && !isNote(signed[i:]) {
-				err = errCheckpoint
-			}
-			if err != nil && !first {
-				break
-			}
-			if err == nil {
-				c, end = got, from+int64(len(tail)-len(rest))
-				c.Note = bytes.Clone(signed[i:])
-			}
 		}
 		at = len(tail) - len(rest)
+		c, end = got, from+int64(at)
+		c.Note = bytes.Clone(signed)
 	}
 	if end == 0 && from > 0 {
 		return c, 0, &DamageError{File: checkpointsFile, Offset: from, Text: "no checkpoint can be read in its end"}
