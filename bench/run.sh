@@ -1,21 +1,11 @@
 #!/bin/sh
-# dialgate against Kamailio with its in-memory table, 1,000,000 numbers each, at
-# 1,000 calls/s in alternation: CPU a call of both and their ratio, with the
-# ledger in memory and durable. Options go to sipbench.py ratio (--rounds 1).
+# The whole table: dialgate beside its peers. bench/run.sh --help, README.md.
+#   bench/run.sh --quick                 a first look
+#   bench/run.sh                         everything
+#   bench/run.sh --report results.json   the table of a run again
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-missing=
-for pair in python3:python3 sipp:sip-tester kamailio:kamailio; do
-	command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
-done
-[ -z "$missing" ] || { echo "bench/run.sh needs Debian's$missing (and kamailio-sqlite-modules)" >&2; exit 2; }
-data=${BENCH_DATA:-$(mktemp -d -t bench-data.XXXXXX)}
-bin=$(mktemp -d -t bench-bin.XXXXXX)
-trap 'rm -rf "$bin"; [ -n "${BENCH_DATA:-}" ] || rm -rf "$data"' EXIT
-[ -f "$data/facts.csv" ] || python3 "$here/gen_consent.py" --dir "$data"
-(cd "$here/.." && go build -o "$bin/dialgate" ./cmd/dialgate)
-for ledger in memory durable; do
-	printf '\n## ledger: %s\n' "$ledger"
-	"$here/peer-ratio.sh" --proxy "exec '$here/dialgate.sh' --ledger $ledger --binary '$bin/dialgate'" --port 5260 \
-		--gate htable --children 1 --data "$data" --start-timeout 180 "$@"
-done
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "bench/run.sh needs python3, 3.11 or later (Debian: python3)" >&2; exit 2; }
+what=table
+[ "${1:-}" != --report ] || { what=report; shift; }
+PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1 exec python3 -m measure $what "$@"

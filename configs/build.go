@@ -20,6 +20,7 @@ type PeerDomain struct {
 	// Listeners are the addresses by which it is known; none: all.
 	Listeners []netip.AddrPort
 	Names     []string // in certificates
+	Digest    Digest
 	Limits    Limits
 }
 
@@ -103,7 +104,7 @@ func (c *Config) peer(i int, campaigns []*policy.Campaign, plans *policy.Plans) 
 			}
 		}
 	}
-	out := PeerDomain{Terms: t, Names: p.TLSNames, Limits: p.Limits}
+	out := PeerDomain{Terms: t, Names: p.TLSNames, Digest: p.Digest, Limits: p.Limits}
 	for _, s := range p.Sources {
 		prefix, err := parsePrefix(s)
 		if err == nil {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"dialgate/policy"
 )
@@ -62,6 +63,13 @@ func (d *decoder) check(c *Config) {
 		}
 	}
 	c.checkTransports(at, warn)
+	if len(c.Emergency.Numbers) == 0 {
+		warn("emergency.numbers", "is empty: a call to 112 is judged like any other")
+	}
+	c.SIP.DNS.check(at)
+	if !quotable(c.SIP.Realm) {
+		at("sip.realm", "is empty, or holds a quote, a backslash or what is no visible ASCII")
+	}
 	if c.SIP.TimerC < 180*1e9 {
 		at("sip.timer_c", "is %s; RFC 3261 section 16.6 asks for more than 3 minutes", c.SIP.TimerC)
 	}
@@ -71,11 +79,17 @@ func (d *decoder) check(c *Config) {
 	if a, err := netip.ParseAddrPort(c.API.Address); err == nil && !a.Addr().IsLoopback() && c.API.Certificate == "" {
 		at("api.address", "%s is not a loopback address: passwords and tokens would go over the network in the clear; set api.certificate and api.key, or put a proxy with TLS on this host before a loopback address", c.API.Address)
 	}
+	if c.API.ClientCA != "" && c.API.Certificate == "" {
+		at("api.client_ca", "a client shows its certificate over TLS only; set api.certificate and api.key")
+	}
 	if (c.API.Certificate == "") != (c.API.Key == "") {
 		at("api", "certificate and key go together")
 	}
 	if w := c.Redial.Window; w < 1e9 || w > 24*3600*1e9 {
 		at("redial.window", "is %s; at least 1s, at most 24h", w)
+	}
+	if c.SIP.KeepInvite < 0 || c.SIP.KeepInvite > 16<<10 {
+		at("sip.keep_invite", "is out of bounds; at most 16KiB")
 	}
 	if w := c.Ledger.AnswerWithin; w < 20e6 || w > 30e9 {
 		at("ledger.answer_within", "is %s; at least 20ms, at most 30s", w)
@@ -110,6 +124,7 @@ func (d *decoder) checkPeer(c *Config, i int, campaigns []string, at, warn func(
 		}
 	}
 	checkAgreed(p, path, at)
+	p.Digest.check(path+".digest", at)
 	if p.NoRecordRoute && strings.HasPrefix(p.Dialect, "redirect-") {
 		warn(path+".no_record_route", "says nothing here: a redirected call does not come by")
 	}
@@ -137,7 +152,7 @@ func apart(a, b []string) bool {
 }
 
 // ownCodes are sent whatever was agreed, to what can't be judged: none may say go.
-var ownCodes = []int{400, 403, 404, 405, 408, 416, 420, 480, 481, 482, 483, 487, 500, 505, 603}
+var ownCodes = []int{400, 403, 404, 405, 407, 408, 416, 420, 480, 481, 482, 483, 487, 500, 505, 603}
 
 // checkAgreed finds codes by which a switch could take a refusal for a go.
 func checkAgreed(p *Peer, path string, at func(path, format string, args ...any)) {
@@ -164,6 +179,19 @@ func checkAgreed(p *Peer, path string, at func(path, format string, args ...any)
 		at(path+".agreed", "%d would mean both go and stop", code[0])
 	case slices.Contains(ownCodes, code[0]) && !clearIP:
 		at(path+".agreed.go", "%d is also said of a message that can't be judged; agree on another code", code[0])
+	}
+}
+
+// check finds times that can't be meant.
+func (d *DNS) check(at func(path, format string, args ...any)) {
+	if d.Timeout < 10*time.Millisecond || d.Timeout > 5*time.Second {
+		at("sip.dns.timeout", "is %s; at least 10ms, at most 5s", d.Timeout)
+	}
+	if d.Least < time.Second || d.Least > d.Most {
+		at("sip.dns.least", "is %s; at least 1s, at most sip.dns.most", d.Least)
+	}
+	if d.Most > 24*time.Hour {
+		at("sip.dns.most", "is %s; at most 24h", d.Most)
 	}
 }
 

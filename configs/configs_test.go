@@ -119,12 +119,31 @@ func TestBadFiles(t *testing.T) {
 
 func TestDefaultsOfTheSchemaAreRead(t *testing.T) {
 	var c Config
-	defaults(reflect.ValueOf(&c).Elem()) // a wrong one panics
+	new(decoder).defaults(reflect.ValueOf(&c).Elem(), "") // a wrong one panics
 	if c.Ledger.Linger != 2*time.Millisecond || c.Ledger.SegmentSize != 64<<20 || c.Emergency.Numbers[0] != "112" || c.SIP.MaxTransactions != 100000 {
 		t.Errorf("%+v", c)
 	}
 	checkTags(t, reflect.TypeFor[Config]())
 	checkTags(t, reflect.TypeFor[caseFile]())
+}
+
+func TestWhatIsGivenAsNothingStaysSo(t *testing.T) {
+	c, err := Parse("x", []byte("emergency: {numbers: []}\nsip: {drain: 0s}\nredial:\ncarriers: [{id: a, targets: [\"192.0.2.1:5060\"]}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.SIP.Drain != 0 || len(c.Emergency.Numbers) != 0 || c.SIP.TimerC != 185*time.Second || c.Redial.Window != 10*time.Minute || c.Carriers[0].Weight != 1 {
+		t.Errorf("%+v", c)
+	}
+	if w := c.Warnings(); len(w) != 1 || !strings.Contains(w[0], "emergency.numbers") {
+		t.Errorf("%v", w)
+	}
+	if c, err = Parse("x", []byte("emergency: {numbers: }\n")); err != nil || len(c.Emergency.Numbers) != 1 {
+		t.Errorf("%v %v", c, err)
+	}
+	if _, err = Parse("x", []byte("sip: {idle_timeout: 0s}\nledger: {linger: 0s}\n")); err == nil || strings.Count(err.Error(), "too short, at least") != 2 {
+		t.Errorf("%v", err)
+	}
 }
 
 // checkTags: every key is documented.

@@ -85,7 +85,7 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, field *refl
 		d.fail(n, path, "is not available in this version; remove it")
 		return
 	case time.Duration:
-		d.duration(n, v, path)
+		d.duration(n, v, path, field)
 		return
 	case Size:
 		d.size(n, v, path)
@@ -304,6 +304,16 @@ func HostPort(s string) (host string, port uint16, ok bool) {
 	return host, port, len(host) <= 253 && hostName.MatchString(host)
 }
 
+// Prefixes are networks that were checked: CIDR or single addresses.
+func Prefixes(texts []string) (all []netip.Prefix) {
+	for _, s := range texts {
+		if p, err := parsePrefix(s); err == nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 func parsePrefix(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
 		a = a.Unmap()
@@ -332,11 +342,18 @@ func (d *decoder) integer(n *yaml.Node, v reflect.Value, path string, field *ref
 	v.SetInt(int64(i))
 }
 
-func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
+func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string, field *reflect.StructField) {
 	t, err := time.ParseDuration(n.Value)
 	if n.Kind != yaml.ScalarNode || err != nil || t < 0 {
 		d.fail(n, path, "want a duration, such as 500ms or 30s")
 		return
+	}
+	if least := field.Tag.Get("min"); least != "" {
+		m, err := time.ParseDuration(least)
+		must(err)
+		if t < m {
+			d.fail(n, path, "%s is too short, at least %s", t, least)
+		}
 	}
 	v.SetInt(int64(t))
 }
@@ -367,22 +384,31 @@ func parseSize(s string) (Size, error) {
 	return Size(n * unit), nil
 }
 
-// defaults sets every field of a struct that has a default and is still zero.
-func defaults(v reflect.Value) {
+// defaults sets every field that has a default and was not given. One that was
+// given as 0 or empty stays so.
+func (d *decoder) defaults(v reflect.Value, path string) {
 	for _, f := range keysOf(v.Type()) {
-		field := v.FieldByIndex(f.Index)
+		field, at := v.FieldByIndex(f.Index), join(path, f.Tag.Get("key"))
 		switch {
 		case f.Tag.Get("special") != "" || field.Kind() == reflect.Pointer:
 		case field.Kind() == reflect.Struct:
-			defaults(field)
+			d.defaults(field, at)
 		case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct:
 			for i := range field.Len() {
-				defaults(field.Index(i))
+				d.defaults(field.Index(i), fmt.Sprintf("%s[%d]", at, i))
 			}
-		case f.Tag.Get("default") != "" && field.IsZero():
+		case f.Tag.Get("default") != "" && field.IsZero() && !d.given(field, at):
 			setDefault(field, f.Tag.Get("default"))
 		}
 	}
+}
+
+// given reports whether the file says what a field is: null says nothing, and
+// of what can't be read one error is enough.
+func (d *decoder) given(field reflect.Value, path string) bool {
+	_, there := d.positions[path]
+	null := field.Kind() == reflect.Slice && field.IsNil()
+	return there && !null && !slices.ContainsFunc(d.errs, func(e *Error) bool { return e.Path == path })
 }
 
 func setDefault(v reflect.Value, s string) {

@@ -39,7 +39,7 @@ func (d *decoder) config(root *yaml.Node, data []byte) *Config {
 			c.rules = d.ruleSettings(d.resolve(n, "rules"))
 		}
 	}
-	defaults(reflect.ValueOf(c).Elem())
+	d.defaults(reflect.ValueOf(c).Elem(), "")
 	if c.Node == "" {
 		c.Node = "dialgate"
 	}

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -81,7 +82,9 @@ func (c *Config) checkTransports(at, warn func(path, format string, args ...any)
 		}
 	}
 	for i := range c.Inbound {
-		needs(fmt.Sprintf("inbound[%d]", i), "transport", c.Inbound[i].Transport)
+		path, in := fmt.Sprintf("inbound[%d]", i), &c.Inbound[i]
+		needs(path, "transport", in.Transport)
+		in.TLS.check(path+".tls", in.Transport, "dialer", at, warn)
 	}
 	for i := range c.Carriers {
 		c.checkCarrier(fmt.Sprintf("carriers[%d]", i), &c.Carriers[i], needs, at, warn)
@@ -90,17 +93,12 @@ func (c *Config) checkTransports(at, warn func(path, format string, args ...any)
 
 func (c *Config) checkCarrier(path string, k *Carrier, needs func(path, key, kind string), at, warn func(path, format string, args ...any)) {
 	needs(path, "transport", k.Transport)
-	secure := k.Transport == "tls" || k.Transport == "wss"
-	switch t := &k.TLS; {
-	case !secure && *t != (CarrierTLS{Verify: "full"}):
-		at(path+".tls", "is set, but the transport is %s, which has no TLS", k.Transport)
-	case t.Verify == "pinned" && t.CA == "":
-		at(path+".tls", "verify: pinned needs ca, the authorities to which it is pinned")
-	case (t.Certificate == "") != (t.Key == ""):
-		at(path+".tls", "certificate and key belong together, and one is missing")
-	case secure && t.Verify == "none":
-		warn(path+".tls.verify", "is none: anybody who answers at its address is taken for the carrier")
+	for i, t := range k.Targets {
+		if _, err := netip.ParseAddrPort(t); err == nil && k.Transport == "dns" {
+			at(fmt.Sprintf("%s.targets[%d]", path, i), "is an address, of which DNS says no transport; give a name, or another transport")
+		}
 	}
+	k.TLS.check(path+".tls", k.Transport, "carrier", at, warn)
 	if k.LargeOverTCP {
 		switch {
 		case k.Transport != "udp":
@@ -108,5 +106,20 @@ func (c *Config) checkCarrier(path string, k *Carrier, needs func(path, key, kin
 		default:
 			needs(path, "large_over_tcp", "tcp")
 		}
+	}
+}
+
+// check checks how who is reached by a transport is met.
+func (t *ServerTLS) check(path, transport, who string, at, warn func(path, format string, args ...any)) {
+	secure := transport == "tls" || transport == "wss" || transport == "dns"
+	switch {
+	case !secure && *t != (ServerTLS{Verify: "full"}):
+		at(path, "is set, but the transport is %s, which has no TLS", transport)
+	case t.Verify == "pinned" && t.CA == "":
+		at(path, "verify: pinned needs ca, the authorities to which it is pinned")
+	case (t.Certificate == "") != (t.Key == ""):
+		at(path, "certificate and key belong together, and one is missing")
+	case secure && t.Verify == "none":
+		warn(path+".verify", "is none: anybody who answers at its address is taken for the %s", who)
 	}
 }

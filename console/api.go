@@ -84,7 +84,7 @@ func (s *Server) decisions(c *call) error {
 	if follow {
 		return s.follow(c.w, c.r, c.who, search)
 	}
-	page, err := s.o.Node.Search(search)
+	page, err := s.search(search)
 	if err != nil {
 		return err
 	}
@@ -153,10 +153,14 @@ func (s *Server) scrub(c *call) error {
 	if err := q.err(); err != nil {
 		return err
 	}
+	list, err := bounded(c.w, c.r, maxList)
+	if err != nil {
+		return err
+	}
 	if err := s.looksAt(c.who, "scrub for campaign "+o.Campaign, policy.Number{}, 0); err != nil {
 		return err
 	}
-	return s.scrubTo(c.w, http.MaxBytesReader(c.w, c.r.Body, maxList), o)
+	return s.scrubTo(c.w, list, o)
 }
 
 // proofQuery asks for a proof pack.
@@ -189,7 +193,7 @@ func (s *Server) proof(who *access.Principal, n policy.Number, knownAt time.Time
 	if err := s.looksAt(who, "proof pack", n, 1); err != nil {
 		return Proof{}, err
 	}
-	return s.o.Node.Prove(n, knownAt)
+	return s.o.Node.Prove(n, knownAt, who.Advertiser)
 }
 
 // sendProof sends a pack as a file. Its name tells when it was made, never the
@@ -255,6 +259,10 @@ func (s *Server) state(c *call) error    { return c.json(http.StatusOK, s.o.Node
 func (s *Server) carriers(c *call) error { return c.json(http.StatusOK, s.o.Node.State().Carriers) }
 func (s *Server) peers(c *call) error    { return c.json(http.StatusOK, s.o.Node.State().Peers) }
 func (s *Server) config(c *call) error   { return c.json(http.StatusOK, s.o.Node.State().Config) }
+
+func (s *Server) cases(c *call) error {
+	return c.json(http.StatusOK, append([]CaseResult{}, s.o.Node.Cases()...))
+}
 
 func (s *Server) reload(c *call) error {
 	r, err := s.o.Node.Reload()
@@ -345,6 +353,18 @@ type madeToken struct {
 func (s *Server) createToken(c *call) error {
 	var ask newToken
 	if err := c.read(&ask); err != nil {
+		return err
+	}
+	var errs []error
+	if err := access.CheckName(ask.Name); err != nil {
+		errs = append(errs, &Invalid{"name", err.Error()})
+	}
+	if _, err := access.ParseRole(string(ask.Role)); err != nil {
+		errs = append(errs, &Invalid{"role", err.Error()})
+	} else if err := access.CheckRole(ask.Role, ask.Advertiser); err != nil {
+		errs = append(errs, &Invalid{"advertiser", err.Error()})
+	}
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	secret, t, err := s.o.Keys.Create(access.Token{Name: ask.Name, Role: ask.Role, Advertiser: ask.Advertiser, Expires: ask.Expires}, s.o.Now())

@@ -81,11 +81,10 @@ func (s *Server) addOne(c *call, f policy.Fact) error {
 	if wrong := mayWrite(c.who, &f); wrong != nil {
 		return wrong
 	}
-	results, err := s.o.Node.Add(c.r.Context(), f)
+	r, err := s.gatherer.one(f)
 	if err != nil {
 		return err
 	}
-	r := results[0]
 	if r.Err != nil {
 		p := problem(http.StatusConflict, r.Err.Error())
 		p.Errors = []*Invalid{{Text: r.Err.Error()}}
@@ -283,7 +282,7 @@ func (s *Server) numberOf(who *access.Principal, n policy.Number, knownAt time.T
 			k.facts = append(k.facts, f)
 		}
 	}
-	page, err := s.o.Node.Search(Search{Number: n, Advertiser: who.Advertiser, To: knownAt, Before: before, Most: callsOfNumber})
+	page, err := s.search(Search{Number: n, Advertiser: who.Advertiser, To: knownAt, Before: before, Most: callsOfNumber})
 	if err != nil {
 		return nil, err
 	}

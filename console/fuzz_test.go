@@ -25,6 +25,11 @@ func FuzzTexts(f *testing.F) {
 				t.Errorf("%q is shown as %q", s, got)
 			}
 		}
+		for _, r := range cleanMessage(s) {
+			if r != '\n' && !unicode.IsPrint(r) {
+				t.Errorf("a message %q is shown with %q", s, r)
+			}
+		}
 		if name := cleanName(s); name == "" || name == ".." || strings.ContainsAny(name, `/\`) {
 			t.Errorf("an upload %q is called %q", s, name)
 		}

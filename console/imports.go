@@ -27,6 +27,7 @@ type imports struct {
 
 	mu     sync.Mutex
 	jobs   []*importJob
+	kept   []*importJob // whose file is still there, the oldest first
 	queue  chan *importJob
 	cancel context.CancelFunc
 	ended  chan struct{}
@@ -36,6 +37,7 @@ const (
 	maxUpload = 512 << 20
 	maxJobs   = 50 // that are told of
 	maxQueue  = 8  // that wait
+	maxKept   = 4  // files that are kept for a mapping, or after a dry run
 )
 
 // An importJob is one import.
@@ -44,14 +46,17 @@ type importJob struct {
 	Name    string       `json:"name"`
 	By      string       `json:"by"`
 	DryRun  bool         `json:"dry_run"`
-	State   string       `json:"state" jsonschema:"waiting, running, done or failed"`
+	State   string       `json:"state" jsonschema:"mapping (nobody said yet how it is read), waiting, running, done or failed"`
 	Began   time.Time    `json:"began"`
 	Ended   time.Time    `json:"ended,omitzero"`
 	Octets  int64        `json:"octets"`
 	Read    int64        `json:"read" jsonschema:"octets that were worked off"`
 	Report  ImportReport `json:"report"`
 	Error   string       `json:"error,omitempty"`
+	Kept    bool         `json:"kept,omitempty" jsonschema:"the file is still here, and can be imported without being sent again"`
+	Undo    *Undone      `json:"undo,omitempty" jsonschema:"of an undo: what it did, or of a dry run would do"`
 	options ImportOptions
+	undo    *UndoOptions // nil: it is an import
 }
 
 func (j *importJob) over() bool { return j.State == "done" || j.State == "failed" }
@@ -95,13 +100,26 @@ func (i *imports) change(f func()) {
 	f()
 }
 
-// work imports one file, and removes it.
+// work imports one file, and removes it unless it was a dry run; or undoes an import.
 func (i *imports) work(ctx context.Context, j *importJob) {
 	i.change(func() { j.State = "running" })
-	report, err := i.read(ctx, j)
-	_ = os.Remove(i.path(j)) // the next start would
+	var report ImportReport
+	var undone *Undone
+	var err error
+	if j.undo != nil {
+		var u Undone
+		u, err = i.node.Undo(ctx, *j.undo)
+		undone = &u
+	} else {
+		report, err = i.read(ctx, j)
+	}
 	i.change(func() {
-		j.Report, j.Ended, j.State = report, i.now(), "done"
+		if j.undo == nil && (!j.DryRun || err != nil) {
+			_ = os.Remove(i.path(j)) // the next start would
+		} else if j.undo == nil {
+			i.keep(j)
+		}
+		j.Report, j.Undo, j.Ended, j.State = report, undone, i.now(), "done"
 		if err != nil {
 			j.State, j.Error = "failed", strings.ReplaceAll(err.Error(), "\n", "; ")
 		}
@@ -120,11 +138,108 @@ func (i *imports) read(ctx context.Context, j *importJob) (ImportReport, error) 
 	return i.node.Import(ctx, o, f)
 }
 
-// add takes an upload in and lets it wait for its turn.
-func (i *imports) add(body io.Reader, name, by string, dry bool, o ImportOptions) (importJob, error) {
+// keep keeps a job's file, and lets go of the oldest that is kept when there
+// are too many. i.mu is held.
+func (i *imports) keep(j *importJob) {
+	j.Kept = true
+	i.kept = append(i.kept, j)
+	if len(i.kept) > maxKept {
+		old := i.kept[0]
+		i.letGo(old)
+		if old.State == "mapping" {
+			old.State, old.Error, old.Ended = "failed", "newer files took its place; send it again", i.now()
+		}
+	}
+}
+
+// letGo removes a file that was kept. i.mu is held.
+func (i *imports) letGo(j *importJob) {
+	_ = os.Remove(i.path(j)) // the next start would
+	i.kept = slices.DeleteFunc(i.kept, func(k *importJob) bool { return k == j })
+	j.Kept = false
+}
+
+func newJob(name, by, state string, now time.Time) *importJob {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // never fails
-	j := &importJob{ID: hex.EncodeToString(id), Name: cleanName(name), By: by, DryRun: dry, State: "waiting", Began: i.now(), options: o}
+	return &importJob{ID: hex.EncodeToString(id), Name: cleanName(name), By: by, State: state, Began: now}
+}
+
+// enqueue lets a job wait for its turn. i.mu is held.
+func (i *imports) enqueue(j *importJob) error {
+	select {
+	case i.queue <- j:
+		j.State = "waiting"
+		return nil
+	default:
+		return problem(http.StatusServiceUnavailable, fmt.Sprintf("%d imports wait already; try again when one is done", maxQueue))
+	}
+}
+
+// note puts a job among those that are told of. i.mu is held.
+func (i *imports) note(j *importJob) {
+	i.jobs = append(i.jobs, j)
+	if len(i.jobs) > maxJobs {
+		if old := slices.IndexFunc(i.jobs, (*importJob).over); old >= 0 {
+			i.letGo(i.jobs[old])
+			_ = os.Remove(i.rejects(i.jobs[old]))
+			i.jobs = slices.Delete(i.jobs, old, old+1)
+		}
+	}
+}
+
+// undo lets the undoing of an import wait for its turn.
+func (i *imports) undo(by string, o UndoOptions) (importJob, error) {
+	j := newJob(o.Batch, by, "waiting", i.now())
+	j.DryRun, j.undo, j.Undo = o.DryRun, &o, &Undone{Batch: o.Batch}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if err := i.enqueue(j); err != nil {
+		return importJob{}, err
+	}
+	i.note(j)
+	return *j, nil
+}
+
+// run imports a file that was kept, as it is said now.
+func (i *imports) again(id string, dry bool, o ImportOptions) (importJob, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	at := slices.IndexFunc(i.jobs, func(j *importJob) bool { return j.ID == id })
+	if at < 0 {
+		return importJob{}, errNoImport
+	}
+	j := i.jobs[at]
+	if !j.Kept {
+		return importJob{}, problem(http.StatusConflict, "the file is not here any more; send it again")
+	}
+	if err := i.enqueue(j); err != nil {
+		return importJob{}, err
+	}
+	i.kept = slices.DeleteFunc(i.kept, func(k *importJob) bool { return k == j })
+	_ = os.Remove(i.rejects(j)) // of the run before
+	j.Kept, j.DryRun, j.options, j.Report, j.Read, j.Error, j.Began, j.Ended = false, dry, o, ImportReport{}, 0, "", i.now(), time.Time{}
+	return *j, nil
+}
+
+// open opens a file that was kept.
+func (i *imports) open(id string) (*os.File, importJob, error) {
+	j, err := i.find(id)
+	if err != nil {
+		return nil, j, err
+	}
+	if !j.Kept {
+		return nil, j, problem(http.StatusConflict, "the file is not here any more; send it again")
+	}
+	f, err := os.Open(i.path(&j))
+	return f, j, err
+}
+
+// add takes an upload in, and lets it wait for its turn or, to be mapped, for
+// somebody to say how it is read.
+func (i *imports) add(body io.Reader, name, by string, dry, mapping bool, o ImportOptions) (importJob, error) {
+	j := newJob(name, by, "mapping", i.now())
+	j.DryRun, j.options = dry, o
 	f, err := os.OpenFile(i.path(j), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return importJob{}, fmt.Errorf("the upload can't be kept: %w", err)
@@ -140,19 +255,13 @@ func (i *imports) add(body io.Reader, name, by string, dry bool, o ImportOptions
 		_ = os.Remove(i.path(j))
 		return importJob{}, &Invalid{"file", "is empty"}
 	}
-	select {
-	case i.queue <- j:
-	default:
+	if mapping {
+		i.keep(j)
+	} else if err := i.enqueue(j); err != nil {
 		_ = os.Remove(i.path(j))
-		return importJob{}, problem(http.StatusServiceUnavailable, fmt.Sprintf("%d imports wait already; try again when one is done", maxQueue))
+		return importJob{}, err
 	}
-	i.jobs = append(i.jobs, j)
-	if len(i.jobs) > maxJobs {
-		if old := slices.IndexFunc(i.jobs, (*importJob).over); old >= 0 {
-			_ = os.Remove(i.rejects(i.jobs[old]))
-			i.jobs = slices.Delete(i.jobs, old, old+1)
-		}
-	}
+	i.note(j)
 	return *j, nil
 }
 
@@ -195,15 +304,24 @@ func (i *imports) find(id string) (importJob, error) {
 			return j, nil
 		}
 	}
-	return importJob{}, problem(http.StatusNotFound, "there is no such import any more")
+	return importJob{}, errNoImport
 }
 
-// startImport takes a file in.
-func (s *Server) startImport(c *call) error {
-	q := &query{r: c.r}
-	o := ImportOptions{Constants: map[string]string{}, Dutch: q.flag("dutch_dates")}
-	dry := q.flag("dry_run")
-	for name, values := range c.r.URL.Query() {
+var errNoImport = problem(http.StatusNotFound, "there is no such import any more")
+
+// importOptions reads how a file is read from the query.
+func (s *Server) importOptions(q *query) (o ImportOptions, dry bool) {
+	o = ImportOptions{Constants: map[string]string{}}
+	if name := q.text("mapping"); name != "" {
+		m, err := s.mappings.find(name)
+		if err != nil {
+			q.fail("mapping", "there is none called %q", name)
+		}
+		o = m.options()
+	}
+	o.Dutch, o.Guess = o.Dutch || q.flag("dutch_dates"), q.flag("guess")
+	dry = q.flag("dry_run")
+	for name, values := range q.r.URL.Query() {
 		if field, ok := strings.CutPrefix(name, "const."); ok {
 			o.Constants[field] = values[0]
 		}
@@ -217,10 +335,22 @@ func (s *Server) startImport(c *call) error {
 			o.Ignore = values
 		}
 	}
+	return o, dry
+}
+
+// startImport takes a file in.
+func (s *Server) startImport(c *call) error {
+	q := &query{r: c.r}
+	o, dry := s.importOptions(q)
+	mapping := q.flag("keep")
 	if err := q.err(); err != nil {
 		return err
 	}
-	j, err := s.imports.add(http.MaxBytesReader(c.w, c.r.Body, maxUpload), q.text("name"), c.who.Name, dry, o)
+	body, err := bounded(c.w, c.r, maxUpload)
+	if err != nil {
+		return err
+	}
+	j, err := s.imports.add(body, q.text("name"), c.who.Name, dry, mapping, o)
 	if err != nil {
 		return err
 	}

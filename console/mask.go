@@ -46,7 +46,7 @@ func maskText(s string) string {
 
 // mask masks the numbers of a call, and whatever may hold one.
 func (c *Call) mask() {
-	c.Masked = true
+	c.Masked, c.Invite = true, ""
 	for _, number := range []*string{&c.From, &c.To} {
 		if *number != "" {
 			*number = maskNumber(*number)
@@ -58,20 +58,51 @@ func (c *Call) mask() {
 	for i := range c.Marks {
 		c.Marks[i] = maskText(c.Marks[i])
 	}
+	for i := range c.Findings { // whoever gave a fact its id may have made it of the number
+		for j := range c.Findings[i].Facts {
+			c.Findings[i].Facts[j] = maskText(c.Findings[i].Facts[j])
+		}
+	}
 }
 
 // clean takes out of what a dialer wrote what could move a cursor, turn text
 // round or fill a page.
 func (c *Call) clean() {
 	c.Marks, c.Offers = slices.Clone(c.Marks), slices.Clone(c.Offers)
+	c.Invite = cleanMessage(c.Invite)
+	c.Findings = slices.Clone(c.Findings)
+	for i := range c.Findings {
+		c.Findings[i].Facts = slices.Clone(c.Findings[i].Facts)
+	}
 	for _, text := range []*string{&c.FromText, &c.ToText, &c.Malformed, &c.CallID, &c.Named, &c.Hides} {
 		*text = cleanText(*text)
 	}
-	for _, list := range [][]string{c.Marks, c.Offers} {
+	lists := [][]string{c.Marks, c.Offers}
+	for i := range c.Findings {
+		lists = append(lists, c.Findings[i].Facts)
+	}
+	for _, list := range lists {
 		for i := range list {
 			list[i] = cleanText(list[i])
 		}
 	}
+}
+
+// cleanMessage is a SIP message as lines that can be shown.
+func cleanMessage(s string) string {
+	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = strings.Map(func(r rune) rune {
+			if r == '\t' {
+				return ' '
+			}
+			if !unicode.IsPrint(r) {
+				return unicode.ReplacementChar
+			}
+			return r
+		}, line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 const maxShown = 300 // characters of one text

@@ -7,20 +7,22 @@ import (
 	"dialgate/policy"
 )
 
-// A Meter counts decisions by second and by minute, for the page that shows
-// what the gate does. It costs a call one lock and three additions.
+// A Meter counts decisions by second, by minute and by hour, for the page that
+// shows what the gate does. It costs a call one lock and four additions.
 type Meter struct {
 	now func() time.Time
 
 	mu      sync.Mutex
 	seconds [meterSeconds]bucket
 	minutes [meterMinutes]bucket
+	hours   [meterHours]hourCount
 	total   [reasons]uint64
 }
 
 const (
 	meterSeconds = 120
 	meterMinutes = 180
+	meterHours   = 7 * 24 // so that each hour of the week is there once
 
 	reasons = 256 // as many as a policy.Reason can be
 )
@@ -29,6 +31,12 @@ const (
 type bucket struct {
 	at     int64
 	counts [reasons]uint32
+}
+
+// An hourCount counts what was judged in one hour.
+type hourCount struct {
+	at           int64 // hours since 1970
+	all, refused uint64
 }
 
 // byReason are the reasons that were counted.
@@ -44,14 +52,40 @@ func (b *bucket) byReason() map[policy.Reason]uint32 {
 
 func newMeter() *Meter { return &Meter{now: time.Now} }
 
-// Observe counts one decision.
-func (m *Meter) Observe(reason policy.Reason) {
+// Observe counts one decision. at is the time that the call was judged by, which
+// in a demo is not the clock's.
+func (m *Meter) Observe(reason policy.Reason, at time.Time) {
+	hour := at.Unix() / 3600
 	second := m.now().Unix()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seconds[second%meterSeconds].add(second, reason)
 	m.minutes[second/60%meterMinutes].add(second/60, reason)
 	m.total[reason]++
+	h := &m.hours[uint64(hour)%meterHours]
+	if h.at != hour {
+		*h = hourCount{at: hour}
+	}
+	h.all++
+	if !reason.Allows() {
+		h.refused++
+	}
+}
+
+// Hours are the counts of the last week's hours in which calls were judged.
+func (m *Meter) Hours() (hours []hourCount) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	newest := int64(0)
+	for i := range m.hours {
+		newest = max(newest, m.hours[i].at)
+	}
+	for _, h := range m.hours {
+		if h.all > 0 && h.at > newest-meterHours {
+			hours = append(hours, h)
+		}
+	}
+	return hours
 }
 
 func (b *bucket) add(at int64, reason policy.Reason) {

@@ -13,9 +13,9 @@ func TestMeter(t *testing.T) {
 	m := newMeter()
 	m.now = func() time.Time { return now }
 	for range 20 {
-		m.Observe(policy.ReasonConsent)
-		m.Observe(policy.ReasonObjected)
-		m.Observe(policy.ReasonObjected)
+		m.Observe(policy.ReasonConsent, now)
+		m.Observe(policy.ReasonObjected, now)
+		m.Observe(policy.ReasonObjected, now)
 	}
 	if r := m.Read(3); r.Allowed != 0 {
 		t.Errorf("the second that runs is counted: %v", r.Allowed)
@@ -29,7 +29,7 @@ func TestMeter(t *testing.T) {
 		t.Error(a, d)
 	}
 	now = now.Add(2 * time.Minute)
-	m.Observe(policy.ReasonConsent)
+	m.Observe(policy.ReasonConsent, now)
 	r = m.Read(3)
 	if a, d := r.Minutes[0].Sum(); a != 20 || d != 40 || r.Allowed != 0 || !r.Minutes[0].At.Equal(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)) {
 		t.Errorf("%+v", r)
@@ -45,8 +45,24 @@ func TestMeter(t *testing.T) {
 
 // BenchmarkObserve is what it costs a call.
 func BenchmarkObserve(b *testing.B) {
-	m := newMeter()
+	m, now := newMeter(), time.Now()
 	for b.Loop() {
-		m.Observe(policy.ReasonObjected)
+		m.Observe(policy.ReasonObjected, now)
+	}
+}
+
+// TestMeterHours: one count for each hour of the last week.
+func TestMeterHours(t *testing.T) {
+	m := newMeter()
+	at := time.Date(2026, 11, 24, 12, 30, 0, 0, time.UTC)
+	m.Observe(policy.ReasonConsent, at)
+	m.Observe(policy.ReasonObjected, at.Add(-time.Hour))
+	m.Observe(policy.ReasonObjected, at.Add(-time.Hour))
+	if h := m.Hours(); len(h) != 2 || h[0].all+h[1].all != 3 || h[0].refused+h[1].refused != 2 {
+		t.Errorf("%+v", h)
+	}
+	m.Observe(policy.ReasonObjected, at.Add(7*24*time.Hour))
+	if h := m.Hours(); len(h) != 1 || h[0].all != 1 {
+		t.Errorf("a week later: %+v", h)
 	}
 }

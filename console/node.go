@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"time"
@@ -23,6 +24,10 @@ type Facts interface {
 	Add(ctx context.Context, facts ...policy.Fact) ([]Added, error)
 	History(n policy.Number) (policy.Facts, error)
 	Import(ctx context.Context, o ImportOptions, in io.Reader) (ImportReport, error)
+	// Preview reads the first rows of a file as an import would.
+	Preview(ctx context.Context, o ImportOptions, in io.Reader, rows int) (Preview, error)
+	// Undo makes what an import brought in void, or tells what that would do.
+	Undo(ctx context.Context, o UndoOptions) (Undone, error)
 	// Form is how facts are read from text.
 	Form() policy.FactForm
 }
@@ -34,13 +39,19 @@ type Calls interface {
 	Call(seq uint64) (*Call, *Outcome, error)
 	// LedgerEnd is the last record.
 	LedgerEnd() uint64
+	// Events are the decisions and objections behind a record, in the ledger's
+	// order. It looks at so many records at most: last is the one that it came
+	// to, missed how many are not there any more.
+	Events(after uint64, most int) (events []Event, last, missed uint64, err error)
 }
 
 // Evidence is what stands in the ledger, and what is taken out of it.
 type Evidence interface {
 	LookedUp(l LookUp) error
 	LookUps(before uint64, most int) (found []Look, next uint64, err error)
-	Prove(n policy.Number, knownAt time.Time) (Proof, error)
+	// Prove makes the proof pack of a number; of one advertiser's own facts and
+	// calls alone unless that is "".
+	Prove(n policy.Number, knownAt time.Time, advertiser string) (Proof, error)
 	Checkpoint() ([]byte, error)
 	PublicKey() (string, error)
 	Erase(n policy.Number, ground string) (Erased, error)
@@ -53,6 +64,8 @@ type Judging interface {
 	Standings(n policy.Number) ([]Standing, error)
 	Scrub(o ScrubOptions, in io.Reader, out io.Writer) (ScrubReport, error)
 	Rules() []*policy.Bound
+	// Cases are the acceptance cases that the configuration in force was held to.
+	Cases() []CaseResult
 	// Now is the time by which calls are judged, Zone where the called live.
 	Now() time.Time
 	Zone() *time.Location
@@ -96,14 +109,27 @@ type Search struct {
 	Before                                      uint64
 	From, To                                    time.Time
 	Verdict, Reason, Peer, Campaign, Advertiser string
+	Rule                                        string // that decided, or would have refused
 	Number                                      policy.Number
 	Most                                        int
+	// Public compares reasons as one advertiser is told them, so that none
+	// learns of another by what a filter leaves out.
+	Public bool
 }
 
 // A Page is what was found, and where to go on from: 0 at the end.
 type Page struct {
 	Calls []Call
 	Next  uint64
+}
+
+// An Event is a decision or an objection as it stands in the ledger.
+type Event struct {
+	Seq       uint64
+	Key       string    // of the record, the same for ever
+	At        time.Time // when it was recorded
+	Call      *Call
+	Objection *policy.Fact
 }
 
 // A Call is a decision as it stands in the ledger.
@@ -142,6 +168,7 @@ type Call struct {
 	Findings   []Finding `json:"findings,omitempty"`
 	Marks      []string  `json:"marks,omitempty"`
 	Outcome    *Outcome  `json:"outcome,omitempty"`
+	Invite     string    `json:"invite,omitempty" jsonschema:"the message, where sip.keep_invite keeps it; with full=true only"`
 }
 
 // A Finding is what one rule found.
@@ -159,6 +186,8 @@ type Outcome struct {
 	Code    int       `json:"code"`
 	RingMS  int64     `json:"ring_ms"`
 	EndedBy string    `json:"ended_by,omitempty"`
+	Carrier string    `json:"carrier,omitempty" jsonschema:"that it was sent to; of several the one whose answer counted"`
+	Tried   int       `json:"tried,omitempty" jsonschema:"how many addresses of carriers were tried"`
 	Instead string    `json:"instead,omitempty" jsonschema:"the reason it was answered with, since the decision was not on disk in time"`
 }
 
@@ -216,6 +245,19 @@ type Judged struct {
 	Explains any // all of it, as `dialgate explain --json` prints it
 }
 
+// A CaseResult is an acceptance case and what came of it.
+type CaseResult struct {
+	File       string    `json:"file"`
+	Line       int       `json:"line"`
+	Name       string    `json:"name"`
+	At         time.Time `json:"at" jsonschema:"when its call is made"`
+	Verdict    string    `json:"verdict" jsonschema:"expected"`
+	Reason     string    `json:"reason,omitempty" jsonschema:"expected; none: any"`
+	GotVerdict string    `json:"got_verdict"`
+	GotReason  string    `json:"got_reason"`
+	AsExpected bool      `json:"as_expected"`
+}
+
 // A Standing tells whether a number may be called for a campaign now.
 type Standing struct {
 	Campaign   string    `json:"campaign"`
@@ -233,9 +275,52 @@ type ImportOptions struct {
 	Columns   map[string]string // column to field, nil: they are called so
 	Ignore    []string          // columns; "*": all others
 	Dutch     bool              // dates are day-month-year
+	Guess     bool              // columns that are not named are read as what they seem to be, or not
 	DryRun    bool
 	Rejects   string // file for the rows that are refused
 	Progress  func(octets int64)
+}
+
+// A Preview is how a file would be read.
+type Preview struct {
+	Columns []PreviewColumn `json:"columns" jsonschema:"none of a file of JSON Lines"`
+	Rows    []PreviewRow    `json:"rows"`
+}
+
+// A PreviewColumn is a column and the field that it is read as.
+type PreviewColumn struct {
+	Name    string `json:"name"`
+	Field   string `json:"field,omitempty" jsonschema:"none: it is not read"`
+	Guessed bool   `json:"guessed,omitempty" jsonschema:"nobody said so; it seems to be"`
+}
+
+// A PreviewRow is a row as it would be read.
+type PreviewRow struct {
+	Line   int             `json:"line"`
+	Text   string          `json:"text" jsonschema:"as it stands in the file"`
+	Fact   json.RawMessage `json:"fact,omitempty"`
+	Errors []*Invalid      `json:"errors,omitempty" jsonschema:"why it would be rejected"`
+	Fault  error           `json:"-"` // of which errors is made
+}
+
+// UndoOptions say which import is undone, and how.
+type UndoOptions struct {
+	Batch  string `json:"batch" jsonschema:"name of the import: what the file was called"`
+	DryRun bool   `json:"dry_run,omitempty" jsonschema:"true: say what would be undone, change nothing"`
+	Lift   bool   `json:"lift,omitempty" jsonschema:"true: undo also what protects the called person, objections among it; for administrators"`
+	Ground string `json:"ground,omitempty" jsonschema:"why; asked for by lift"`
+}
+
+// An Undone tells what an undo did or would do. Facts are counted by kind.
+type Undone struct {
+	Batch     string         `json:"batch"`
+	Undone    map[string]int `json:"undone"`
+	Before    map[string]int `json:"before" jsonschema:"were undone already"`
+	Stay      map[string]int `json:"stay" jsonschema:"protect the called person, and stay in force"`
+	Numbers   int            `json:"numbers"`
+	Freed     int            `json:"freed" jsonschema:"numbers that lose their last objection, withdrawal or entry in a register while a fact that can allow a call stays"`
+	Registers []string       `json:"registers,omitempty" jsonschema:"whose copy counts no more"`
+	Batches   []string       `json:"batches,omitempty" jsonschema:"the first that there are, when there is none of this name"`
 }
 
 // An ImportReport tells what became of a file's rows.
@@ -284,10 +369,12 @@ type Config struct {
 
 // A Peer is a dialer.
 type Peer struct {
-	ID        string   `json:"id"`
-	Sources   []string `json:"sources"`
-	Campaigns []string `json:"campaigns"`
-	Dialect   string   `json:"dialect"`
+	ID        string    `json:"id"`
+	Sources   []string  `json:"sources"`
+	Campaigns []string  `json:"campaigns"`
+	Dialect   string    `json:"dialect"`
+	InSetup   int       `json:"calls_in_setup" jsonschema:"calls without a final response"`
+	LastCall  time.Time `json:"last_call,omitzero" jsonschema:"when its last INVITE came; none: none since the node began"`
 }
 
 // A Carrier is where calls go.
@@ -297,6 +384,18 @@ type Carrier struct {
 	Transport string   `json:"transport"`
 	Priority  int      `json:"priority"`
 	Weight    int      `json:"weight"`
+	State     string   `json:"state" jsonschema:"up: a target takes calls; probing: one answers again, and has to go on doing so; down: none does"`
+	Probed    bool     `json:"probed" jsonschema:"false: nothing but a 503 with Retry-After takes a target down"`
+	InSetup   int      `json:"calls_in_setup" jsonschema:"calls without a final response"`
+	Reach     []Target `json:"reach" jsonschema:"each address with its state"`
+}
+
+// A Target is one address of a carrier.
+type Target struct {
+	Address string    `json:"address"`
+	State   string    `json:"state"`
+	Since   time.Time `json:"since"`
+	Why     string    `json:"why"`
 }
 
 // A CampaignState is a campaign as it is configured.

@@ -69,7 +69,7 @@ func (rt *route) operation(answer any, schemas map[string]any, problemRef any) (
 	}
 	var roles []string
 	for _, role := range access.Roles() {
-		if role.May(rt.right) && !(rt.unbound && role == access.Advertiser) {
+		if rt.opens(role) {
 			roles = append(roles, string(role))
 		}
 	}

@@ -56,7 +56,7 @@ func (v *view) calls() error {
 			return err
 		}
 	} else {
-		page, err := v.s.o.Node.Search(search)
+		page, err := v.s.search(search)
 		if err != nil {
 			return err
 		}
@@ -182,8 +182,12 @@ func ladder(c *Call) (steps []step) {
 		add(1, 0, "allow", fmt.Sprint(c.Answer))
 		return steps
 	}
-	add(1, 2, "ask", "INVITE")
 	o := c.Outcome
+	if o != nil && o.Tried > 1 {
+		add(1, 2, "ask", fmt.Sprintf("INVITE (%d×)", o.Tried)) // to one address after another
+	} else {
+		add(1, 2, "ask", "INVITE")
+	}
 	if o == nil {
 		return steps
 	}

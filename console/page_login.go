@@ -21,12 +21,11 @@ func (v *view) logIn() error {
 func (v *view) logInDone() error {
 	s, now := v.s, v.s.o.Now()
 	name, address := v.r.PostFormValue("name"), remote(v.r)
-	if wait := s.throttle.Wait(address, name, now); wait > 0 {
+	if wait := s.throttle.Try(address, name, now); wait > 0 {
 		return tooMany(wait)
 	}
 	who, err := s.o.Keys.Password(name, v.r.PostFormValue("password"))
 	if errors.Is(err, access.ErrUnknown) {
-		s.throttle.Failed(address, name, now)
 		s.o.Log.Warn("a log-in failed", "from", address)
 		v.Wrong = []string{v.T("This name and this password do not go together.")}
 		return v.show(http.StatusUnauthorized, "login", v.T("Log in"), logInData{back(v.r.PostFormValue("to")), name})
@@ -71,7 +70,7 @@ func (v *view) setUp() error {
 // has printed. It works once.
 func (v *view) setUpDone() error {
 	s, now, address := v.s, v.s.o.Now(), remote(v.r)
-	if wait := s.throttle.Wait(address, "", now); wait > 0 {
+	if wait := s.throttle.Try(address, "", now); wait > 0 {
 		return tooMany(wait)
 	}
 	s.mu.Lock()
@@ -80,10 +79,10 @@ func (v *view) setUpDone() error {
 		return v.away("/login")
 	}
 	if subtle.ConstantTimeCompare([]byte(v.r.PostFormValue("secret")), []byte(s.setUp)) != 1 {
-		s.throttle.Failed(address, "", now)
 		v.Wrong = []string{v.T("This is not the secret that the node has printed.")}
 		return v.show(http.StatusUnauthorized, "setup", v.T("Set up"), nil)
 	}
+	s.throttle.Worked(address, "")
 	p := access.Person{Name: v.r.PostFormValue("name"), Role: access.Admin}
 	if err := s.o.Keys.SetPerson(p, v.r.PostFormValue("password"), now); err != nil {
 		v.Wrong = lines(err)

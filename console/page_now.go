@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
-
-	"dialgate/policy"
 )
 
 // A nowData is the page that shows what the gate does.
@@ -77,19 +74,19 @@ func (s *Server) readNow(v *view) (*nowData, error) {
 		d.Facts += n
 	}
 	for _, j := range s.imports.list() {
-		if !j.over() {
+		if !j.Rests() {
 			d.Waiting++
 		}
 	}
 	d.chart(v)
-	page, err := s.o.Node.Search(Search{Most: 12})
+	page, err := s.search(Search{Most: 12})
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range page.Calls {
 		d.Calls = append(d.Calls, show(c, v.Who(), false))
 	}
-	d.Heat, err = s.heat()
+	d.Heat, err = s.heated.get(s.o.Now(), s.heat)
 	return d, err
 }
 
@@ -154,78 +151,3 @@ func (d *nowData) chart(v *view) {
 		d.Bars = append(d.Bars, b)
 	}
 }
-
-// A heat counts the refused calls of the last ones by weekday and hour.
-type heat struct {
-	Calls int
-	Days  [7]heatDay // from Monday
-	Hours []int
-	Most  int
-}
-
-type heatDay struct {
-	Day   time.Weekday
-	Y     int
-	Hours []heatHour
-}
-
-type heatHour struct {
-	Hour, X, All, Refused int
-	Level                 int // 0 to 5
-}
-
-// heated keeps the last heat, since it is made of many calls.
-type heated struct {
-	mu   sync.Mutex
-	at   time.Time
-	last *heat
-}
-
-const (
-	heatCalls  = 2000
-	heatEvery  = 30 * time.Second
-	heatLevels = 5
-)
-
-func (s *Server) heat() (*heat, error) {
-	s.heated.mu.Lock()
-	defer s.heated.mu.Unlock()
-	if s.heated.last != nil && s.o.Now().Sub(s.heated.at) < heatEvery {
-		return s.heated.last, nil
-	}
-	page, err := s.o.Node.Search(Search{Most: heatCalls})
-	if err != nil {
-		return nil, err
-	}
-	h := &heat{Calls: len(page.Calls)}
-	for i := range h.Days {
-		h.Days[i] = heatDay{Day: time.Weekday((i + 1) % 7), Y: 18 + 20*i}
-		for hour := range 24 {
-			h.Days[i].Hours = append(h.Days[i].Hours, heatHour{Hour: hour, X: 40 + 22*hour})
-		}
-	}
-	for hour := 0; hour < 24; hour += 3 {
-		h.Hours = append(h.Hours, hour)
-	}
-	for i := range page.Calls {
-		at := page.Calls[i].At.In(s.o.Node.Zone())
-		one := &h.Days[(int(at.Weekday())+6)%7].Hours[at.Hour()]
-		one.All++
-		if page.Calls[i].Verdict == policy.Denied.String() {
-			one.Refused++
-			h.Most = max(h.Most, one.Refused)
-		}
-	}
-	for i := range h.Days {
-		for j := range h.Days[i].Hours {
-			if one := &h.Days[i].Hours[j]; one.Refused > 0 {
-				one.Level = 1 + (heatLevels-1)*one.Refused/h.Most
-			}
-		}
-	}
-	s.heated.at, s.heated.last = s.o.Now(), h
-	return h, nil
-}
-
-// HourX places the label of an hour.
-func (h *heat) HourX(hour int) int { return 40 + 22*hour }

@@ -85,7 +85,7 @@ func (v *view) showNumber(status int, n policy.Number) error {
 		Names: v.s.o.Node.State().Names, Kinds: policy.Kinds(), Erasing: v.r.URL.Query().Get("erase") != "" && v.May("admin"), Now: v.s.o.Node.Now()}
 	for i := range k.facts {
 		f := &k.facts[i]
-		d.Timeline = append(d.Timeline, moment{At: f.At, Kind: f.Kind.String(), Who: f.Advertiser, Fields: fieldsOf(f), ID: f.ID})
+		d.Timeline = append(d.Timeline, moment{At: f.At, Kind: f.Kind.String(), Who: f.Advertiser, Fields: v.fieldsOf(f), ID: f.ID})
 	}
 	for i := range k.calls {
 		d.Timeline = append(d.Timeline, moment{At: k.calls[i].At, Kind: "call", Who: k.calls[i].Advertiser, Call: &k.calls[i]})
@@ -95,7 +95,7 @@ func (v *view) showNumber(status int, n policy.Number) error {
 }
 
 // fieldsOf is what a fact says beside what its line shows anyway.
-func fieldsOf(f *policy.Fact) (out []field) {
+func (v *view) fieldsOf(f *policy.Fact) (out []field) {
 	var all map[string]any
 	if err := json.Unmarshal(f.AppendJSON(nil), &all); err != nil {
 		panic(err) // it is JSON of ours
@@ -103,19 +103,24 @@ func fieldsOf(f *policy.Fact) (out []field) {
 	var walk func(prefix string, m map[string]any)
 	walk = func(prefix string, m map[string]any) {
 		for name, value := range m {
-			switch v := value.(type) {
+			switch value := value.(type) {
 			case map[string]any:
-				walk(prefix+name+".", v)
+				walk(prefix+name+".", value)
 			case []any:
 				var texts []string
-				for _, one := range v {
+				for _, one := range value {
 					texts = append(texts, fmt.Sprint(one))
 				}
 				out = append(out, field{prefix + name, strings.Join(texts, ", ")})
 			default:
-				if !slices.Contains([]string{"id", "kind", "number", "advertiser", "at"}, prefix+name) {
-					out = append(out, field{prefix + name, fmt.Sprint(v)})
+				if slices.Contains([]string{"id", "kind", "number", "advertiser", "at"}, prefix+name) {
+					continue
 				}
+				text := fmt.Sprint(value)
+				if at, err := time.Parse(time.RFC3339, text); err == nil {
+					text = v.Time(at)
+				}
+				out = append(out, field{prefix + name, text})
 			}
 		}
 	}
@@ -135,9 +140,9 @@ func (v *view) enter(f policy.Fact, err error, n policy.Number) error {
 		}
 	}
 	if err == nil {
-		var results []Added
-		if results, err = v.s.o.Node.Add(v.r.Context(), f); err == nil && results[0].Err != nil {
-			err = &Invalid{Text: results[0].Err.Error()}
+		var r Added
+		if r, err = v.s.gatherer.one(f); err == nil && r.Err != nil {
+			err = &Invalid{Text: r.Err.Error()}
 		}
 	}
 	if err != nil {

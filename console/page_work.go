@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -93,15 +94,22 @@ func (v *view) tryDone() error {
 
 // A rulesData is the book on a date.
 type rulesData struct {
-	Date  string
-	Today string
-	Rules []ruleOnDate
+	Date   string
+	Today  string
+	Rules  []ruleOnDate
+	Spared int // calls that were looked at for what the rules spare
+	Cases  []CaseResult
+	Config Config
 }
+
+// shownCases bounds the acceptance cases on the page.
+const shownCases = 500
 
 type ruleOnDate struct {
 	ruleView
 	Text    string
 	InForce bool
+	Spared  []sparedFor // calls that went on although it would have refused them
 }
 
 // Spares reports whether calls go on that the rule would refuse.
@@ -116,9 +124,16 @@ func (v *view) rules() error {
 		d.Date = d.Today
 		date, _ = policy.ParseDate(d.Today) // it was just written
 	}
-	for _, r := range v.s.o.Node.Rules() {
-		d.Rules = append(d.Rules, ruleOnDate{ruleView: viewRule(r), Text: v.ruleText(r), InForce: r.Applies(date)})
+	spared, err := v.s.spared.get(v.s.o.Now(), v.s.readSpared)
+	if err != nil {
+		return err
 	}
+	d.Spared = spared.Looked
+	for _, r := range v.s.o.Node.Rules() {
+		d.Rules = append(d.Rules, ruleOnDate{ruleView: viewRule(r), Text: v.ruleText(r), InForce: r.Applies(date), Spared: spared.byRule[r.ID]})
+	}
+	d.Cases, d.Config = v.s.o.Node.Cases(), v.s.o.Node.State().Config
+	d.Cases = d.Cases[:min(len(d.Cases), shownCases)]
 	return v.show(http.StatusOK, "rules", v.T("Rules"), d)
 }
 
@@ -127,12 +142,13 @@ type importsData struct {
 	Jobs        []importJob
 	Kinds       []policy.Kind
 	Advertisers []string
+	Templates   []mapping
 }
 
 func (v *view) imports() error { return v.showImports(http.StatusOK) }
 
 func (v *view) showImports(status int) error {
-	d := importsData{Jobs: v.s.imports.list(), Kinds: policy.Kinds()}
+	d := importsData{Jobs: v.s.imports.list(), Kinds: policy.Kinds(), Templates: v.s.mappings.list()}
 	for id := range v.s.o.Node.State().Names {
 		d.Advertisers = append(d.Advertisers, id)
 	}
@@ -145,7 +161,9 @@ const maxFields = 64 // of a form with a file
 // upload reads the fields of a form up to its file, which comes last. The file
 // is read where it is needed, never held in memory.
 func (v *view) upload(most int64) (fields map[string]string, file *multipart.Part, err error) {
-	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, most)
+	if v.r.Body, err = bounded(v.w, v.r, most); err != nil {
+		return nil, nil, err
+	}
 	mr, err := v.r.MultipartReader()
 	if err != nil {
 		return nil, nil, problem(http.StatusUnsupportedMediaType, v.T("Send the form with its file."))
@@ -175,15 +193,19 @@ func (v *view) startImport() error {
 	v.Name = "imports"
 	fields, file, err := v.upload(maxUpload)
 	if err == nil {
-		o := ImportOptions{Constants: map[string]string{}, Dutch: fields["dates"] == "dutch"}
-		for _, name := range []string{"kind", "advertiser", "preticked", "bundled"} {
+		o := v.s.templateOptions(fields["template"])
+		o.Dutch = o.Dutch || fields["dates"] == "dutch"
+		for _, name := range constantFields {
 			if fields[name] != "" {
 				o.Constants[name] = fields[name]
 			}
 		}
 		if err = mapColumns(&o, fields["columns"]); err == nil {
 			var j importJob
-			if j, err = v.s.imports.add(file, file.FileName(), v.Who().Name, fields["dry"] != "", o); err == nil {
+			if j, err = v.s.imports.add(file, file.FileName(), v.Who().Name, fields["dry"] != "", fields["step"] == "look", o); err == nil {
+				if fields["step"] == "look" {
+					return v.away("/imports/" + j.ID + "/mapping?" + url.Values{"template": {fields["template"]}}.Encode())
+				}
 				return v.away("/imports/" + j.ID)
 			}
 		}
@@ -240,6 +262,9 @@ func (j importJob) Percent() int {
 // Over reports whether it is done.
 func (j importJob) Over() bool { return j.over() }
 
+// Rests reports whether nothing will happen by itself.
+func (j importJob) Rests() bool { return j.over() || j.State == "mapping" }
+
 // A scrubData is the page that judges a list.
 type scrubData struct{ Campaigns []CampaignState }
 
@@ -290,11 +315,14 @@ func (v *view) showProofs(status int, number string) error {
 	if err != nil {
 		return err
 	}
-	looks, _, err := v.s.looks(0, 20)
-	if err != nil {
-		return err
+	d := proofsData{Key: key, Number: number}
+	if v.May("proof") {
+		if d.Looks, _, err = v.s.looks(0, 20); err != nil {
+			return err
+		}
+		d.Ledger = v.s.o.Node.State().Ledger
 	}
-	return v.show(status, "proofs", v.T("Proofs"), proofsData{key, v.s.o.Node.State().Ledger, number, looks})
+	return v.show(status, "proofs", v.T("Proofs"), d)
 }
 
 func (v *view) makeProof() error {
@@ -410,14 +438,14 @@ func (v *view) removePerson() error {
 // ownPassword changes the password of whoever is logged in, who has to know the old one.
 func (v *view) ownPassword() error {
 	who, s, now, address := v.Who(), v.s, v.s.o.Now(), remote(v.r)
-	if wait := s.throttle.Wait(address, who.Name, now); wait > 0 {
+	if wait := s.throttle.Try(address, who.Name, now); wait > 0 {
 		return tooMany(wait)
 	}
 	if _, err := s.o.Keys.Password(who.Name, v.r.PostFormValue("old")); err != nil {
-		s.throttle.Failed(address, who.Name, now)
 		v.Wrong = []string{v.T("This is not your password.")}
 		return v.showSettings(http.StatusUnprocessableEntity)
 	}
+	s.throttle.Worked(address, who.Name)
 	err := s.o.Keys.SetPerson(access.Person{Name: who.Name, Role: who.Role, Advertiser: who.Advertiser}, v.r.PostFormValue("new"), now)
 	if err == nil { // whoever else is logged in with the old one is not any more
 		s.sessions.EndAll(who.Name)

@@ -107,6 +107,17 @@ func (v *view) Minute(t time.Time) string {
 	return t.In(v.s.o.Node.Zone()).Format("2006-01-02 15:04")
 }
 
+// A said verdict is one in the reader's language.
+type said struct{ Name, Text string }
+
+// Verdict is a verdict as the reader says it.
+func (v *view) Verdict(name string) said {
+	if text, ok := dutchVerdicts[name]; ok && v.Lang == "nl" {
+		return said{name, text}
+	}
+	return said{name, name}
+}
+
 // Reason is what a reason means.
 func (v *view) Reason(name string) string {
 	if v.Lang == "nl" {
@@ -121,7 +132,7 @@ func (v *view) Reason(name string) string {
 // Nav is the pages that somebody may open, in order.
 func (v *view) Nav() (links []navLink) {
 	for _, l := range nav {
-		if v.who != nil && v.who.May(l.right) && !(l.unbound && v.who.Advertiser != "") {
+		if v.who != nil && l.open(v.who) {
 			l.Current = l.Name == v.Name
 			links = append(links, l)
 		}
@@ -132,20 +143,19 @@ func (v *view) Nav() (links []navLink) {
 type navLink struct {
 	Name, Path, Text string
 	Current          bool
-	right            access.Right
-	unbound          bool
+	door
 }
 
 var nav = []navLink{
-	{Name: "now", Path: "/", Text: "Now", right: access.SeeState, unbound: true},
-	{Name: "calls", Path: "/calls", Text: "Calls", right: access.SeeCalls},
-	{Name: "numbers", Path: "/numbers", Text: "Numbers", right: access.SeeNumbers},
-	{Name: "try", Path: "/try", Text: "Try a call", right: access.SeeNumbers | access.SeeState, unbound: true},
-	{Name: "rules", Path: "/rules", Text: "Rules", right: access.SeeState, unbound: true},
-	{Name: "imports", Path: "/imports", Text: "Imports", right: access.Change, unbound: true},
-	{Name: "scrub", Path: "/scrub", Text: "Scrub", right: access.SeeNumbers | access.SeeState, unbound: true},
-	{Name: "proofs", Path: "/proofs", Text: "Proofs", right: access.SeeProof, unbound: true},
-	{Name: "settings", Path: "/settings", Text: "Settings", right: access.SeeCalls},
+	{Name: "now", Path: "/", Text: "Now", door: door{access.SeeState, true}},
+	{Name: "calls", Path: "/calls", Text: "Calls", door: door{access.SeeCalls, false}},
+	{Name: "numbers", Path: "/numbers", Text: "Numbers", door: door{access.SeeNumbers, false}},
+	{Name: "try", Path: "/try", Text: "Try a call", door: door{access.SeeNumbers | access.SeeState, true}},
+	{Name: "rules", Path: "/rules", Text: "Rules", door: door{access.SeeState, true}},
+	{Name: "imports", Path: "/imports", Text: "Imports", door: door{access.Change, true}},
+	{Name: "scrub", Path: "/scrub", Text: "Scrub", door: door{access.SeeNumbers | access.SeeState, true}},
+	{Name: "proofs", Path: "/proofs", Text: "Proofs", door: door{access.OwnProof, false}},
+	{Name: "settings", Path: "/settings", Text: "Settings", door: door{access.SeeCalls, false}},
 }
 
 // Here is the address of the page, to come back to.
@@ -167,7 +177,10 @@ func (v *view) show(status int, name, title string, data any) error {
 
 func (v *view) render(status int, name, part string) error {
 	var b bytes.Buffer
-	if err := v.s.pages.byName[name].ExecuteTemplate(&b, part, v); err != nil {
+	v.s.computing <- struct{}{}
+	err := v.s.pages.byName[name].ExecuteTemplate(&b, part, v)
+	<-v.s.computing
+	if err != nil {
 		return err
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -280,7 +293,7 @@ func (s *Server) handlePages(mux *http.ServeMux) {
 			if v.session == nil {
 				return v.toLogIn()
 			}
-			if !v.who.May(p.right) || p.unbound && v.who.Advertiser != "" {
+			if !p.open(v.who) {
 				if pattern == "GET /{$}" {
 					return v.away("/calls") // the first page that there is
 				}
@@ -300,16 +313,15 @@ func (s *Server) handlePages(mux *http.ServeMux) {
 
 // A page is one page or form with the right it needs.
 type page struct {
-	right   access.Right
-	unbound bool // not for who is bound to one advertiser
-	serve   func(*view) error
+	door
+	serve func(*view) error
 }
 
 var pageTable map[string]page
 
 func init() { // the pages speak of the table by way of the frame
-	see := func(r access.Right, f func(*view) error) page { return page{r, false, f} }
-	whole := func(r access.Right, f func(*view) error) page { return page{r, true, f} }
+	see := func(r access.Right, f func(*view) error) page { return page{door{r, false}, f} }
+	whole := func(r access.Right, f func(*view) error) page { return page{door{r, true}, f} }
 	pageTable = map[string]page{
 		"GET /{$}":                         whole(access.SeeState, (*view).now),
 		"GET /now":                         whole(access.SeeState, (*view).nowPart),
@@ -330,10 +342,15 @@ func init() { // the pages speak of the table by way of the frame
 		"POST /imports":                    whole(access.Change, (*view).startImport),
 		"GET /imports/{id}":                whole(access.Change, (*view).oneImport),
 		"GET /imports/{id}/rejects":        whole(access.Change, (*view).rejects),
+		"GET /imports/{id}/mapping":        whole(access.Change, (*view).importMapping),
+		"POST /imports/{id}/mapping":       whole(access.Change, (*view).importMapped),
+		"POST /imports/{id}/run":           whole(access.Change, (*view).runKept),
+		"POST /imports/undo":               whole(access.Change, (*view).undoImport),
+		"POST /imports/template":           whole(access.Change, (*view).dropTemplate),
 		"GET /scrub":                       whole(access.SeeNumbers|access.SeeState, (*view).scrub),
 		"POST /scrub":                      whole(access.SeeNumbers|access.SeeState, (*view).scrubDone),
-		"GET /proofs":                      whole(access.SeeProof, (*view).proofs),
-		"POST /proofs":                     whole(access.SeeProof, (*view).makeProof),
+		"GET /proofs":                      see(access.OwnProof, (*view).proofs),
+		"POST /proofs":                     see(access.OwnProof, (*view).makeProof),
 		"GET /proofs/checkpoint":           whole(access.SeeProof, (*view).checkpoint),
 		"GET /settings":                    see(access.SeeCalls, (*view).settings),
 		"POST /settings/password":          see(access.SeeCalls, (*view).ownPassword),
@@ -342,6 +359,9 @@ func init() { // the pages speak of the table by way of the frame
 		"POST /settings/person":            whole(access.Administer, (*view).makePerson),
 		"POST /settings/remove":            whole(access.Administer, (*view).removePerson),
 		"POST /settings/reload":            whole(access.Administer, (*view).reloadConfig),
+		"GET /settings/webhooks":           whole(access.Administer, (*view).hooks),
+		"POST /settings/webhooks":          whole(access.Administer, (*view).makeHook),
+		"POST /settings/webhooks/{id}":     whole(access.Administer, (*view).changeHook),
 	}
 }
 

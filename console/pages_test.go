@@ -46,7 +46,7 @@ func TestEveryTextIsInDutch(t *testing.T) {
 		said[k.String()] = true
 	}
 	// Words of ours that are data: results, strengths, modes, states, days, who ended a call.
-	for _, w := range strings.Fields("pass deny allow flag not-applicable statute code supervisor policy enforce shadow off ground waiting running done failed " +
+	for _, w := range strings.Fields("pass deny allow flag not-applicable statute code supervisor policy enforce shadow off ground mapping waiting running done failed working failing disabled decision up probing down " +
 		"Monday Tuesday Wednesday Thursday Friday Saturday Sunday callee dialer gate timeout objection") {
 		said[w] = true
 	}

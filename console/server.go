@@ -2,26 +2,33 @@ package console
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"dialgate/console/access"
+	"dialgate/console/webhook"
 )
 
 // Options of a Server.
 type Options struct {
 	Node     Node
 	Keys     *access.Keys
-	Dir      string // where uploads lie while they are worked off
+	Dir      string // where uploads lie while they are worked off, and what is kept of webhooks
 	Secure   bool   // it is reached over TLS
 	Log      *slog.Logger
 	Now      func() time.Time // of sessions and tokens; nil: the system's clock
 	Explains any              // an example of Judged.Explains, for the OpenAPI document
+	// WebhooksTo are the networks that webhooks may reach though they are not of
+	// the open internet. Agent is what deliveries call themselves.
+	WebhooksTo []netip.Prefix
+	Agent      string
 	// SetUp is the secret by which the first person is made, "" when there is one.
 	SetUp string
 }
@@ -34,9 +41,16 @@ type Server struct {
 	meter    *Meter
 	stream   *stream
 	imports  *imports
+	mappings *mappings
+	hooks    *webhook.Hooks
+	gatherer *gatherer
 	pages    *pages
-	heated   heated
+	heated   remembered[heat]
+	spared   remembered[spared]
 	handler  http.Handler
+
+	began     uint64        // record of the ledger that was the last when it was made
+	computing chan struct{} // held by who reads the ledger or makes a page
 
 	mu    sync.Mutex
 	setUp string // "" once it was used
@@ -47,7 +61,8 @@ func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), setUp: o.SetUp}
+	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), gatherer: &gatherer{add: o.Node.Add}, setUp: o.SetUp, began: o.Node.LedgerEnd(),
+		computing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	s.stream = newStream(o.Node)
 	var err error
 	if s.imports, err = newImports(o.Dir, o.Node, o.Now); err != nil {
@@ -56,19 +71,25 @@ func New(o Options) (*Server, error) {
 	if s.pages, err = loadPages(); err != nil {
 		return nil, err
 	}
+	if s.mappings, err = openMappings(o.Dir); err != nil {
+		return nil, errors.Join(err, s.imports.close())
+	}
+	if s.hooks, err = webhook.Open(s.hookOptions()); err != nil {
+		return nil, errors.Join(err, s.imports.close())
+	}
 	mux := http.NewServeMux()
 	if err := s.handleAPI(mux); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.Close())
 	}
 	s.handlePages(mux)
 	s.handler = mux
 	return s, nil
 }
 
-// Close ends live streams and the import under way.
+// Close ends live streams, deliveries and the import under way.
 func (s *Server) Close() error {
 	s.stream.close()
-	return s.imports.close()
+	return errors.Join(s.hooks.Close(), s.imports.close())
 }
 
 // Meter counts what is judged.
@@ -95,13 +116,12 @@ func (s *Server) Bearer(r *http.Request) (*access.Principal, error) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return nil, problem(http.StatusUnauthorized, "send a bearer token: Authorization: Bearer dgt_...; an administrator makes one with dialgate token create")
 	}
-	address := remote(r)
-	if wait := s.throttle.Wait(address, "", s.o.Now()); wait > 0 {
-		return nil, tooMany(wait)
-	}
 	who, err := s.o.Keys.Bearer(strings.TrimSpace(token), s.o.Now())
 	if errors.Is(err, access.ErrUnknown) {
-		s.throttle.Failed(address, "", s.o.Now())
+		// Who guesses waits, and holds up nobody who has a token or a password.
+		if wait := s.throttle.Try("token "+remote(r), "", s.o.Now()); wait > 0 {
+			return nil, tooMany(wait)
+		}
 		return nil, problem(http.StatusUnauthorized, "the token is "+err.Error())
 	}
 	return who, err
@@ -117,6 +137,23 @@ func (e *waitError) Unwrap() error { return e.Problem }
 
 func tooMany(wait time.Duration) error {
 	return &waitError{problem(http.StatusTooManyRequests, "too many failed tries; wait "+wait.Round(time.Second).String()), wait}
+}
+
+// search looks for decisions. However many people look, half of the processors
+// are left to the calls.
+func (s *Server) search(q Search) (Page, error) {
+	s.computing <- struct{}{}
+	defer func() { <-s.computing }()
+	return s.o.Node.Search(q)
+}
+
+// bounded is the body of a request, which is refused at once when it says that
+// it is too large.
+func bounded(w http.ResponseWriter, r *http.Request, most int64) (io.ReadCloser, error) {
+	if r.ContentLength > most {
+		return nil, &http.MaxBytesError{Limit: most}
+	}
+	return http.MaxBytesReader(w, r.Body, most), nil
 }
 
 // remote is the address that a request comes from.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dialgate/console/access"
+	"dialgate/policy"
 )
 
 // A stream tells listeners of new decisions. It reads the ledger behind the
@@ -121,7 +122,11 @@ func (s *stream) tell(last uint64) uint64 {
 // fits reports whether a new call is one that was asked for.
 func (q *Search) fits(c *Call) bool {
 	is := func(want, got string) bool { return want == "" || want == got }
-	return is(q.Verdict, c.Verdict) && is(q.Reason, c.Reason) && is(q.Peer, c.Peer) && is(q.Campaign, c.Campaign) && is(q.Advertiser, c.Advertiser)
+	reason := c.Reason
+	if told, ok := policy.ParseReason(reason); ok && q.Public {
+		reason = told.Public().String()
+	}
+	return is(q.Verdict, c.Verdict) && is(q.Rule, c.Rule) && is(q.Reason, reason) && is(q.Peer, c.Peer) && is(q.Campaign, c.Campaign) && is(q.Advertiser, c.Advertiser)
 }
 
 // follow sends new decisions as server-sent events (HTML standard, 9.2).

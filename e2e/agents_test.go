@@ -209,3 +209,55 @@ func TestCallsOverTLSAndWebSocket(t *testing.T) {
 		})
 	}
 }
+
+// TestCallsBackOverWebSocket has a phone that has opened a WebSocket to the node
+// and listens nowhere that the node knows: calls of the carrier reach it over
+// that connection, and so does what follows in them.
+func TestCallsBackOverWebSocket(t *testing.T) {
+	const count = 10
+	for _, kind := range []string{"ws", "wss"} {
+		t.Run(kind, func(t *testing.T) {
+			ca := testca.New(t)
+			n := newNode(t)
+			phone := newCarrier(t, ca, kind)
+			cert, key := ca.Issue("gate", "127.0.0.1", "gate.example")
+			port := freePort(t)
+			secure := ""
+			if kind == "wss" {
+				secure = fmt.Sprintf(", certificate: %q, key: %q", cert, key)
+			}
+			n.configure("listen: {udp: ", fmt.Sprintf(`listen: {%s: [{address: "127.0.0.1:%d"%s}], udp: `, kind, port, secure),
+				"advertisers:", fmt.Sprintf("inbound: [{number: \"+31205550100\", target: \"127.0.0.1:9\", transport: %s}]\nadvertisers:", kind))
+			n.start()
+			options := sip.NewRequest(sip.OPTIONS, sip.Uri{Scheme: "sip", Host: "127.0.0.1", Port: port})
+			options.SetTransport(strings.ToUpper(kind))
+			options.SetDestination(fmt.Sprintf("127.0.0.1:%d", port))
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			if res, err := phone.dialogs.Client.Do(ctx, options); err != nil || res.StatusCode != 200 {
+				t.Fatalf("%v, %v", res, err)
+			}
+			injection := filepath.Join(n.dir, "calls.csv")
+			if err := os.WriteFile(injection, []byte("SEQUENTIAL\n+31205550100\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			row := n.sipp("dialer", "-p", fmt.Sprint(n.carrier), "-inf", injection, "-m", fmt.Sprint(count), "-r", "10", "-d", "100", fmt.Sprintf("127.0.0.1:%d", n.sip))()
+			if s, f := number(t, row, "SuccessfulCall(C)"), number(t, row, "FailedCall(C)"); s != count || f != 0 {
+				t.Errorf("%d of %d calls succeeded, %d failed", s, count, f)
+			}
+			for range count {
+				select {
+				case <-phone.ended:
+				case <-ctx.Done():
+					t.Fatal("the phone was not told of the end of a call")
+				}
+			}
+			if in, out := n.metrics("dialgate_connections_opened_total", `direction="in"`), n.metrics("dialgate_connections_opened_total", `direction="out"`); in != 1 || out != 0 {
+				t.Errorf("%v connections were opened to the node and %v by it, want the phone's", in, out)
+			}
+			if got := n.metrics("dialgate_calls_total"); got != 0 {
+				t.Errorf("%v calls to the dialer were judged", got)
+			}
+		})
+	}
+}

@@ -35,8 +35,8 @@ type phoneEvent struct {
 }
 
 // newPhone starts a baresip whose calls go by way of a proxy, and which answers
-// every call.
-func newPhone(t *testing.T, number string, proxy int) *phone {
+// every call. more is what else its account says.
+func newPhone(t *testing.T, number string, proxy int, more ...string) *phone {
 	t.Helper()
 	modules, err := filepath.Glob("/usr/lib*/baresip/modules")
 	if err != nil || len(modules) == 0 {
@@ -56,7 +56,7 @@ ctrl_tcp_listen 127.0.0.1:%d
 audio_source aufile,%s
 audio_player aufile,%s
 `, p.port, modules[0], control, filepath.Join(dir, "said.wav"), filepath.Join(dir, "heard.wav"))
-	account := fmt.Sprintf("<sip:%s@127.0.0.1>;regint=0;answermode=auto;outbound=\"sip:127.0.0.1:%d\"\n", number, proxy)
+	account := fmt.Sprintf("<sip:%s@127.0.0.1>;regint=0;answermode=auto;outbound=\"sip:127.0.0.1:%d\"%s\n", number, proxy, strings.Join(more, ""))
 	for name, text := range map[string]string{"config": config, "accounts": account, "contacts": "", "said.wav": silence()} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -158,7 +158,7 @@ func (p *phone) sees(kind string) string {
 }
 
 // TestPhones lets baresip make and receive calls through the node: an allowed
-// call that either side hangs up, a refused one, and a call in.
+// call that both sides hold and either hangs up, a refused one, and a call in.
 func TestPhones(t *testing.T) {
 	n := newNode(t)
 	dialer := newPhone(t, "+31205550100", n.sip)
@@ -169,10 +169,22 @@ func TestPhones(t *testing.T) {
 	n.start()
 	n.run("facts", "import", filepath.Join(n.dir, "facts.csv"))
 
-	for _, hangs := range []*phone{dialer, carrier} {
+	for i, hangs := range []*phone{dialer, carrier} {
 		dialer.do("dial", "sip:+31610000000@127.0.0.1")
 		dialer.sees("CALL_ESTABLISHED")
 		carrier.sees("CALL_ESTABLISHED")
+		for j, holds := range []*phone{dialer, carrier} { // a re-INVITE of either, and the ACKs
+			holds.do("hold", "")
+			want := 3*i + j + 2 // with those before
+			for _, method := range []string{"INVITE", "ACK"} {
+				eventually(t, "the call is held", 10*time.Second, func() error {
+					if got := n.metrics("dialgate_sip_messages_total", `method="`+method+`"`, `direction="out"`); got != float64(want) {
+						return fmt.Errorf("%v %ss have left, want %d", got, method, want)
+					}
+					return nil
+				})
+			}
+		}
 		hangs.do("hangup", "")
 		for _, p := range []*phone{dialer, carrier} {
 			if p != hangs {
@@ -189,8 +201,8 @@ func TestPhones(t *testing.T) {
 	dialer.sees("CALL_ESTABLISHED")
 	carrier.do("hangup", "")
 	dialer.sees("CALL_CLOSED")
-	if got := n.metrics("dialgate_sip_messages_total", `method="INVITE"`, `direction="out"`); got != 3 {
-		t.Errorf("%v INVITEs have left, want 3", got)
+	if got := n.metrics("dialgate_sip_messages_total", `method="INVITE"`, `direction="out"`); got != 7 {
+		t.Errorf("%v INVITEs have left, want those of 3 calls and 4 re-INVITEs", got)
 	}
 	if got := n.metrics("dialgate_sip_messages_total", `method="BYE"`, `direction="out"`); got != 3 {
 		t.Errorf("%v BYEs have left, want 3", got)

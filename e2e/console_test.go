@@ -5,8 +5,8 @@ package e2e
 import (
 	"bufio"
 	"context"
-	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
@@ -29,6 +29,12 @@ import (
 
 // demo starts the demo and returns where its console is and how to log in.
 func demo(t *testing.T) (address, password string) {
+	address, password, _ = demoNode(t)
+	return address, password
+}
+
+// demoNode is demo, and tells where the demo takes calls.
+func demoNode(t *testing.T) (address, password string, sip netip.AddrPort) {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
@@ -49,18 +55,25 @@ func demo(t *testing.T) (address, password string) {
 			t.Errorf("the demo: %v", err)
 		}
 	})
-	line := regexp.MustCompile(`(http://\S+) +name: demo +password: (\S+)`)
+	access := regexp.MustCompile(`(http://\S+) +name: demo +password: (\S+)`)
+	calls := regexp.MustCompile(`SIP on udp ([0-9.:]+)`)
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if m := line.FindStringSubmatch(lines.Text()); m != nil {
+		if m := access.FindStringSubmatch(lines.Text()); m != nil {
+			address, password = m[1], m[2]
+		}
+		if m := calls.FindStringSubmatch(lines.Text()); m != nil {
+			if sip, err = netip.ParseAddrPort(m[1]); err != nil {
+				t.Fatal(err)
+			}
 			go func() { // what it says at its end must find a reader
 				for lines.Scan() {
 				}
 			}()
-			return m[1], m[2]
+			return address, password, sip
 		}
 	}
 	t.Fatal("the demo does not say where its console is")
-	return "", ""
+	return "", "", sip
 }
 
 // A browser is Chromium without a screen, and what it complained of.
@@ -71,6 +84,8 @@ type browser struct {
 
 	mu    sync.Mutex
 	wrong []string
+
+	judged axeTable
 }
 
 func openBrowser(t *testing.T, address string) *browser {
@@ -274,13 +289,18 @@ const accessible = `(() => {
 })()`
 
 // TestConsoleInABrowser goes through every page in both languages and themes,
-// wide and narrow, and takes pictures. No page may ask another host for
-// anything, break the content policy, throw, scroll sideways, or keep out who
-// can't see it.
+// wide and narrow, takes pictures and lets axe-core judge. No page may ask
+// another host for anything, break the content policy, throw, scroll sideways,
+// or keep out who can't see it.
 func TestConsoleInABrowser(t *testing.T) {
 	address, password := demo(t)
 	b := openBrowser(t, address)
 	dir := shots(t)
+	t.Cleanup(func() {
+		if err := b.judged.write(dir); err != nil {
+			t.Error(err)
+		}
+	})
 	b.shootAll(dir, []string{"/login"})
 	b.logIn(password)
 	b.open("/calls?reason=objected")
@@ -288,7 +308,19 @@ func TestConsoleInABrowser(t *testing.T) {
 	b.open(call)
 	b.press("form[action$='/number'] button")
 	number := strings.TrimPrefix(get(b, chromedp.Location()), address)
-	b.shootAll(dir, []string{"/", "/calls", call, "/numbers", number, number + "?erase=1", "/try", "/rules", "/imports", "/scrub", "/proofs", "/settings", "/nothing"})
+	b.shootState(dir, "try-judged", func() {
+		b.open("/try")
+		b.fill("#to", "0612345601")
+		b.press("main button.primary")
+	})
+	b.shootState(dir, "try-wrong", func() {
+		b.open("/try")
+		b.fill("#to", "0612345601")
+		b.fill("#headers", "no header")
+		b.press("main button.primary")
+	})
+	b.shootState(dir, "import-done", func() { b.importFile("0612399901;24-11-2026\n12;24-11-2026\n") })
+	b.shootAll(dir, []string{"/", "/calls", "/calls?reason=overloaded", call, "/numbers", number, number + "?erase=1", "/try", "/rules", "/imports", "/scrub", "/proofs", "/settings", "/nothing"})
 }
 
 func (b *browser) shootAll(dir string, paths []string) {
@@ -301,142 +333,45 @@ func (b *browser) shootAll(dir string, paths []string) {
 			switch {
 			case strings.Contains(path, "erase"):
 				name = "erase"
+			case strings.Contains(path, "overloaded"):
+				name = "no-calls"
 			case strings.Count(path, "/") > 1:
 				name = "one-" + name
 			}
 		}
-		for _, language := range []string{"en", "nl"} {
-			for _, theme := range []string{"light", "dark"} {
-				for _, width := range []int64{1280, 360} {
-					send(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 900, DeviceScaleFactor: 1, Mobile: width < 500})
-					b.cookie("language", language)
-					b.cookie("theme", theme)
-					b.open(path)
-					where := fmt.Sprintf("%s-%s-%s-%d", name, language, theme, width)
-					for _, w := range get(b, chromedp.Evaluate[[]string](accessible)) {
-						b.t.Errorf("%s: %s", where, w)
-					}
-					if wide := get(b, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`)); wide > width {
-						b.t.Errorf("%s is %d wide", where, wide)
-					}
-					if language == "en" || width == 360 {
-						b.shoot(dir, where)
-					}
-					b.complaints(where)
+		b.shootState(dir, name, func() { b.open(path) })
+	}
+}
+
+// shootState looks at what reach brings up, in every language, theme and width.
+func (b *browser) shootState(dir, name string, reach func()) {
+	b.t.Helper()
+	for _, language := range []string{"en", "nl"} {
+		for _, theme := range []string{"light", "dark"} {
+			for _, width := range []int64{1280, 360} {
+				send(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 900, DeviceScaleFactor: 1, Mobile: width < 500})
+				b.cookie("language", language)
+				b.cookie("theme", theme)
+				reach()
+				where := fmt.Sprintf("%s-%s-%s-%d", name, language, theme, width)
+				for _, w := range get(b, chromedp.Evaluate[[]string](accessible)) {
+					b.t.Errorf("%s: %s", where, w)
 				}
+				if wide := get(b, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`)); wide > width {
+					b.t.Errorf("%s is %d wide", where, wide)
+				}
+				b.judged.add(where, b.axe(where))
+				b.shoot(dir, where)
+				b.complaints(where)
 			}
 		}
 	}
 	send(b, emulation.ClearDeviceMetricsOverride, cdp.Empty{})
 	b.cookie("language", "en")
+	b.cookie("theme", "auto")
 }
 
 func (b *browser) cookie(name, value string) {
 	b.t.Helper()
 	send(b, network.SetCookie, network.SetCookieParams{Name: name, Value: value, URL: b.address})
-}
-
-// TestConsoleTasks does in a browser what people come for: find a refused call
-// and its reason, add an objection and see the next call refused, import with
-// rejects, take a proof pack and verify it offline.
-func TestConsoleTasks(t *testing.T) {
-	address, password := demo(t)
-	b := openBrowser(t, address)
-	b.open("/")
-	if here := b.text("h1"); here != "Log in" {
-		t.Fatal(here)
-	}
-	b.fill("#name", "demo")
-	b.fill("#password", "wrong wrong wrong")
-	b.press("main button.primary")
-	if got := b.text(".wrong"); !strings.Contains(got, "do not go together") {
-		t.Error(got)
-	}
-	b.logIn(password)
-	if got := b.text(".tiles"); !strings.Contains(got, "Allowed a second") {
-		t.Error(got)
-	}
-	b.open("/calls")
-	b.fill("#verdict", "deny")
-	b.fill("#reason", "consent-withdrawn")
-	b.press("main button.primary")
-	b.press("table.calls tbody a")
-	if got := b.text("main"); !strings.Contains(got, "the consent was withdrawn") || !strings.Contains(got, "nl.") {
-		t.Error(got)
-	}
-	b.press("form[action$='/number'] button")
-	b.fill("#ov", "letter")
-	b.press("form[action$='/objection'] button.primary")
-	if got := b.text("main"); !strings.Contains(got, "It is recorded") || !strings.Contains(got, "objected") {
-		t.Error(got)
-	}
-	number := strings.TrimSpace(b.text("h1"))
-	b.open("/try")
-	b.fill("#to", number)
-	b.press("main button.primary")
-	if got := b.text("#answer h2"); !strings.Contains(got, "objected") {
-		t.Error(got)
-	}
-
-	list := filepath.Join(t.TempDir(), "objections.csv")
-	if err := os.WriteFile(list, []byte("Telefoon;Datum\n0612399901;24-11-2026\n12;24-11-2026\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	b.open("/imports")
-	for field, value := range map[string]string{"#kind": "objection", "#advertiser": "*", "#dates": "dutch", "#columns": "Telefoon=number\nDatum=at"} {
-		b.fill(field, value)
-	}
-	b.do(chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{list}))
-	b.click("[name=dry]")
-	b.press("main button.primary")
-	b.await("a[href$='/rejects']") // the page loads itself anew until it is done
-	if got := b.text("main"); !strings.Contains(got, "done") {
-		t.Error(got)
-	}
-	rejects := b.fetch("a[href$='/rejects']", "href", "")
-	if !strings.Contains(rejects, "3,number,") {
-		t.Error(rejects)
-	}
-
-	b.open("/proofs")
-	key := strings.TrimSpace(b.text("dd code"))
-	pack := b.fetch("form[action='/proofs']", "action", "number="+url.QueryEscape(number)+"&format=html")
-	file := filepath.Join(t.TempDir(), "proof.html")
-	if err := os.WriteFile(file, []byte(pack), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(path, "audit", "verify", "--key", key, file).CombinedOutput(); err != nil {
-		t.Errorf("%v %s", err, out)
-	}
-	b.press("form[action='/logout'] button")
-	b.open("/settings")
-	if here := b.text("h1"); here != "Log in" {
-		t.Error(here)
-	}
-	b.complaints("the tasks")
-}
-
-// fetch fetches what an element leads to with the browser's own session.
-func (b *browser) fetch(selector, attribute, form string) string {
-	b.t.Helper()
-	method := "{}"
-	if form != "" {
-		method = fmt.Sprintf(`{method: "POST", headers: {"Content-Type": "application/x-www-form-urlencoded"}, body: %q}`, form)
-	}
-	encoded := get(b, chromedp.Evaluate[string](fmt.Sprintf(`(async () => {
-  const answer = await fetch(document.querySelector(%q).getAttribute(%q), %s);
-  const bytes = new Uint8Array(await answer.arrayBuffer());
-  let text = "";
-  for (const b of bytes) text += String.fromCharCode(b);
-  return btoa(text);
-})()`, selector, attribute, method), chromedp.EvalAwaitPromise))
-	data, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return string(data)
 }

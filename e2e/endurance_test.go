@@ -15,25 +15,6 @@ import (
 	"dialgate/internal/lossy"
 )
 
-// replace changes the node's configuration before it starts.
-func (n *node) replace(pairs ...string) {
-	n.t.Helper()
-	text, err := os.ReadFile(n.config)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	s := string(text)
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(s, pairs[i]) {
-			n.t.Fatalf("the configuration has no %q:\n%s", pairs[i], s)
-		}
-		s = strings.Replace(s, pairs[i], pairs[i+1], 1)
-	}
-	if err := os.WriteFile(n.config, []byte(s), 0o600); err != nil {
-		n.t.Fatal(err)
-	}
-}
-
 // A level is what the node holds.
 type level struct {
 	resident, heap float64 // octets
@@ -98,7 +79,7 @@ func TestEndurance(t *testing.T) {
 	dialer, carrier := listenTalker(t, "dialer", "127.0.0.1"), listenTalker(t, "carrier", "127.0.0.1")
 	carrier.answer = answers
 	relays := []*lossy.Relay{bad(t, dialer, gate, 1), bad(t, carrier, gate, 2)}
-	n.replace(fmt.Sprintf(`targets: ["127.0.0.1:%d"]`, n.carrier), fmt.Sprintf(`targets: ["%s"]`, carrier.seen))
+	n.configure(fmt.Sprintf(`targets: ["127.0.0.1:%d"]`, n.carrier), fmt.Sprintf(`targets: ["%s"]`, carrier.seen))
 	const numbers = 1000 // each is called again and again
 	n.consents(numbers, func(i int) string {
 		if kind, _ := kindOf(i); kind == "refused" {

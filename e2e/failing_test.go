@@ -42,7 +42,7 @@ func TestCarriersThatFail(t *testing.T) {
 			second.answer = func(c *talk, _ *message.View) error { return c.final(486) }
 			dialer.gate, first.gate, second.gate = gate, gate, gate
 			first.deaf.Store(x.deaf)
-			n.replace(fmt.Sprintf(`carriers: [{id: carrier, targets: ["127.0.0.1:%d"]}]`, n.carrier),
+			n.configure(fmt.Sprintf(`carriers: [{id: carrier, targets: ["127.0.0.1:%d"]}]`, n.carrier),
 				fmt.Sprintf(`carriers: [{id: first, priority: 1, targets: ["%s"], answer_within: 1s%s}, {id: second, priority: 2, targets: ["%s"]}]`, first.seen, x.settings, second.seen))
 			count := scale(200)
 			n.consents(1, func(int) string { return "windkracht" })

@@ -96,7 +96,7 @@ type node struct {
 	sip, api int
 	carrier  int
 	cmd      *exec.Cmd
-	log      *bytes.Buffer
+	log      *output
 	config   string
 }
 
@@ -132,10 +132,28 @@ func newNode(t *testing.T) *node {
 	return n
 }
 
-func tail(b *bytes.Buffer) string {
-	if b == nil {
-		return ""
+// An output is what a process writes, which can be read while it runs.
+type output struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.Write(p)
+}
+
+func (o *output) String() string {
+	if o == nil {
+		return "" // it was never started
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.String()
+}
+
+func tail(b fmt.Stringer) string {
 	s := b.String()
 	if len(s) > 4000 {
 		s = "...\n" + s[len(s)-4000:]
@@ -149,7 +167,7 @@ func (n *node) start() {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	n.log = &bytes.Buffer{}
+	n.log = &output{}
 	n.cmd = exec.Command(path, "serve", "-c", n.config)
 	n.cmd.Stderr, n.cmd.Stdout = n.log, n.log
 	if err := n.cmd.Start(); err != nil {

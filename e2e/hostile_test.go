@@ -47,7 +47,7 @@ func newFort(t *testing.T) *fort {
 	gate := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(f.sip))
 	f.dialer.gate, f.carrier.gate, f.carrier.answer = gate, gate, answers
 	cert, key := ca.Issue("gate", "127.0.0.1")
-	f.replace("listen: {udp: ", fmt.Sprintf(`listen: {tcp: [{address: "127.0.0.1:%d"}], tls: [{address: "127.0.0.1:%d", certificate: %q, key: %q}], ws: [{address: "127.0.0.1:%d"}], udp: `,
+	f.configure("listen: {udp: ", fmt.Sprintf(`listen: {tcp: [{address: "127.0.0.1:%d"}], tls: [{address: "127.0.0.1:%d", certificate: %q, key: %q}], ws: [{address: "127.0.0.1:%d"}], udp: `,
 		f.ports["tcp"], f.ports["tls"], cert, key, f.ports["ws"]),
 		`campaigns: ["*"]}]`, `campaigns: ["*"]}, {id: hasty, sources: [127.0.0.5], campaigns: ["*"], limits: {calls_per_second: 10}}]`,
 		fmt.Sprintf(`targets: ["127.0.0.1:%d"]`, f.node.carrier), fmt.Sprintf(`targets: ["%s"]`, f.carrier.seen),

@@ -32,8 +32,9 @@ type talker struct {
 	ended map[string]int // calls that ended right, by their kind
 	wrong []string       // what went wrong with others
 	wg    sync.WaitGroup
-	made  atomic.Uint64 // branches
-	deaf  atomic.Bool   // hears nothing
+	made  atomic.Uint64                  // branches
+	deaf  atomic.Bool                    // hears nothing
+	moved atomic.Pointer[netip.AddrPort] // who has the gate's address now; nil: it still
 
 	closed chan struct{}
 }
@@ -75,7 +76,13 @@ func (k *talker) start() {
 	})
 }
 
-func (k *talker) send(b []byte) { _, _ = k.conn.WriteToUDPAddrPort(b, k.gate) } // lost, then it is sent again
+func (k *talker) send(b []byte) {
+	to := k.gate
+	if moved := k.moved.Load(); moved != nil {
+		to = *moved
+	}
+	_, _ = k.conn.WriteToUDPAddrPort(b, to) // lost, then it is sent again
+}
 
 // take hands a message to its call. A carrier begins one for an INVITE.
 func (k *talker) take(raw []byte) {

@@ -27,6 +27,9 @@ type Attempt struct {
 	// Malformed says what in the message can't be judged, such as two
 	// X-Campaign headers; "" when all can.
 	Malformed string
+
+	// Raw is the message where the record keeps it; nil: it does not.
+	Raw []byte
 }
 
 // Mode is how the call is made; a fax is a robocall whatever its campaign says.

@@ -9,79 +9,62 @@ import (
 // factFields is the one vocabulary of facts: JSON Lines, CSV columns, YAML
 // cases and the HTTP interface all use these names.
 var factFields = []factField{
-	{name: "id", get: func(f *Fact) any { return f.ID }, set: setText(func(f *Fact) *string { return &f.ID })},
-	{name: "kind", get: func(f *Fact) any { return f.Kind.String() }, set: setName(ParseKind, kindNames[:], func(f *Fact) *Kind { return &f.Kind })},
-	{name: "number", get: func(f *Fact) any { return f.Number.E164() }, set: func(r *factReader, f *Fact, v any) (err error) {
-		text, _ := v.(string)
-		f.Number, err = r.form.number(text)
-		return err
-	}},
-	{name: "advertiser", get: func(f *Fact) any { return f.Advertiser }, set: setText(func(f *Fact) *string { return &f.Advertiser })},
-	{name: "at", get: func(f *Fact) any { return instant(f.At) }, set: setInstant(false, func(f *Fact) *time.Time { return &f.At })},
-	{name: "recorded_at", get: func(f *Fact) any { return instant(f.RecordedAt) }, set: setInstant(false, func(f *Fact) *time.Time { return &f.RecordedAt })},
-	{name: "source", get: func(f *Fact) any { return f.Source }, set: setText(func(f *Fact) *string { return &f.Source })},
-	{name: "batch", get: func(f *Fact) any { return f.Batch }, set: setText(func(f *Fact) *string { return &f.Batch })},
+	{name: "id", fieldForm: textForm(func(f *Fact) *string { return &f.ID })},
+	{name: "kind", fieldForm: nameForm(ParseKind, kindNames[:], func(f *Fact) *Kind { return &f.Kind })},
+	{name: "number", fieldForm: numberForm(func(f *Fact) *Number { return &f.Number })},
+	{name: "advertiser", fieldForm: textForm(func(f *Fact) *string { return &f.Advertiser })},
+	{name: "at", fieldForm: instantForm(false, func(f *Fact) *time.Time { return &f.At })},
+	{name: "recorded_at", fieldForm: instantForm(false, func(f *Fact) *time.Time { return &f.RecordedAt })},
+	{name: "source", fieldForm: textForm(func(f *Fact) *string { return &f.Source })},
+	{name: "batch", fieldForm: textForm(func(f *Fact) *string { return &f.Batch })},
 
-	{name: "purposes", kinds: []Kind{Consent}, list: true, get: func(f *Fact) any { return namesOf(f.Purposes) },
-		set: setNames(ParsePurpose, purposeNames[Commercial:Service], func(f *Fact) *[]Purpose { return &f.Purposes })},
-	{name: "products", kinds: []Kind{Consent, Relationship}, list: true, get: func(f *Fact) any { return f.Products }, set: setTexts(func(f *Fact) *[]string { return &f.Products })},
-	{name: "channels", kinds: []Kind{Consent}, list: true, get: func(f *Fact) any { return channelNames(f.Channels) },
-		set: setNames(parseChannel, []string{"voice", "robocall"}, func(f *Fact) *[]CallMode { return &f.Channels })},
-	{name: "method", kinds: []Kind{Consent}, get: func(f *Fact) any { return f.Method }, set: setOneOf(methods, func(f *Fact) *string { return &f.Method })},
-	{name: "preticked", kinds: []Kind{Consent}, get: func(f *Fact) any { return f.Preticked }, set: setBool(func(f *Fact) *bool { return &f.Preticked })},
-	{name: "bundled", kinds: []Kind{Consent}, get: func(f *Fact) any { return f.Bundled }, set: setBool(func(f *Fact) *bool { return &f.Bundled })},
-	{name: "verified_at", kinds: []Kind{Consent}, get: func(f *Fact) any { return instant(f.VerifiedAt) }, set: setInstant(false, func(f *Fact) *time.Time { return &f.VerifiedAt })},
-	{name: "verified_by", kinds: []Kind{Consent}, get: func(f *Fact) any { return f.VerifiedBy }, set: setOneOf(verifiers, func(f *Fact) *string { return &f.VerifiedBy })},
-	{name: "valid_until", kinds: []Kind{Consent, Callback}, get: func(f *Fact) any { return instant(f.ValidUntil) }, set: setInstant(true, func(f *Fact) *time.Time { return &f.ValidUntil })},
-	{name: "first_call_by", kinds: []Kind{Consent}, get: func(f *Fact) any { return instant(f.FirstCallBy) }, set: setInstant(true, func(f *Fact) *time.Time { return &f.FirstCallBy })},
-	{name: "after_objection", kinds: []Kind{Consent}, get: func(f *Fact) any { return f.AfterObjection }, set: setBool(func(f *Fact) *bool { return &f.AfterObjection })},
+	{name: "purposes", kinds: []Kind{Consent}, list: true,
+		fieldForm: namesForm(ParsePurpose, Purpose.String, purposeNames[Commercial:Service], func(f *Fact) *[]Purpose { return &f.Purposes })},
+	{name: "products", kinds: []Kind{Consent, Relationship}, list: true, fieldForm: textsForm(func(f *Fact) *[]string { return &f.Products })},
+	{name: "channels", kinds: []Kind{Consent}, list: true,
+		fieldForm: namesForm(parseChannel, channelName, []string{"voice", "robocall"}, func(f *Fact) *[]CallMode { return &f.Channels })},
+	{name: "method", kinds: []Kind{Consent}, fieldForm: oneOfForm(methods, func(f *Fact) *string { return &f.Method })},
+	{name: "preticked", kinds: []Kind{Consent}, fieldForm: flagForm(func(f *Fact) *bool { return &f.Preticked })},
+	{name: "bundled", kinds: []Kind{Consent}, fieldForm: flagForm(func(f *Fact) *bool { return &f.Bundled })},
+	{name: "verified_at", kinds: []Kind{Consent}, fieldForm: instantForm(false, func(f *Fact) *time.Time { return &f.VerifiedAt })},
+	{name: "verified_by", kinds: []Kind{Consent}, fieldForm: oneOfForm(verifiers, func(f *Fact) *string { return &f.VerifiedBy })},
+	{name: "valid_until", kinds: []Kind{Consent, Callback}, fieldForm: instantForm(true, func(f *Fact) *time.Time { return &f.ValidUntil })},
+	{name: "first_call_by", kinds: []Kind{Consent}, fieldForm: instantForm(true, func(f *Fact) *time.Time { return &f.FirstCallBy })},
+	{name: "after_objection", kinds: []Kind{Consent}, fieldForm: flagForm(func(f *Fact) *bool { return &f.AfterObjection })},
 
-	{name: "consent", kinds: []Kind{Withdrawal}, get: func(f *Fact) any { return f.Consent }, set: setText(func(f *Fact) *string { return &f.Consent })},
+	{name: "consent", kinds: []Kind{Withdrawal}, fieldForm: textForm(func(f *Fact) *string { return &f.Consent })},
 
-	{name: "scope", kinds: []Kind{Objection}, get: func(f *Fact) any {
-		if f.Kind != Objection {
-			return ""
-		}
-		return f.Scope.String()
-	}, set: setName(ParseScope, scopeNames[:], func(f *Fact) *Scope { return &f.Scope })},
-	{name: "via", kinds: []Kind{Objection}, get: func(f *Fact) any { return f.Via }, set: setText(func(f *Fact) *string { return &f.Via })},
+	{name: "scope", kinds: []Kind{Objection}, fieldForm: nameForm(ParseScope, scopeNames[:], func(f *Fact) *Scope { return &f.Scope })},
+	{name: "via", kinds: []Kind{Objection}, fieldForm: textForm(func(f *Fact) *string { return &f.Via })},
 
-	{name: "type", kinds: []Kind{Relationship}, get: func(f *Fact) any {
-		if f.Type == NoRelationship {
-			return ""
-		}
-		return f.Type.String()
-	}, set: setName(ParseRelationshipType, relationshipNames[Sale:], func(f *Fact) *RelationshipType { return &f.Type })},
-	{name: "started", kinds: []Kind{Relationship}, get: func(f *Fact) any { return f.Started.String() }, set: setDate(func(f *Fact) *Date { return &f.Started })},
-	{name: "ended", kinds: []Kind{Relationship}, get: func(f *Fact) any { return f.Ended.String() }, set: setDate(func(f *Fact) *Date { return &f.Ended })},
-	{name: "collected_in_sale", kinds: []Kind{Relationship}, get: func(f *Fact) any { return f.CollectedInSale }, set: setBool(func(f *Fact) *bool { return &f.CollectedInSale })},
-	{name: "objection_offered", kinds: []Kind{Relationship}, get: func(f *Fact) any { return f.ObjectionOffered }, set: setBool(func(f *Fact) *bool { return &f.ObjectionOffered })},
-	{name: "objected", kinds: []Kind{Relationship}, get: func(f *Fact) any { return f.Objected }, set: setBool(func(f *Fact) *bool { return &f.Objected })},
+	{name: "type", kinds: []Kind{Relationship},
+		fieldForm: nameForm(ParseRelationshipType, relationshipNames[Sale:], func(f *Fact) *RelationshipType { return &f.Type }).
+			unless(func(f *Fact) bool { return f.Type == NoRelationship })},
+	{name: "started", kinds: []Kind{Relationship}, fieldForm: dateForm(func(f *Fact) *Date { return &f.Started })},
+	{name: "ended", kinds: []Kind{Relationship}, fieldForm: dateForm(func(f *Fact) *Date { return &f.Ended })},
+	{name: "collected_in_sale", kinds: []Kind{Relationship}, fieldForm: flagForm(func(f *Fact) *bool { return &f.CollectedInSale })},
+	{name: "objection_offered", kinds: []Kind{Relationship}, fieldForm: flagForm(func(f *Fact) *bool { return &f.ObjectionOffered })},
+	{name: "objected", kinds: []Kind{Relationship}, fieldForm: flagForm(func(f *Fact) *bool { return &f.Objected })},
 
-	{name: "subscriber", kinds: []Kind{Subscriber}, get: func(f *Fact) any {
-		if f.Kind != Subscriber {
-			return ""
-		}
-		return f.Subscriber.String()
-	}, set: setName(ParseSubscriberKind, subscriberNames[:], func(f *Fact) *SubscriberKind { return &f.Subscriber })},
-	{name: "legal_form", kinds: []Kind{Subscriber}, get: func(f *Fact) any { return f.LegalForm }, set: setText(func(f *Fact) *string { return &f.LegalForm })},
-	{name: "published_for", kinds: []Kind{Subscriber}, list: true, get: func(f *Fact) any { return f.PublishedFor }, set: setTexts(func(f *Fact) *[]string { return &f.PublishedFor })},
+	{name: "subscriber", kinds: []Kind{Subscriber}, fieldForm: nameForm(ParseSubscriberKind, subscriberNames[:], func(f *Fact) *SubscriberKind { return &f.Subscriber })},
+	{name: "legal_form", kinds: []Kind{Subscriber}, fieldForm: textForm(func(f *Fact) *string { return &f.LegalForm })},
+	{name: "published_for", kinds: []Kind{Subscriber}, list: true, fieldForm: textsForm(func(f *Fact) *[]string { return &f.PublishedFor })},
 
-	{name: "topic", kinds: []Kind{Callback}, get: func(f *Fact) any { return f.Topic }, set: setText(func(f *Fact) *string { return &f.Topic })},
+	{name: "topic", kinds: []Kind{Callback}, fieldForm: textForm(func(f *Fact) *string { return &f.Topic })},
 
-	{name: "list", kinds: []Kind{Listed}, get: func(f *Fact) any { return f.List }, set: setText(func(f *Fact) *string { return &f.List })},
-	{name: "until", kinds: []Kind{Listed}, get: func(f *Fact) any { return instant(f.Until) }, set: setInstant(true, func(f *Fact) *time.Time { return &f.Until })},
+	{name: "list", kinds: []Kind{Listed}, fieldForm: textForm(func(f *Fact) *string { return &f.List })},
+	{name: "until", kinds: []Kind{Listed}, fieldForm: instantForm(true, func(f *Fact) *time.Time { return &f.Until })},
 
-	{name: "undoes", kinds: []Kind{Undo}, get: func(f *Fact) any { return f.Undoes }, set: setText(func(f *Fact) *string { return &f.Undoes })},
-	{name: "lifts", kinds: []Kind{Undo}, get: func(f *Fact) any { return f.Lifts }, set: setBool(func(f *Fact) *bool { return &f.Lifts })},
+	{name: "undoes", kinds: []Kind{Undo}, fieldForm: textForm(func(f *Fact) *string { return &f.Undoes })},
+	{name: "lifts", kinds: []Kind{Undo}, fieldForm: flagForm(func(f *Fact) *bool { return &f.Lifts })},
 
-	{name: "evidence.uri", get: func(f *Fact) any { return f.Evidence.URI }, set: setText(func(f *Fact) *string { return &f.Evidence.URI })},
-	{name: "evidence.sha256", get: func(f *Fact) any { return f.Evidence.SHA256 }, set: setDigest(func(f *Fact) *string { return &f.Evidence.SHA256 })},
-	{name: "evidence.text_version", get: func(f *Fact) any { return f.Evidence.TextVersion }, set: setText(func(f *Fact) *string { return &f.Evidence.TextVersion })},
-	{name: "evidence.text_sha256", get: func(f *Fact) any { return f.Evidence.TextSHA256 }, set: setDigest(func(f *Fact) *string { return &f.Evidence.TextSHA256 })},
-	{name: "evidence.person", get: func(f *Fact) any { return f.Evidence.Person }, set: setText(func(f *Fact) *string { return &f.Evidence.Person })},
-	{name: "evidence.ip", get: func(f *Fact) any { return f.Evidence.IP }, set: setText(func(f *Fact) *string { return &f.Evidence.IP })},
-	{name: "evidence.note", get: func(f *Fact) any { return f.Evidence.Note }, set: setText(func(f *Fact) *string { return &f.Evidence.Note })},
+	{name: "evidence.uri", fieldForm: textForm(func(f *Fact) *string { return &f.Evidence.URI })},
+	{name: "evidence.sha256", fieldForm: digestForm(func(f *Fact) *string { return &f.Evidence.SHA256 })},
+	{name: "evidence.text_version", fieldForm: textForm(func(f *Fact) *string { return &f.Evidence.TextVersion })},
+	{name: "evidence.text_sha256", fieldForm: digestForm(func(f *Fact) *string { return &f.Evidence.TextSHA256 })},
+	{name: "evidence.person", fieldForm: textForm(func(f *Fact) *string { return &f.Evidence.Person })},
+	{name: "evidence.ip", fieldForm: textForm(func(f *Fact) *string { return &f.Evidence.IP })},
+	{name: "evidence.note", fieldForm: textForm(func(f *Fact) *string { return &f.Evidence.Note })},
 }
 
 var (
@@ -94,9 +77,28 @@ type factField struct {
 	name  string
 	kinds []Kind // nil: every kind has it
 	list  bool
-	get   func(*Fact) any                     // string, bool or []string; the zero value is not written
-	set   func(*factReader, *Fact, any) error // v is a string; a bool or a []string where the field is one
+	fieldForm
 }
+
+// fieldsOf are the fields that facts of a kind have.
+func fieldsOf(k Kind) []*factField {
+	if int(k) < len(kindNames) {
+		return factFieldsByKind()[k]
+	}
+	return factFieldsByKind()[NoKind]
+}
+
+var factFieldsByKind = sync.OnceValue(func() [][]*factField {
+	byKind := make([][]*factField, len(kindNames))
+	for k := range byKind {
+		for i := range factFields {
+			if factFields[i].of(Kind(k)) {
+				byKind[k] = append(byKind[k], &factFields[i])
+			}
+		}
+	}
+	return byKind
+})
 
 func (f *factField) of(k Kind) bool { return f.kinds == nil || slices.Contains(f.kinds, k) }
 
@@ -119,21 +121,6 @@ var factFieldsByName = sync.OnceValue(func() map[string]*factField {
 
 func findFactField(name string) *factField { return factFieldsByName()[name] }
 
-func instant(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Format(time.RFC3339Nano)
-}
-
-func namesOf[T interface{ String() string }](list []T) []string {
-	var out []string
-	for _, v := range list {
-		out = append(out, v.String())
-	}
-	return out
-}
-
 // A consent speaks of the channel "voice" where a campaign says "live".
 func parseChannel(s string) (CallMode, bool) {
 	switch s {
@@ -145,14 +132,9 @@ func parseChannel(s string) (CallMode, bool) {
 	return 0, false
 }
 
-func channelNames(list []CallMode) []string {
-	var out []string
-	for _, m := range list {
-		if m == Live {
-			out = append(out, "voice")
-			continue
-		}
-		out = append(out, m.String())
+func channelName(m CallMode) string {
+	if m == Live {
+		return "voice"
 	}
-	return out
+	return m.String()
 }

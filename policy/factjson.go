@@ -12,26 +12,20 @@ func isPlain(c byte) bool {
 	return c >= ' ' && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
 }
 
-func appendPlain(b []byte, v any) []byte {
-	switch t := v.(type) {
-	case bool:
-		if t {
-			return append(b, "true"...)
+// appendTexts appends a list that is not empty.
+func appendTexts[T any](b []byte, list []T, text func(T) string) []byte {
+	for i, v := range list {
+		if i == 0 {
+			b = append(b, '[')
+		} else {
+			b = append(b, ',')
 		}
-		return append(b, "false"...)
-	case string:
-		return appendPlainText(b, t)
-	case []string:
-		b = append(b, '[')
-		for i, s := range t {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendPlainText(b, s)
-		}
-		return append(b, ']')
+		b = appendPlainText(b, text(v))
 	}
-	panic("policy: a field of a fact is a text, a list of texts or a boolean")
+	if len(list) > 0 {
+		b = append(b, ']')
+	}
+	return b
 }
 
 func appendPlainText(b []byte, s string) []byte {
@@ -135,10 +129,15 @@ func (p *plainReader) value(r *factReader, name string) bool {
 		return ok
 	}
 	t, ok := p.text()
-	if ok {
-		r.give(name, t)
+	if !ok {
+		return false
 	}
-	return ok
+	if f := findFactField(name); f != nil {
+		r.giveText(f, t)
+	} else {
+		r.unknown(name)
+	}
+	return true
 }
 
 // list reads the rest of a list that is not empty.

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,7 +50,7 @@ func (form FactForm) ParseJSON(data []byte) (Fact, error) {
 	if len(data) > maxFactOctet {
 		return Fact{}, fmt.Errorf("a fact of %d octets is too large: at most %d", len(data), maxFactOctet)
 	}
-	r := factReader{form: form}
+	r := factReader{form: form, given: make([]givenField, 0, usualFields)}
 	if r.plain(data) {
 		return r.fact()
 	}
@@ -70,13 +69,38 @@ func (form FactForm) ParseJSON(data []byte) (Fact, error) {
 // ParseRow reads one fact from named texts, such as a CSV row. A list is
 // separated by "|"; an empty text is a field not given.
 func (form FactForm) ParseRow(names, texts []string) (Fact, error) {
-	r := factReader{form: form}
-	for i, name := range names {
-		if i < len(texts) && texts[i] != "" {
-			r.give(name, texts[i])
+	return form.RowReader(names).Parse(texts)
+}
+
+// A RowReader is ParseRow for many rows of the same fields. It is of one goroutine.
+type RowReader struct {
+	names  []string
+	fields []*factField // nil: there is none of that name
+	reader factReader
+}
+
+// RowReader makes a reader of rows.
+func (form FactForm) RowReader(names []string) *RowReader {
+	r := RowReader{names: names, reader: factReader{form: form}}
+	for _, name := range names {
+		r.fields = append(r.fields, findFactField(name))
+	}
+	return &r
+}
+
+// Parse reads one row.
+func (r *RowReader) Parse(texts []string) (Fact, error) {
+	r.reader.given, r.reader.errs = r.reader.given[:0], nil
+	for i, f := range r.fields {
+		switch {
+		case i >= len(texts) || texts[i] == "":
+		case f == nil:
+			r.reader.unknown(r.names[i])
+		default:
+			r.reader.giveText(f, texts[i])
 		}
 	}
-	return r.fact()
+	return r.reader.fact()
 }
 
 func (form FactForm) number(s string) (Number, error) {
@@ -91,11 +115,15 @@ type factReader struct {
 	form  FactForm
 	given []givenField
 	errs  []error
+	made  Fact
 }
+
+// usualFields is how many fields most facts give at most.
+const usualFields = 16
 
 type givenField struct {
 	field *factField
-	value any
+	value factValue
 }
 
 func (r *factReader) fail(field, format string, args ...any) {
@@ -134,27 +162,18 @@ func (r *factReader) object(dec *json.Decoder, prefix string) error {
 	return err
 }
 
-// give notes a field's value: a string, a bool, or a list of strings.
+// give notes a field's value as package json gives it.
 func (r *factReader) give(name string, v any) {
 	f := findFactField(name)
 	if f == nil {
-		r.fail(name, "no such field%s", Suggest(name, FactFields()))
-		return
-	}
-	if slices.ContainsFunc(r.given, func(g givenField) bool { return g.field == f }) {
-		r.fail(name, "is there twice")
+		r.unknown(name)
 		return
 	}
 	switch t := v.(type) {
 	case string:
-		if f.list {
-			var list []string
-			for _, part := range strings.Split(t, "|") {
-				list = append(list, strings.TrimSpace(part))
-			}
-			v = list
-		}
+		r.giveText(f, t)
 	case bool:
+		r.giveValue(f, factValue{is: isFlag, flag: t})
 	case []any:
 		list := make([]string, 0, len(t))
 		for _, e := range t {
@@ -165,18 +184,43 @@ func (r *factReader) give(name string, v any) {
 			}
 			list = append(list, s)
 		}
-		v = list
+		r.giveValue(f, factValue{is: isList, list: list})
 	default:
 		r.fail(name, "want a text, true or false, or a list of texts")
+	}
+}
+
+func (r *factReader) unknown(name string) {
+	r.fail(name, "no such field%s", Suggest(name, FactFields()))
+}
+
+// giveText notes a text; of a field that is a list, its parts.
+func (r *factReader) giveText(f *factField, s string) {
+	if !f.list {
+		r.giveValue(f, factValue{text: s})
 		return
 	}
-	if list, ok := v.([]string); ok {
-		if !f.list {
-			r.fail(name, "want one text, not a list")
+	list := strings.Split(s, "|")
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	r.giveValue(f, factValue{is: isList, list: list})
+}
+
+func (r *factReader) giveValue(f *factField, v factValue) {
+	for i := range r.given {
+		if r.given[i].field == f {
+			r.fail(f.name, "is there twice")
 			return
 		}
-		if len(list) > maxFactList {
-			r.fail(name, "has %d entries, at most %d are allowed", len(list), maxFactList)
+	}
+	if v.is == isList {
+		if !f.list {
+			r.fail(f.name, "want one text, not a list")
+			return
+		}
+		if len(v.list) > maxFactList {
+			r.fail(f.name, "has %d entries, at most %d are allowed", len(v.list), maxFactList)
 			return
 		}
 	}
@@ -185,29 +229,31 @@ func (r *factReader) give(name string, v any) {
 
 // fact makes the fact of what was given, or reports all that is wrong.
 func (r *factReader) fact() (Fact, error) {
-	var f Fact
-	for _, g := range r.given {
-		if err := checkText(g.value); err != nil {
-			r.errs = append(r.errs, &FieldError{g.field.name, err})
-			continue
+	f := &r.made
+	*f = Fact{}
+	for i := range r.given {
+		g := &r.given[i]
+		err := g.value.check()
+		if err == nil {
+			err = g.field.set(r, f, g.value)
 		}
-		if err := g.field.set(r, &f, g.value); err != nil {
+		if err != nil {
 			r.errs = append(r.errs, &FieldError{g.field.name, err})
 		}
 	}
 	if f.Kind != NoKind {
-		for _, g := range r.given {
-			if !g.field.of(f.Kind) {
+		for i := range r.given {
+			if g := &r.given[i]; !g.field.of(f.Kind) {
 				r.fail(g.field.name, "is no field of kind %s", f.Kind)
 			}
 		}
 	}
-	r.defaults(&f)
-	r.check(&f)
+	r.defaults(f)
+	r.check(f)
 	if r.errs != nil {
 		return Fact{}, errors.Join(r.errs...)
 	}
-	return f, nil
+	return *f, nil
 }
 
 func (r *factReader) has(name string) bool {
@@ -280,155 +326,25 @@ func (r *factReader) zone() *time.Location {
 	return r.form.Zone
 }
 
-// checkText bounds texts and refuses control characters in them.
-func checkText(v any) error {
-	switch t := v.(type) {
-	case string:
-		if len(t) > maxFactText {
-			return fmt.Errorf("is %d octets long, at most %d are allowed", len(t), maxFactText)
-		}
-		if strings.ContainsFunc(t, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+// check bounds texts and refuses control characters in them.
+func (v *factValue) check() error {
+	err := checkText(v.text)
+	for i := 0; err == nil && i < len(v.list); i++ {
+		err = checkText(v.list[i])
+	}
+	return err
+}
+
+func checkText(s string) error {
+	if len(s) > maxFactText {
+		return fmt.Errorf("is %d octets long, at most %d are allowed", len(s), maxFactText)
+	}
+	for i := range len(s) { // no octet of a longer character of UTF-8 is one of these
+		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
 			return errors.New("holds a control character")
-		}
-	case []string:
-		for _, s := range t {
-			if err := checkText(s); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
-}
-
-type setter = func(*factReader, *Fact, any) error
-
-func setText(at func(*Fact) *string) setter {
-	return func(_ *factReader, f *Fact, v any) error {
-		s, ok := v.(string)
-		if !ok {
-			return errors.New("want a text")
-		}
-		*at(f) = s
-		return nil
-	}
-}
-
-func setTexts(at func(*Fact) *[]string) setter {
-	return func(_ *factReader, f *Fact, v any) error {
-		list, ok := v.([]string)
-		if !ok {
-			return errors.New("want a list of texts")
-		}
-		*at(f) = list
-		return nil
-	}
-}
-
-func setOneOf(allowed []string, at func(*Fact) *string) setter {
-	return func(_ *factReader, f *Fact, v any) error {
-		s, ok := v.(string)
-		if !ok || !slices.Contains(allowed, s) {
-			return fmt.Errorf("want one of %s", strings.Join(allowed, ", "))
-		}
-		*at(f) = s
-		return nil
-	}
-}
-
-func setName[T any](parse func(string) (T, bool), names []string, at func(*Fact) *T) setter {
-	return func(_ *factReader, f *Fact, v any) error {
-		s, _ := v.(string)
-		t, ok := parse(s)
-		if !ok || !slices.Contains(names, s) {
-			return fmt.Errorf("want one of %s", listNames(names))
-		}
-		*at(f) = t
-		return nil
-	}
-}
-
-func setNames[T any](parse func(string) (T, bool), names []string, at func(*Fact) *[]T) setter {
-	return func(_ *factReader, f *Fact, v any) error {
-		list, ok := v.([]string)
-		if !ok {
-			return errors.New("want a list of texts")
-		}
-		for _, s := range list {
-			t, ok := parse(s)
-			if !ok || !slices.Contains(names, s) {
-				return fmt.Errorf("%q: want some of %s", s, listNames(names))
-			}
-			*at(f) = append(*at(f), t)
-		}
-		return nil
-	}
-}
-
-func listNames(names []string) string {
-	return strings.Join(slices.DeleteFunc(slices.Clone(names), func(s string) bool { return s == "" }), ", ")
-}
-
-func setBool(at func(*Fact) *bool) setter {
-	return func(_ *factReader, f *Fact, v any) error {
-		switch v {
-		case true, "true", "yes", "1":
-			*at(f) = true
-		case false, "false", "no", "0":
-		default:
-			return errors.New("want true or false")
-		}
-		return nil
-	}
-}
-
-// setInstant reads an RFC 3339 instant or a bare date, which is its first
-// instant, or its last where the field ends something.
-func setInstant(ends bool, at func(*Fact) *time.Time) setter {
-	return func(r *factReader, f *Fact, v any) error {
-		s, _ := v.(string)
-		t, err := time.Parse(time.RFC3339, s)
-		if err != nil {
-			d, err := ParseDate(s)
-			if err != nil {
-				return errors.New("want an RFC 3339 instant such as 2026-07-01T09:00:00+02:00, or a date")
-			}
-			t = d.In(r.zone())
-			if ends {
-				t = d.End(r.zone())
-			}
-		}
-		if t.Year() < firstYear || t.Year() > lastYear {
-			return fmt.Errorf("lies outside the years %d to %d", firstYear, lastYear)
-		}
-		*at(f) = t
-		return nil
-	}
-}
-
-func setDate(at func(*Fact) *Date) setter {
-	return func(_ *factReader, f *Fact, v any) error {
-		s, _ := v.(string)
-		d, err := ParseDate(s)
-		if err != nil {
-			return errors.New("want a date such as 2026-07-01")
-		}
-		if y, _, _ := d.Split(); y < firstYear || y > lastYear {
-			return fmt.Errorf("lies outside the years %d to %d", firstYear, lastYear)
-		}
-		*at(f) = d
-		return nil
-	}
-}
-
-func setDigest(at func(*Fact) *string) setter {
-	return func(_ *factReader, f *Fact, v any) error {
-		s, _ := v.(string)
-		if b, err := hex.DecodeString(s); err != nil || len(b) != 32 {
-			return errors.New("want a SHA-256 as 64 hexadecimal digits")
-		}
-		*at(f) = strings.ToLower(s)
-		return nil
-	}
 }
 
 // AppendJSON appends the fact as one JSON object, its fields in their fixed
@@ -436,34 +352,25 @@ func setDigest(at func(*Fact) *string) setter {
 func (f *Fact) AppendJSON(b []byte) []byte {
 	b = append(b, '{')
 	first, inEvidence := true, false
-	for i := range factFields {
-		field := &factFields[i]
-		if !field.of(f.Kind) {
-			continue
-		}
-		v := field.get(f)
-		switch t := v.(type) {
-		case string:
-			if t == "" {
-				continue
-			}
-		case []string:
-			if len(t) == 0 {
-				continue
-			}
-		}
+	for _, field := range fieldsOf(f.Kind) {
+		before, evidence := len(b), inEvidence
 		if !first {
 			b = append(b, ',')
 		}
-		first = false
 		name := field.name
 		if rest, ok := strings.CutPrefix(name, "evidence."); ok {
-			if !inEvidence {
-				b, inEvidence = append(b, `"evidence":{`...), true
+			if !evidence {
+				b, evidence = append(b, `"evidence":{`...), true
 			}
 			name = rest
 		}
-		b = appendPlain(append(append(append(b, '"'), name...), '"', ':'), v)
+		b = append(append(append(b, '"'), name...), '"', ':')
+		value := len(b)
+		if b = field.append(b, f); len(b) == value {
+			b = b[:before]
+			continue
+		}
+		first, inEvidence = false, evidence
 	}
 	if inEvidence {
 		b = append(b, '}')

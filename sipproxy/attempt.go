@@ -21,6 +21,8 @@ type Reader struct {
 	// SkipMedia leaves the media of offers unread where no record will hold
 	// them: it changes no verdict. A peer's that must be readable are read.
 	SkipMedia bool
+	// KeepRaw is how many octets of a message the record keeps; 0: none.
+	KeepRaw int
 }
 
 // Read fills a with what the message tells. The time of the call is left to
@@ -44,6 +46,9 @@ func (r *Reader) Read(v *message.View, peer *policy.PeerTerms, a *policy.Attempt
 	a.Named = named[:min(len(named), maxCampaignName)]
 	a.Campaign, a.NoCampaign = r.Directory.TellCampaign(peer, a.Caller.Shown, named)
 	r.offer(v, peer, a)
+	if r.KeepRaw > 0 {
+		a.Raw = v.AppendKept(make([]byte, 0, len(v.Raw)), r.KeepRaw)
+	}
 }
 
 // maxCampaignName bounds what the record keeps of X-Campaign.

@@ -199,7 +199,7 @@ func shownText(s string) string {
 // noteBlock keeps for the outcome of a call how it was blocked. A call that
 // the dialer gave up says nothing about the called person's wish.
 func (e *exchange) noteBlock(v *message.View) {
-	if !e.judged || e.cancelled {
+	if e.ended || !e.judged || e.cancelled {
 		return
 	}
 	b := blockOf(v, time.Now())

@@ -17,7 +17,7 @@ type Carrier struct {
 	ID      string
 	Targets []netip.AddrPort // tried in this order
 	Names   []Name           // and then what DNS knows under these
-	// Transport is how it is reached.
+	// Transport is how its Targets are reached.
 	Transport transport.Kind
 	// TLS is how its certificate is checked, where the transport has one.
 	TLS *transport.ServerCheck
@@ -53,6 +53,7 @@ type carrier struct {
 // A place is a target with its place among those of its carrier.
 type place struct {
 	*target
+	kind             transport.Kind
 	priority, weight int
 }
 
@@ -64,7 +65,7 @@ type target struct {
 	by      transport.Kind // this and probing are those of the configuration in force
 	probing Probing
 	timer   transaction.Timer
-	probe   *transaction.Client // on its way; nil: none
+	probe   *probe // on its way; nil: none
 }
 
 type targetKey struct {
@@ -91,7 +92,7 @@ func (f *inForce) carry(before *inForce, now time.Time) {
 			if f.reach[key] == nil {
 				f.reach[key] = &target{carrier: k.ID, addr: r.addr, health: health{since: now, why: "in the configuration"}}
 			}
-			k.to = append(k.to, place{f.reach[key], r.priority, r.weight})
+			k.to = append(k.to, place{f.reach[key], r.kind, r.priority, r.weight})
 		}
 		slices.SortStableFunc(k.to, func(a, b place) int { return cmp.Compare(a.priority, b.priority) })
 		f.carriers = append(f.carriers, k)
@@ -175,7 +176,7 @@ func (e *exchange) hopTo(k *carrier) (hop, bool) {
 			if t.state != targetUp && !e.anyState || e.tried(t.target) {
 				continue
 			}
-			if l := e.p.listenerFor(e.listener, k.Transport, t.addr.Addr()); l != nil {
+			if l := e.p.listenerFor(e.listener, t.kind, t.addr.Addr()); l != nil {
 				same = append(same, hop{k, t.target, l, t.weight})
 			}
 		}

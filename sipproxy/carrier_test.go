@@ -111,6 +111,8 @@ dialer ACK
 `, `
 dialgate_carrier_calls_in_setup{carrier="carrier"} 0
 dialgate_carrier_calls_in_setup{carrier="second"} 1
+dialgate_carrier_names_failed{carrier="carrier"} 0
+dialgate_carrier_names_failed{carrier="second"} 0
 dialgate_carrier_passed_over_total{carrier="second"} 1
 dialgate_carrier_targets{carrier="carrier",state="down"} 1
 dialgate_carrier_targets{carrier="carrier",state="probing"} 0
@@ -128,6 +130,7 @@ carrier 486
 dialer ACK
 `, `
 dialgate_carrier_calls_in_setup{carrier="carrier"} 0
+dialgate_carrier_names_failed{carrier="carrier"} 0
 dialgate_carrier_targets{carrier="carrier",state="down"} 0
 dialgate_carrier_targets{carrier="carrier",state="probing"} 0
 dialgate_carrier_targets{carrier="carrier",state="up"} 1
@@ -143,6 +146,8 @@ reload other-carrier
 `, `
 dialgate_carrier_calls_in_setup{carrier="carrier"} 0
 dialgate_carrier_calls_in_setup{carrier="second"} 0
+dialgate_carrier_names_failed{carrier="carrier"} 0
+dialgate_carrier_names_failed{carrier="second"} 0
 dialgate_carrier_targets{carrier="carrier",state="down"} 0
 dialgate_carrier_targets{carrier="carrier",state="probing"} 0
 dialgate_carrier_targets{carrier="carrier",state="up"} 1

@@ -33,6 +33,8 @@ type Config struct {
 	// call that was allowed; nil: none does.
 	Objected func(*policy.Attempt) bool
 
+	// Realm is what peers with a Digest are asked to prove themselves for.
+	Realm string
 	// AnswerStrangers: a request from an unknown source gets 403; else silence.
 	AnswerStrangers bool
 	// OutOfDialog are methods that go from a dialer to its carrier outside a
@@ -43,8 +45,6 @@ type Config struct {
 	// FailoverWithin is how long after its INVITE a call may still go on to
 	// another target; 0: 20 seconds.
 	FailoverWithin time.Duration
-	// DNSRefresh is how long what DNS says is used before it is asked again; 0: 30 seconds.
-	DNSRefresh time.Duration
 }
 
 // A Peer is a dialer.
@@ -54,7 +54,10 @@ type Peer struct {
 	// Listeners are the local addresses by which it is known; none: all.
 	Listeners []netip.AddrPort
 	// Names are those in certificates by which it is known, whatever its address.
-	Names   []string
+	Names []string
+	// Digest is how it proves who it is, beside coming from where it does; nil:
+	// that is enough.
+	Digest  *Digest
 	Dialect Dialect
 	// Go and Stop are the codes agreed with a switch that only asks; 0: those
 	// of the dialect.
@@ -72,6 +75,9 @@ type Peer struct {
 type Target struct {
 	Addr      netip.AddrPort
 	Transport transport.Kind
+	// TLS is how its certificate is checked, where the transport has one; nil:
+	// as that of anybody else.
+	TLS *transport.ServerCheck
 }
 
 // inForce is a configuration as messages are worked off by it. Each message
@@ -82,6 +88,7 @@ type inForce struct {
 	sources []source           // dialers before carriers, the longest prefix first
 	names   map[string]*source // by the certificate
 	targets map[end]*source
+	checks  map[end]*transport.ServerCheck // of carriers and of dialers that are called
 	peers   map[string]*peer
 
 	carriers []*carrier // as Carriers
@@ -114,6 +121,7 @@ type peer struct {
 type counts struct {
 	rate    bucket
 	inSetup int
+	last    time.Time // when a peer's last INVITE came
 }
 
 // Use puts another configuration in force for every message that arrives from
@@ -121,13 +129,7 @@ type counts struct {
 func (p *Proxy) Use(c Config) error {
 	p.using.Lock()
 	defer p.using.Unlock()
-	var unknown []Name
-	for _, n := range namesOf(&c) {
-		if p.names.known[n] == nil {
-			unknown = append(unknown, n)
-		}
-	}
-	p.ask(firstLookup, unknown)
+	p.ask(firstLookup, p.unknown(&c))
 	return p.use(c)
 }
 
@@ -145,6 +147,7 @@ func (p *Proxy) use(c Config) error {
 	}
 	before := p.config.Swap(next)
 	p.watch(next, before)
+	p.forgetNames(&next.Config)
 	return nil
 }
 
@@ -154,7 +157,7 @@ func (p *Proxy) reachable(c *Carrier) error {
 		return nil // nothing is known of its name yet
 	}
 	for _, t := range c.targets {
-		if p.listenerFor(&p.o.Listeners[0], c.Transport, t.addr.Addr()) != nil {
+		if p.listenerFor(&p.o.Listeners[0], t.kind, t.addr.Addr()) != nil {
 			return nil
 		}
 	}
@@ -172,17 +175,17 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 	if c.FailoverWithin == 0 {
 		c.FailoverWithin = defaultFailoverWithin
 	}
-	if c.DNSRefresh == 0 {
-		c.DNSRefresh = defaultDNSRefresh
-	}
 	if c.Outcome == nil {
 		c.Outcome = func(policy.Outcome) {}
 	}
 	if c.JudgeCaller == nil {
 		c.JudgeCaller = c.Judge
 	}
-	f := &inForce{Config: c, names: map[string]*source{}, targets: map[end]*source{}, peers: map[string]*peer{}}
+	f := &inForce{Config: c, names: map[string]*source{}, targets: map[end]*source{}, checks: map[end]*transport.ServerCheck{}, peers: map[string]*peer{}}
 	f.Carriers = slices.SortedStableFunc(slices.Values(c.Carriers), func(a, b Carrier) int { return cmp.Compare(a.Priority, b.Priority) })
+	if !slices.ContainsFunc(c.Peers, func(q Peer) bool { return q.Digest != nil }) {
+		f.Realm = "" // credentials for it are for somebody else
+	}
 	for i := range c.Peers {
 		of := &peer{Peer: c.Peers[i], counts: &counts{}}
 		if before != nil && before.peers[of.Terms.ID] != nil {
@@ -196,12 +199,20 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 			f.names[strings.ToLower(name)] = &source{peer: of}
 		}
 	}
+	for _, to := range c.Inbound {
+		if to.TLS != nil {
+			f.checks[end{to.Addr, to.Transport}] = to.TLS
+		}
+	}
 	f.carry(before, time.Now())
 	for i := range f.Carriers {
 		k := &f.Carriers[i]
 		for _, t := range k.targets {
 			f.sources = append(f.sources, source{prefix: netip.PrefixFrom(t.addr.Addr(), t.addr.Addr().BitLen()), carrier: k})
-			f.targets[end{t.addr, k.Transport}] = &source{carrier: k}
+			f.targets[end{t.addr, t.kind}] = &source{carrier: k}
+			if k.TLS != nil {
+				f.checks[end{t.addr, t.kind}] = k.TLS
+			}
 			if k.LargeOverTCP {
 				f.targets[end{t.addr, transport.TCP}] = &source{carrier: k}
 			}
@@ -217,12 +228,12 @@ func newInForce(c Config, before *inForce) (*inForce, error) {
 }
 
 // ServerCheck tells how a TLS server at an address is met by the configuration
-// in force. One that is no carrier, such as a Contact within a call, must have
-// a certificate for its address, of an authority of the system.
+// in force. One that it does not name, such as a Contact within a call, must
+// have a certificate for its address, of an authority of the system.
 func (p *Proxy) ServerCheck(a netip.AddrPort) *transport.ServerCheck {
 	for _, k := range [...]transport.Kind{transport.TLS, transport.WSS} {
-		if s := p.config.Load().targets[end{a, k}]; s != nil && s.carrier.TLS != nil {
-			return s.carrier.TLS
+		if check := p.config.Load().checks[end{a, k}]; check != nil {
+			return check
 		}
 	}
 	return &transport.ServerCheck{}

@@ -1,7 +1,6 @@
 package sipproxy
 
 import (
-	"fmt"
 	"strconv"
 
 	"dialgate/policy"
@@ -150,10 +149,10 @@ type Answer struct {
 // Phrases of the status codes we send.
 var phrases = map[int]string{
 	200: "OK", 302: "Moved Temporarily",
-	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 416: "Unsupported URI Scheme",
+	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 407: "Proxy Authentication Required", 408: "Request Timeout", 416: "Unsupported URI Scheme",
 	420: "Bad Extension", 433: "Anonymity Disallowed", 470: "Consent Needed", 480: "Temporarily Unavailable",
 	481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops", 487: "Request Terminated",
-	500: "Server Internal Error", 503: "Service Unavailable", 505: "Version Not Supported", 603: "Decline",
+	500: "Server Internal Error", 503: "Service Unavailable", 505: "Version Not Supported", 513: "Message Too Large", 603: "Decline",
 }
 
 // PeerOf is a peer on these terms, as far as they tell; nil: a stranger.
@@ -233,12 +232,8 @@ func (p *Peer) say(c class, text string, wait int) Answer {
 // agent is name.
 func (a *Answer) Headers(name, id string) []byte {
 	b := make([]byte, 0, 256)
-	if a.Q850 != 0 {
-		b = fmt.Appendf(b, "Reason: Q.850;cause=%d;text=\"%s\"\r\n", a.Q850, a.Text)
-	}
-	if a.SIPCause != 0 {
-		b = fmt.Appendf(b, "Reason: SIP;cause=%d;text=\"%s\"\r\n", a.SIPCause, a.Text)
-	}
+	b = appendReason(b, "Q.850", a.Q850, a.Text)
+	b = appendReason(b, "SIP", a.SIPCause, a.Text)
 	if a.RetryAfter != 0 {
 		b = append(b, "Retry-After: "...)
 		b = append(strconv.AppendInt(b, int64(a.RetryAfter), 10), "\r\n"...)
@@ -252,4 +247,13 @@ func (a *Answer) Headers(name, id string) []byte {
 		b = append(b, id...)
 	}
 	return append(b, "\"\r\n"...)
+}
+
+func appendReason(b []byte, protocol string, cause int, text string) []byte {
+	if cause == 0 {
+		return b
+	}
+	b = append(append(append(b, "Reason: "...), protocol...), ";cause="...)
+	b = append(strconv.AppendInt(b, int64(cause), 10), ";text=\""...)
+	return append(append(b, text...), "\"\r\n"...)
 }

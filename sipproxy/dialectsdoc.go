@@ -113,7 +113,7 @@ Generated from the tables in ` + "`sipproxy/dialect.go` and `sipproxy/dialers.go
 Every refusal carries ` + "`Warning: 399`" + ` with the reason and the decision's id. That another advertiser holds a consent or relationship is never told: these read ` + "`no-consent`" + `.
 What dialers make of a code was read in their sources; no dialer was run. The dialplan of a site can change all of it.
 ` + "`dialgate config check`, `serve` and `config reload`" + ` warn of each peer with an answer on which trunks are known to try another way, past us: in the last column, yes. Some switches do so on a 603 or 480 too when they are told to: look at the route-advance list of yours.
-What can't be read or judged as a call is answered alike in all dialects: 400, 416, 420, 481, 482, 483, 405.
+What can't be read or judged as a call is answered alike in all dialects: 400, 416, 420, 481, 482, 483, 405, 513.
 `
 
 var dialectTexts = [...]string{

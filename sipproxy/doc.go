@@ -9,7 +9,7 @@
 //	carrier.go   which carrier an allowed call goes to, and to which next
 //	failover.go  one target is tried after another, the best response comes back
 //	forward.go   what leaves, and how responses are passed back
-//	resolve.go   the addresses of carriers given by name
+//	resolve.go   the addresses of carriers given by name; locate.go: by RFC 3263
 //	probe.go     targets are watched; health.go: when they are up and down
 //	refuse.go    a refused one gets its answer in the peer's dialect
 //	indialog.go  what follows in a call that was allowed

@@ -51,6 +51,9 @@ func (e *exchange) tryNext(v *message.View) bool {
 		return false
 	}
 	t := &try{e: e, target: h.target}
+	if e.tries == nil {
+		e.tries = e.one[:0]
+	}
 	e.tries, e.by = append(e.tries, t), t
 	e.smaller = nil
 	e.roomy(e.config, v, h.by, h.target.addr, 2*weAdd, func(v *message.View, l *Listener) { e.forwardBy(v, l, h.target.addr) })
@@ -104,8 +107,8 @@ func (t *try) silent() {
 	t.client.Abandon([]byte(`SIP;cause=408;text="no answer in time"`))
 }
 
-// response takes a response to the try's INVITE.
-func (t *try) response(v *message.View) {
+// Response takes a response to the try's INVITE.
+func (t *try) Response(v *message.View) {
 	e := t.e
 	t.heard = true
 	e.p.layer.Stop(&t.quiet)
@@ -114,13 +117,13 @@ func (t *try) response(v *message.View) {
 	case v.Status >= 200 && v.Status < 300:
 		t.end()
 		e.by = t
-		e.relay(v) // also after another final response
+		e.Response(v) // also after another final response
 		e.closed = true
 		e.cancelOthers(t)
 	case v.Status < 200:
 		if !t.over {
 			t.rang = t.rang || v.Status == 180
-			e.relay(v)
+			e.Response(v)
 		}
 	case v.Status >= 600:
 		// Nobody else is asked (RFC 3261 section 16.7 step 5); the answer waits
@@ -136,6 +139,8 @@ func (t *try) response(v *message.View) {
 		}
 		e.answerBest()
 	case t.over: // given up before; the call goes on elsewhere
+	case e.ended: // another one was answered
+		t.end()
 	default:
 		why := causeListed
 		if v.Status == 503 {
@@ -151,14 +156,14 @@ func (t *try) response(v *message.View) {
 	}
 }
 
-// failed is told that the try has no final response.
-func (t *try) failed(why transaction.End) {
+// Failed is told that the try has no final response.
+func (t *try) Failed(why transaction.End) {
 	e := t.e
 	switch {
 	case t.over || e.ended || e.cancelled || e.objected || why == transaction.Silent:
 		if !t.over {
 			t.end()
-			e.failed(why)
+			e.Failed(why)
 		}
 		return
 	case why == transaction.Unreachable && e.smaller != nil:

@@ -370,10 +370,16 @@ func option(t *testing.T, words []string) func(*Options) {
 			fmt.Sscan(strings.Join(words[1:], " "), &o.Peers[0].Go, &o.Peers[0].Stop)
 		case "leaves-path":
 			o.Peers[0].LeavesPath = true
+		case "digest":
+			o.Realm, o.Peers[0].Digest = flowRealm, flowDigest()
 		case "strangers-answered":
 			o.AnswerStrangers = true
 		case "limit":
 			o.Peers[0].CallsInSetup = 1
+		case "rate":
+			fmt.Sscan(words[1], &o.Peers[0].CallsPerSecond)
+		case "emergency-rate":
+			fmt.Sscan(words[1], &o.EmergencyRate)
 		case "transactions":
 			fmt.Sscan(words[1], &o.MaxTransactions)
 		case "ipv6-carrier":

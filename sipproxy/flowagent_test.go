@@ -30,6 +30,8 @@ type agent struct {
 	request     []byte      // the last request sent
 	final       []byte      // the last final response to an INVITE received
 	received    []byte      // the last request received
+	challenges  []string    // those of the last 407 received
+	count       int         // how often the nonce in them was used
 	pong        atomic.Bool // answers OPTIONS by itself
 	busy        atomic.Bool // answers INVITEs by itself, with 486
 }
@@ -72,6 +74,9 @@ func (a *agent) take(b []byte) {
 			a.respond(486, nil)
 		}
 		return
+	}
+	if v.Status == 407 {
+		a.challenges, a.count = challengesOf(&v), 0
 	}
 	if string(v.CSeqMethod) != "INVITE" {
 		return
@@ -140,6 +145,8 @@ func (a *agent) act(words []string) {
 		a.placed = a.s.dialer.placed
 	case "early": // an early dialog is one too
 		a.final = a.provisional
+	case "overhear-challenge":
+		a.challenges, a.count = a.s.dialer.challenges, 0
 	case "bounce": // send what was received back as it is, one hop further
 		v := a.view(a.invite, "INVITE to bounce")
 		e := message.Edits{Source: a.gate(), Via: []byte("SIP/2.0/UDP " + a.conn.LocalAddr().String() + ";branch=z9hG4bK-bounced"), MaxForwards: v.MaxForwards - 1}
@@ -184,10 +191,12 @@ func (a *agent) begin(method string, args map[string]string) {
 	if h := get("header", ""); h != "" {
 		b.WriteString(h + "\r\n")
 	}
+	b.WriteString(a.proof(args["auth"], method, get("uri", "sip:+31612345678@192.0.2.1;user=phone")))
 	b.WriteString("Content-Length: 0\r\n\r\n")
 	a.request = []byte(b.String())
 	if method == "INVITE" {
 		a.invite, a.placed, a.final, a.routes, a.cseq = a.request, a.request, nil, nil, 1
+		fmt.Sscan(args["cseq"], &a.cseq)
 	}
 	a.send(a.request)
 }
@@ -299,6 +308,7 @@ func (a *agent) inDialog(method string, args map[string]string) {
 	if h := args["header"]; h != "" {
 		b.WriteString(h + "\r\n")
 	}
+	b.WriteString(a.proof(args["auth"], name, target))
 	fmt.Fprintf(&b, "Contact: <sip:%s@%s>\r\nContent-Length: 0\r\n\r\n", a.name, a.conn.LocalAddr())
 	a.request = []byte(b.String())
 	if method == "REINVITE" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"dialgate/internal/simnet"
+	"dialgate/sipproxy/dns"
 )
 
 // flowCarriers are the names that scripts give to carriers' addresses.
@@ -125,16 +125,16 @@ func (h turns) Handle(_ context.Context, r slog.Record) error {
 type flowDNS struct {
 	hosts map[string]netip.AddrPort
 	mu    sync.Mutex
-	said  []*net.SRV
+	said  []dns.SRV
 	gone  bool
 }
 
 // namedOption is a line "with named [HOST:PRIORITY:WEIGHT…]": the first carrier
 // is given by a name, which has these SRV records at first.
 func namedOption(t *testing.T, words []string, o *Options) {
-	dns := &flowDNS{hosts: map[string]netip.AddrPort{"second.": secondAddr, "third.": thirdAddr}}
-	dns.say(t, words[1:])
-	o.Resolver = dns
+	d := &flowDNS{hosts: map[string]netip.AddrPort{"second.": secondAddr, "third.": thirdAddr}}
+	d.say(t, words[1:])
+	o.Resolver = d
 	o.Carriers[0].Targets, o.Carriers[0].Names = nil, []Name{{Host: "sip.carrier.example"}}
 	o.Carriers[0].AnswerWithin = 2 * time.Second
 }
@@ -157,29 +157,49 @@ func (d *flowDNS) say(t *testing.T, records []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.said = append(d.said, &net.SRV{Target: f[0] + ".", Port: 5060, Priority: uint16(priority), Weight: uint16(weight)})
+		d.said = append(d.said, dns.SRV{Target: f[0] + ".", Port: 5060, Priority: uint16(priority), Weight: uint16(weight)})
 	}
 }
 
-// LookupSRV is part of Resolver.
-func (d *flowDNS) LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error) {
+// flowTTL is how long an answer of a flowDNS holds.
+const flowTTL = 30 * time.Second
+
+// NAPTR is part of Resolver.
+func (d *flowDNS) NAPTR(ctx context.Context, _ string) (dns.Answer[dns.NAPTR], error) {
+	return dns.Answer[dns.NAPTR]{For: flowTTL}, d.wait(ctx)
+}
+
+// SRV is part of Resolver.
+func (d *flowDNS) SRV(ctx context.Context, name string) (a dns.Answer[dns.SRV], err error) {
+	if err := d.wait(ctx); err != nil {
+		return a, err
+	}
 	d.mu.Lock()
-	gone, said := d.gone, d.said
-	d.mu.Unlock()
-	switch {
-	case gone:
-		<-ctx.Done()
-		return "", nil, ctx.Err()
-	case len(said) == 0 || service+proto+name != "sipudpsip.carrier.example.":
-		return "", nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	defer d.mu.Unlock()
+	a.For = flowTTL
+	if name == "_sip._udp.sip.carrier.example" {
+		a.Records = d.said
 	}
-	return "", said, nil
+	return a, nil
 }
 
-// LookupNetIP is part of Resolver.
-func (d *flowDNS) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
-	if a, ok := d.hosts[host]; ok {
-		return []netip.Addr{a.Addr()}, nil
+// Addresses is part of Resolver.
+func (d *flowDNS) Addresses(_ context.Context, host string) (dns.Answer[netip.Addr], error) {
+	a := dns.Answer[netip.Addr]{For: flowTTL}
+	if at, ok := d.hosts[host]; ok {
+		a.Records = []netip.Addr{at.Addr()}
 	}
-	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	return a, nil
+}
+
+// wait waits in vain while DNS is gone.
+func (d *flowDNS) wait(ctx context.Context) error {
+	d.mu.Lock()
+	gone := d.gone
+	d.mu.Unlock()
+	if gone {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
 }

@@ -41,10 +41,11 @@ func (e *exchange) roomy(c *inForce, v *message.View, l *Listener, to netip.Addr
 
 // forwardBy sends an allowed INVITE by a listener. The edits are the only ones
 // we make: Via, Record-Route, Max-Forwards, our own Route, X-Campaign, what a
-// peer prefers or, untrusted, asserts, and the host of a Request-URI that names us.
+// peer prefers or, untrusted, asserts, what it proved itself to us by, and the
+// host of a Request-URI that names us.
 func (e *exchange) forwardBy(v *message.View, l *Listener, to netip.AddrPort) {
 	p := e.p
-	edits := message.Edits{Source: e.source, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v)}
+	edits := message.Edits{Source: e.source, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v), Realm: e.config.Realm}
 	edits.Remove[message.XCampaign] = true
 	edits.Remove[message.PPreferredIdentity] = true // a hint for the first proxy only (RFC 3325 section 9.2)
 	edits.Remove[message.PAssertedIdentity] = !e.peer.Terms.TrustIdentity
@@ -121,12 +122,14 @@ func (e *exchange) send(v *message.View, edits *message.Edits, l *Listener, to n
 	edits.Via, edits.Add = via, l.length(v)
 	out := v.AppendForward(make([]byte, 0, len(v.Raw)+512), edits)
 	p.metrics.request(v.Method, sent, l.kind())
-	e.client = p.layer.NewClient(id, string(v.Method), path(l, to), out)
-	e.client.Response, e.client.Failed = e.relay, e.failed
-	if t := e.current(); t != nil {
-		t.client = e.client
-		e.client.Response, e.client.Failed = t.response, t.failed
+	invite := v.IsMethod("INVITE")
+	t := e.current()
+	if t == nil {
+		e.client = p.layer.NewClient(id, invite, path(l, to), out, e)
+		return
 	}
+	t.client = p.layer.NewClient(id, invite, path(l, to), out, t)
+	e.client = t.client
 }
 
 // via makes our Via value with a new branch.
@@ -141,14 +144,17 @@ func (p *Proxy) viaFor(b []byte, l *Listener, loop uint32) ([]byte, uint64) {
 	return p.layer.NextBranch(b, loop)
 }
 
-// relay passes a response back (RFC 3261 section 16.7).
-func (e *exchange) relay(v *message.View) {
+// Response passes a response back (RFC 3261 section 16.7).
+func (e *exchange) Response(v *message.View) {
 	invite := string(v.CSeqMethod) == "INVITE"
 	switch {
-	case v.Status == 100:
+	case v.Status == 100 || v.Status < 200 && e.ended:
 		return
 	case v.Status < 200 && e.rang.IsZero() && invite:
 		e.rang = time.Now()
+	case v.Status >= 300 && e.objected && !e.cancelled:
+		e.refuseObjected() // a re-INVITE; a first INVITE is answered by its tries
+		return
 	case v.Status == 503:
 		// A proxy does not pass a 503 on (RFC 3261 section 16.7 step 6): the
 		// next hop's overload is not ours.
@@ -178,9 +184,9 @@ func (e *exchange) pass(status int, response []byte) {
 	}
 }
 
-// failed is told that nobody answered. A request other than INVITE is then
-// not answered either (RFC 4320 section 4.2).
-func (e *exchange) failed(why transaction.End) {
+// Failed is told that nobody answered. A request other than INVITE that met
+// silence is not answered either (RFC 4320 section 4.2).
+func (e *exchange) Failed(why transaction.End) {
 	switch {
 	case e.server.Final():
 	case e.objected && !e.cancelled:
@@ -192,10 +198,10 @@ func (e *exchange) failed(why transaction.End) {
 		again := e.smaller
 		e.smaller = nil
 		again()
-	case !e.isInvite():
-		e.server.Drop()
 	case why == transaction.Unreachable:
 		e.unreachable(500) // as if a 503 had come (RFC 3261 section 16.9)
+	case !e.isInvite():
+		e.server.Drop()
 	default:
 		if why == transaction.Silent {
 			e.client.Cancel([]byte(`SIP;cause=408;text="timer C"`))

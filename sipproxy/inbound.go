@@ -1,17 +1,17 @@
 package sipproxy
 
 import (
-	"bytes"
 	"net/netip"
-	"time"
 
 	"dialgate/policy"
 	"dialgate/sipproxy/message"
+	"dialgate/sipproxy/transport"
 )
 
 // inbound passes a call from a carrier to the peer that the configuration
 // names for the called number: somebody calls back the number shown. Such a
-// call is not judged.
+// call is not judged. A dialer of WebSocket gets it over the connection that
+// it has opened last, if there is one.
 func (p *Proxy) inbound(c *inForce, l *Listener, from netip.AddrPort, v *message.View) {
 	called := c.Reader.called(v.URI, &policy.PeerTerms{Plan: c.Reader.Home})
 	to, ok := c.Inbound[called.Number]
@@ -20,11 +20,21 @@ func (p *Proxy) inbound(c *inForce, l *Listener, from netip.AddrPort, v *message
 		return
 	}
 	out := p.listenerFor(l, to.Transport, to.Addr.Addr())
-	if out == nil || p.draining.Load() {
+	if draining := p.draining.Load(); out == nil || draining {
+		if draining {
+			p.metrics.overloaded(overDraining)
+		}
 		p.reply(l, from, v, 480, nil)
 		return
 	}
-	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), began: time.Now()}
+	if s, ok := out.Conn.(*transport.Stream); ok && s.Kind().Web() {
+		// Who has opened a WebSocket is often a browser, which nobody can dial.
+		if remote, there := s.From(to.Addr.Addr()); there {
+			to.Addr = remote
+		}
+	}
+	e := p.newExchange(l, from, v)
+	e.told = true
 	full := false
 	p.locked(func() {
 		if full = p.layer.Full(); full {

@@ -1,9 +1,7 @@
 package sipproxy
 
 import (
-	"bytes"
 	"net/netip"
-	"time"
 
 	"dialgate/sipproxy/message"
 	"dialgate/sipproxy/transport"
@@ -130,12 +128,13 @@ func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *sour
 		p.reply(l, from, v, 500, nil) // 480 would end the call (RFC 5057 section 5.1)
 		return
 	}
-	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), began: time.Now()}
+	e := p.newExchange(l, from, v)
 	judge := e.again(c, who, v, leg)
+	e.told = judge == nil
 	fromCarrier := who != nil && who.carrier != nil
 	e.onward = func(v *message.View) {
 		e.roomy(c, v, out, to, weAdd, func(v *message.View, l *Listener) {
-			edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: own}
+			edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: own, Realm: c.Realm}
 			if !fromCarrier {
 				e.withhold(&edits)
 			}
@@ -148,10 +147,9 @@ func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *sour
 		if full = p.layer.Exhausted(); full {
 			return
 		}
-		e.server = p.layer.NewServer(v, l.path(from, v))
-		e.server.User, e.server.Ended = e, e.over
+		e.server = p.layer.NewServer(v, l.path(from, v), e)
 		if v.IsMethod("INVITE") {
-			e.server.TryingAfter(func() []byte { return e.build(100, "Trying", nil) })
+			e.server.TryingSoon()
 		}
 		if judge == nil {
 			e.onward(v)
@@ -170,7 +168,7 @@ func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *sour
 
 // passACK passes on the ACK for a 2xx: a request of its own, with no
 // transaction (RFC 3261 section 16.11).
-func (p *Proxy) passACK(l *Listener, v *message.View, from leg, own int) {
+func (p *Proxy) passACK(c *inForce, l *Listener, v *message.View, from leg, own int) {
 	out, to := p.nextHop(l, v, from, own)
 	if out == nil {
 		p.metrics.dropped(dropStrayACK)
@@ -179,7 +177,7 @@ func (p *Proxy) passACK(l *Listener, v *message.View, from leg, own int) {
 	p.locked(func() {
 		var buf [96]byte
 		via, _ := p.via(buf[:0], v, out)
-		edits := message.Edits{Via: via, MaxForwards: hops(v), DropRoutes: own, Add: out.length(v)}
+		edits := message.Edits{Via: via, MaxForwards: hops(v), DropRoutes: own, Realm: c.Realm, Add: out.length(v)}
 		strictNext(v, &edits)
 		p.metrics.request(v.Method, sent, out.kind())
 		p.layer.Send(path(out, to), v.AppendForward(make([]byte, 0, len(v.Raw)+256), &edits))

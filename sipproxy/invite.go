@@ -18,43 +18,60 @@ import (
 // who sent it, and, once it goes on, a client transaction towards who gets it.
 // Its fields are used under the layer's lock, but for the attempt, which is
 // its judge's until the ruling is there.
+//
+// Its transactions outlive the set-up of the call by half a minute, in which
+// thousands of others come: so what only the set-up needs is let go at its end.
 type exchange struct {
 	p        *Proxy
 	listener *Listener
 	source   netip.AddrPort
-	raw      []byte // the request as it came
-	server   *transaction.Server
+	peer     *peer               // of a call that is judged
+	server   *transaction.Server // nil before there is one
 	client   *transaction.Client // the last
-
-	// of a judged call
-	config  *inForce
-	peer    *peer
-	attempt policy.Attempt
-	ruling  policy.Ruling
-	began   time.Time
-	rang    time.Time
-	block   *policy.Block // who did not want the call, of its final response
-	merge   uint64        // key in the table of open INVITEs
-	held    handOver
-	judged  bool
-	onward  func(v *message.View) // in a dialog: how the request goes on
+	merge    uint64              // key in the table of open INVITEs; 0: it sets nothing up
+	*setUp                       // nil when ended and told
 
 	// of its way to a carrier
-	tries    []*try
-	at       *carrier // that it is counted at
-	by       *try     // the one whose answer counts, so far the last
-	best     best
-	anyState bool // every target was down when it began
-	crowded  bool // a limit has kept it from a carrier
-	closed   bool // nobody else is asked: a 2xx or 6xx has come
+	tries  []*try
+	one    [1]*try // memory for tries
+	by     *try    // the one whose answer counts, so far the last
+	best   best
+	closed bool // nobody else is asked: a 2xx or 6xx has come
 
-	smaller   func() // sends it over UDP after all, if it went over TCP for its size
 	cancelled bool
 	objected  bool // cancelled, since an objection was recorded
-	askAgain  bool // an objection was recorded while the ruling was on its way
 	ended     bool
-	ruled     bool           // the ruling is there
-	outcome   policy.Outcome // kept while it is not
+	told      bool // nothing is left to be said of it but how it ends: it was judged and logged, or it is not
+}
+
+// A setUp is what an exchange needs until it has ended.
+type setUp struct {
+	raw     []byte // the request as it came
+	began   time.Time
+	onward  func(v *message.View) // in a dialog: how the request goes on
+	smaller func()                // sends it over UDP after all, if it went over TCP for its size
+
+	// of a judged call
+	config   *inForce
+	attempt  policy.Attempt
+	ruling   policy.Ruling
+	rang     time.Time
+	block    *policy.Block // who did not want the call, of its final response
+	held     handOver
+	judged   bool
+	ruled    bool           // the ruling is there
+	outcome  policy.Outcome // kept while it is not
+	askAgain bool           // an objection was recorded while the ruling was on its way
+
+	// of its way to a carrier
+	at       *carrier // that it is counted at
+	anyState bool     // every target was down when it began
+	crowded  bool     // a limit has kept it from a carrier
+}
+
+// newExchange begins an exchange for a request that came by a listener.
+func (p *Proxy) newExchange(l *Listener, from netip.AddrPort, v *message.View) *exchange {
+	return &exchange{p: p, listener: l, source: from, setUp: &setUp{raw: bytes.Clone(v.Raw), began: time.Now()}}
 }
 
 // invite begins the set-up of a call.
@@ -67,7 +84,8 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 		p.refuseCrowded(l, from, who.peer, v, why)
 		return
 	}
-	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), config: c, peer: who.peer, began: time.Now(), judged: true}
+	e := p.newExchange(l, from, v)
+	e.config, e.peer, e.judged = c, who.peer, true
 	c.Reader.Read(v, who.peer.Terms, &e.attempt)
 	why := p.routed(v, who.peer.Terms)
 	if why != "" {
@@ -106,7 +124,7 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 		// The call is on its way already; the record waits for nobody.
 		c.Judge(&e.attempt, func(r policy.Ruling) {
 			e.ruling = r
-			p.locked(func() { e.know(); e.log(0) })
+			p.locked(func() { e.know(); e.log(0); e.settle() })
 		})
 	default:
 		e.ask(c.Judge)
@@ -117,7 +135,11 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 // anything is done for it: who sends more than it may costs others little.
 // Calls for which there is room are counted later, under one lock with their begin.
 func (p *Proxy) crowds(c *inForce, q *peer, v *message.View) (why overload) {
-	p.locked(func() { why = p.want(q, time.Now()) })
+	now := time.Now()
+	p.locked(func() {
+		q.last = now
+		why = p.want(q, now)
+	})
 	if why != roomy && c.Reader.called(v.URI, q.Terms).Emergency {
 		return roomy // what becomes of it is for its own limit to say
 	}
@@ -148,10 +170,8 @@ func (p *Proxy) refuseCrowded(l *Listener, from netip.AddrPort, q *peer, v *mess
 
 // begin makes the server transaction of a call.
 func (p *Proxy) begin(e *exchange, v *message.View) {
-	e.server = p.layer.NewServer(v, e.listener.path(e.source, v))
-	e.server.User = e
-	e.server.TryingAfter(func() []byte { return e.build(100, "Trying", nil) })
-	e.server.Ended = e.over
+	e.server = p.layer.NewServer(v, e.listener.path(e.source, v), e)
+	e.server.TryingSoon()
 	if e.merge == 0 {
 		e.merge = p.hashWith(v.CSeqNumber, v.Value(message.CallID), v.FromTag)
 	}
@@ -162,8 +182,11 @@ func (p *Proxy) begin(e *exchange, v *message.View) {
 	}
 }
 
-// over is called when the server transaction is, whatever happened before.
-func (e *exchange) over() {
+// Trying makes the 100 for a call that has no answer yet.
+func (e *exchange) Trying() []byte { return e.build(100, "Trying", nil) }
+
+// Over is called when the server transaction is, whatever happened before.
+func (e *exchange) Over() {
 	if e.p.open[e.merge] == e {
 		delete(e.p.open, e.merge)
 	}
@@ -238,7 +261,6 @@ func (e *exchange) decided() {
 	p := e.p
 	d := &e.ruling.Decision
 	code := 0
-	delete(p.asked, e)
 	e.know()
 	switch {
 	case e.ended:
@@ -259,6 +281,7 @@ func (e *exchange) decided() {
 		code = e.refuse(d.Reason)
 	}
 	e.log(code)
+	e.settle()
 }
 
 // log writes the one line of a call. Nothing in it is personal.
@@ -317,6 +340,7 @@ func (e *exchange) finish(code int, by policy.Party) {
 		return
 	}
 	e.ended = true
+	delete(e.p.asked, e)
 	if e.merge != 0 { // a request in a dialog sets nothing up
 		e.p.inSetup--
 		if e.peer != nil {
@@ -325,6 +349,7 @@ func (e *exchange) finish(code int, by policy.Party) {
 	}
 	e.leaveCarrier()
 	if !e.judged {
+		e.letGo()
 		return
 	}
 	o := policy.Outcome{At: time.Now(), Code: code, EndedBy: by, Tried: len(e.tries), Block: e.block}
@@ -337,6 +362,20 @@ func (e *exchange) finish(code int, by policy.Party) {
 	e.outcome = o
 	if e.ruled {
 		e.tell()
+	}
+	e.letGo()
+}
+
+// settle notes that only the end is left to be said.
+func (e *exchange) settle() {
+	e.told = true
+	e.letGo()
+}
+
+// letGo lets go of what only the set-up needed, once that is over.
+func (e *exchange) letGo() {
+	if e.ended && e.told {
+		e.setUp, e.best.bytes = nil, nil
 	}
 }
 

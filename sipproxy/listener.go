@@ -129,6 +129,10 @@ func hostAddr(u *message.URI) (netip.AddrPort, bool) {
 // octets (RFC 3261 section 18.1.1, where the path's MTU is not known).
 const mostOverUDP = 1300
 
+// mostRequest is the largest request that we take, in octets: it fits into a
+// datagram, of at most 65,507 octets over IPv4, with all that we may add.
+const mostRequest = 65507 - 1024
+
 // weAdd is more than our Via, or a Record-Route, adds to a request, in octets.
 const weAdd = 120
 

@@ -59,6 +59,7 @@ type metrics struct {
 	drops      [len(drops)]prometheus.Counter
 	repeated   prometheus.Counter
 	overloads  [len(overloads)]prometheus.Counter
+	proofs     [proofCount]prometheus.Counter
 	panics     prometheus.Counter
 	sendErrors prometheus.Counter
 
@@ -70,7 +71,7 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	m := &metrics{}
 	messages := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_sip_messages_total",
-		Help: "SIP requests by method, direction and transport."}, []string{"method", "direction", "transport"})
+		Help: "SIP requests by method, direction and transport. Of those sent, one that is sent again counts once."}, []string{"method", "direction", "transport"})
 	codes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_responses_total",
 		Help: "SIP responses sent, by status code."}, []string{"code"})
 	received := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_responses_received_total",
@@ -107,6 +108,12 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 	for i := overDraining; int(i) < len(overloads); i++ {
 		m.overloads[i] = overloaded.WithLabelValues(overloads[i])
 	}
+	proven := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_digest_total",
+		Help: "Requests of peers that prove by digest who they are, by what came of it."}, []string{"result"})
+	r.MustRegister(proven)
+	for i, what := range proofs {
+		m.proofs[i] = proven.WithLabelValues(what)
+	}
 	m.panics = counter("dialgate_panics_total", "Messages that a fault in dialgate kept from being worked off.")
 	m.sendErrors = counter("dialgate_sip_send_errors_total", "Messages that the network did not take.")
 	m.failovers = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_failovers_total",
@@ -115,7 +122,7 @@ func newMetrics(r prometheus.Registerer, p *Proxy) *metrics {
 		Help: "Times that a carrier was left out because its limits had no room."}, []string{"carrier"})
 	m.transitions = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dialgate_carrier_transitions_total",
 		Help: "Changes of a target's state, by carrier and the new state."}, []string{"carrier", "state"})
-	r.MustRegister(m.failovers, m.passedOver, m.transitions, newCarrierMetrics(p))
+	r.MustRegister(m.failovers, m.passedOver, m.transitions, newCarrierMetrics(p), lookups{p})
 	r.MustRegister(messages, codes, received, dropped, newConnections(p.o.Listeners),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dialgate_transactions", Help: "SIP transactions in memory, both sides."}, func() float64 {
 			servers, clients := p.layer.Count()

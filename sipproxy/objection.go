@@ -6,10 +6,11 @@ import (
 
 // Objected ends the set-up of calls to numbers for which an objection has just
 // been recorded: a call whose phone rings is cancelled, one whose ruling is on
-// its way to the disk is asked about again before it goes on, also one that a
-// REFER or re-INVITE asks for. Whether the
-// objection refuses a call is for the judge to say. It costs one look at each
-// call in set-up, and the calls themselves nothing.
+// its way to the disk is asked about again before it goes on. So is one that a
+// REFER or re-INVITE asks for; a re-INVITE is cancelled too, which leaves the
+// call that it would have moved as it was. Whether the objection refuses a call
+// is for the judge to say. It costs one look at each call in set-up, and the
+// calls themselves nothing.
 func (p *Proxy) Objected(numbers ...policy.Number) {
 	if len(numbers) == 0 {
 		return
@@ -18,24 +19,30 @@ func (p *Proxy) Objected(numbers ...policy.Number) {
 	for _, n := range numbers {
 		objected[n] = true
 	}
-	var calls []*exchange
+	type call struct {
+		*exchange
+		set *setUp // which the exchange may have let go when the judge is asked
+	}
+	var calls []call
 	p.locked(func() {
+		look := func(e *exchange) {
+			switch {
+			case e.ended || !e.judged || e.peer == nil || e.attempt.Called.Emergency || !objected[e.attempt.Called.Number]:
+			case !e.ruled:
+				e.askAgain = true
+			default:
+				calls = append(calls, call{e, e.setUp})
+			}
+		}
 		for e := range p.asked {
-			e.askAgain = e.askAgain || e.judged && objected[e.attempt.Called.Number]
+			look(e)
 		}
 		for _, e := range p.open {
-			if e.ended || !e.judged || e.peer == nil || e.attempt.Called.Emergency || !objected[e.attempt.Called.Number] {
-				continue
-			}
-			if !e.ruled {
-				e.askAgain = true
-				continue
-			}
-			calls = append(calls, e)
+			look(e)
 		}
 	})
 	for _, e := range calls {
-		if e.config.Objected == nil || !e.config.Objected(&e.attempt) { // it looks facts up: not under the lock
+		if e.set.config.Objected == nil || !e.set.config.Objected(&e.set.attempt) { // it looks facts up: not under the lock
 			continue
 		}
 		p.locked(func() {

@@ -80,6 +80,9 @@ func isMultipart(contentType []byte) bool {
 func readOffer(contentType, body []byte, nested int) (media []policy.Media, fault string) {
 	switch {
 	case isType(contentType, sdpType):
+		if media, ok := usualOffer(body); ok {
+			return media, ""
+		}
 		return describe(string(body))
 	case !isMultipart(contentType):
 		return nil, ""

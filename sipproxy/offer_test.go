@@ -2,6 +2,7 @@ package sipproxy
 
 import (
 	"bytes"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -100,6 +101,11 @@ func FuzzOffer(f *testing.F) {
 		if len(a.Media) > mostMedia {
 			t.Fatalf("%d media", len(a.Media))
 		}
+		if media, ok := usualOffer(v.Body); ok {
+			if want, fault := describe(string(v.Body)); fault != "" || !reflect.DeepEqual(media, want) {
+				t.Fatalf("without the parser the offer is %v, with it %v, %s", media, want, fault)
+			}
+		}
 		if offersFax(body) {
 			for _, form := range [][]byte{
 				append([]byte("x=\n"), body...), bytes.ReplaceAll(body, []byte("\n"), []byte("\r")), append(body[:len(body):len(body)], "\nv=0"...),
@@ -110,6 +116,27 @@ func FuzzOffer(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestUsualOffer: what dialers send is read without the parser.
+func TestUsualOffer(t *testing.T) {
+	for offer, want := range map[string]bool{
+		audioOffer:                               true,
+		strings.ReplaceAll(audioOffer, "\r", ""): true,
+		audioOffer + "a=sendrecv\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n": true,
+		audioOffer + "a=broken":                           false,
+		strings.Replace(audioOffer, "s=-", "i=-", 1):      false,
+		strings.Replace(audioOffer, "4000", "70000", 1):   false,
+		strings.Replace(audioOffer, "8 101", "8  101", 1): false,
+	} {
+		media, ok := usualOffer([]byte(offer))
+		if ok != want {
+			t.Errorf("%q is read: %v", offer, ok)
+		}
+		if parsed, _ := describe(offer); ok && !reflect.DeepEqual(media, parsed) {
+			t.Errorf("%q: %v, the parser reads %v", offer, media, parsed)
+		}
+	}
 }
 
 func BenchmarkOffer(b *testing.B) {

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"dialgate/policy"
+	"dialgate/sipproxy/dns"
 	"dialgate/sipproxy/transaction"
 )
 
@@ -30,8 +31,10 @@ type Options struct {
 	Timers          transaction.Timers
 	// Random gives a number of [0, n) for the choice among carriers; nil: any.
 	Random func(n int) int
-	// Resolver finds the addresses of carriers given by name; nil: the host's.
+	// Resolver finds the addresses of carriers given by name; nil: a client of
+	// DNS by these options.
 	Resolver Resolver
+	DNS      dns.Options
 
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
@@ -43,7 +46,6 @@ const (
 	minKey               = 16
 
 	defaultFailoverWithin = 20 * time.Second
-	defaultDNSRefresh     = 30 * time.Second
 )
 
 // bucket is a token bucket. Its zero value is full.

@@ -1,9 +1,7 @@
 package sipproxy
 
 import (
-	"bytes"
 	"net/netip"
-	"time"
 
 	"dialgate/sipproxy/message"
 )
@@ -16,7 +14,8 @@ func (p *Proxy) outside(c *inForce, l *Listener, from netip.AddrPort, q *peer, v
 		p.reply(l, from, v, 403, nil)
 		return
 	}
-	e := &exchange{p: p, listener: l, source: from, raw: bytes.Clone(v.Raw), config: c, peer: q, began: time.Now()}
+	e := p.newExchange(l, from, v)
+	e.config, e.peer, e.told = c, q, true
 	why, reached := roomy, false
 	p.locked(func() {
 		if why = p.want(q, e.began); why != roomy {
@@ -27,9 +26,8 @@ func (p *Proxy) outside(c *inForce, l *Listener, from netip.AddrPort, q *peer, v
 			return
 		}
 		q.rate.take(q.CallsPerSecond, e.began)
-		e.server = p.layer.NewServer(v, l.path(from, v))
-		e.server.User, e.server.Ended = e, e.over
-		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v), URI: p.retarget(v, out, to)}
+		e.server = p.layer.NewServer(v, l.path(from, v), e)
+		edits := message.Edits{Source: from, MaxForwards: hops(v), DropRoutes: p.ownRoutes(v), URI: p.retarget(v, out, to), Realm: c.Realm}
 		e.withhold(&edits)
 		e.send(v, &edits, out, to)
 	})
@@ -45,7 +43,7 @@ func (p *Proxy) outside(c *inForce, l *Listener, from netip.AddrPort, q *peer, v
 func (p *Proxy) outsideTarget(c *inForce, l *Listener) (*Listener, netip.AddrPort) {
 	for _, k := range c.carriers {
 		for _, t := range k.to {
-			if out := p.listenerFor(l, k.Transport, t.addr.Addr()); out != nil && t.state != targetDown {
+			if out := p.listenerFor(l, t.kind, t.addr.Addr()); out != nil && t.state != targetDown {
 				return out, t.addr
 			}
 		}

@@ -20,9 +20,9 @@ func (p *Proxy) watch(now, before *inForce) {
 		first := time.Duration(0)
 		for _, k := range now.carriers {
 			for i := range k.to {
-				t := k.to[i].target
-				if t.probing != k.Probing || t.by != k.Transport {
-					t.probing, t.by = k.Probing, k.Transport
+				t, by := k.to[i].target, k.to[i].kind
+				if t.probing != k.Probing || t.by != by {
+					t.probing, t.by = k.Probing, by
 					p.endProbe(t)
 					p.attend(t, first)
 					first += betweenProbes
@@ -97,35 +97,51 @@ func (p *Proxy) sendProbe(t *target) bool {
 	b = append(append(append(b, tag...), '@'), p.o.Name...)
 	b = append(b, "\r\nCSeq: 1 OPTIONS\r\nAccept: application/sdp\r\nContent-Length: 0\r\n\r\n"...)
 	p.metrics.request([]byte("OPTIONS"), sent, l.kind())
-	sentAt := time.Now()
-	probe := p.layer.NewClient(id, "OPTIONS", path(l, t.addr), b)
-	probe.Response = func(v *message.View) {
-		if t.probe != probe || v.Status < 200 {
-			return
-		}
-		t.probe = nil
-		if v.Status == 503 {
-			p.mark(t, "503 to OPTIONS")
-		} else {
-			p.heard(t) // whatever it says, it is there
-		}
-		p.attend(t, max(0, t.probing.Every-time.Since(sentAt)))
-	}
-	probe.Failed = func(transaction.End) {
-		if t.probe == probe {
-			t.probe = nil
-			p.mark(t, "OPTIONS could not be sent")
-			p.attend(t, max(0, t.probing.Every-time.Since(sentAt)))
-		}
-	}
-	t.probe = probe
+	t.probe = &probe{p: p, target: t, sent: time.Now()}
+	t.probe.client = p.layer.NewClient(id, false, path(l, t.addr), b, t.probe)
 	return true
+}
+
+// A probe is an OPTIONS on its way to a target.
+type probe struct {
+	p      *Proxy
+	target *target
+	client *transaction.Client
+	sent   time.Time
+}
+
+// Response takes the target's answer.
+func (o *probe) Response(v *message.View) {
+	switch {
+	case o.target.probe != o || v.Status < 200:
+		return
+	case v.Status == 503:
+		o.p.mark(o.target, "503 to OPTIONS")
+	default:
+		o.p.heard(o.target) // whatever it says, it is there
+	}
+	o.over()
+}
+
+// Failed is told that the OPTIONS could not be sent. That nobody answers is
+// noticed before the transaction's own time is over.
+func (o *probe) Failed(transaction.End) {
+	if o.target.probe == o {
+		o.p.mark(o.target, "OPTIONS could not be sent")
+		o.over()
+	}
+}
+
+// over has the next probe follow.
+func (o *probe) over() {
+	o.target.probe = nil
+	o.p.attend(o.target, max(0, o.target.probing.Every-time.Since(o.sent)))
 }
 
 // endProbe forgets the probe that is on its way.
 func (p *Proxy) endProbe(t *target) {
 	if t.probe != nil {
-		t.probe.Drop()
+		t.probe.client.Drop()
 		t.probe = nil
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"dialgate/sipproxy/dns"
 	"dialgate/sipproxy/message"
 	"dialgate/sipproxy/transaction"
 	"dialgate/sipproxy/transport"
@@ -30,13 +31,15 @@ type Proxy struct {
 	config atomic.Pointer[inForce]
 	using  sync.Mutex // one configuration at a time follows another
 	names  names
+	dns    *dns.Client // nil: names are looked for elsewhere
 
 	draining  atomic.Bool
 	warned    atomic.Int64         // in which second it was last said that messages can't be sent
 	open      map[uint64]*exchange // INVITE transactions that run, against merged requests
-	asked     map[*exchange]bool   // requests in a dialog that wait for their ruling
+	asked     map[*exchange]bool   // requests in a dialog that are judged, until their final response
 	inSetup   int                  // INVITEs without a final response
 	emergency bucket
+	guesses   guesses
 	scratch   message.View // for building responses, under the layer's lock
 
 	resume resumer
@@ -61,14 +64,16 @@ func New(o Options) (*Proxy, error) {
 	if o.Random == nil {
 		o.Random = rand.IntN
 	}
-	if o.Resolver == nil {
-		o.Resolver = net.DefaultResolver
-	}
 	p := &Proxy{
 		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]*exchange{}, asked: map[*exchange]bool{},
-		closed: make(chan struct{}), seed: maphash.MakeSeed(), names: names{known: map[Name][]ranked{}, failed: map[Name]bool{}}, resume: resumer{wake: make(chan struct{}, 1)},
+		closed: make(chan struct{}), seed: maphash.MakeSeed(), names: names{known: map[Name]*known{}, wake: make(chan struct{}, 1)}, resume: resumer{wake: make(chan struct{}, 1)},
+	}
+	if o.Resolver == nil {
+		p.dns = dns.NewClient(o.DNS)
+		p.o.Resolver = p.dns
 	}
 	p.layer = transaction.New(o.Timers, o.MaxTransactions, p.sendFailed)
+	p.layer.Made = func(by transaction.Path, method string) { p.metrics.request([]byte(method), sent, by.Conn.Kind()) }
 	for i := range o.Listeners {
 		l := &o.Listeners[i]
 		p.ours[l.Advertised], p.ours[l.Conn.LocalAddr()] = true, true
@@ -167,6 +172,9 @@ func (p *Proxy) handle(l *Listener, s *transport.Stream) {
 			p.sendFailed(transaction.Path{Conn: s, Remote: d.Remote, Reliable: true}, d.Payload, err)
 		},
 		Ended: func(remote netip.AddrPort, why transport.End, err error) {
+			if why.Common() {
+				p.locked(func() { p.layer.Moved(s, remote) })
+			}
 			p.o.Log.Debug("a connection ended", "remote", remote, "transport", s.Kind().String(), "cause", why.String(), "error", err)
 		},
 		Known: func(a netip.Addr) bool {
@@ -226,6 +234,7 @@ func (p *Proxy) receive(l *Listener, d *transport.Datagram, v *message.View) (ke
 			p.stranger(c, l, d.Remote, v)
 			return false
 		}
+		p.alias(c, l, d, v)
 		p.request(c, l, who, d.Remote, v)
 		return true
 	}

@@ -55,7 +55,7 @@ func (p *Proxy) refusePanic(c *inForce, l *Listener, d *transport.Datagram, v *m
 	if who.peer != nil {
 		a = who.peer.Answer(policy.ReasonOverloaded)
 	}
-	p.reply(l, d.Remote, v, a.Code, a.Headers(p.o.Name, ""))
+	p.replyTo(who, l, d.Remote, v, a.Code, a.Headers(p.o.Name, ""))
 }
 
 // unreachable answers an allowed call that the carrier did not, in the peer's

@@ -29,30 +29,73 @@ func (p *Proxy) malformed(c *inForce, l *Listener, d *transport.Datagram, v *mes
 	default:
 		p.metrics.dropped(dropMalformed)
 	}
-	if !is || bad.Status == 0 || c.origin(l, d) == nil || !v.CanAnswer() {
+	who := c.origin(l, d)
+	if !is || bad.Status == 0 || who == nil || !v.CanAnswer() {
 		return
 	}
-	p.reply(l, d.Remote, v, bad.Status, nil)
+	p.replyTo(who, l, d.Remote, v, bad.Status, nil)
 }
 
-// reply answers a request without keeping a transaction.
+// reply answers a request without keeping a transaction, but for an INVITE in a
+// call: the ACK for the answer would be taken for one that goes on.
 func (p *Proxy) reply(l *Listener, from netip.AddrPort, v *message.View, status int, extra []byte) {
-	r := message.Response{Status: status, Phrase: phrase(status), ToTag: p.tag(v), Source: from, Extra: extra}
-	out := v.AppendResponse(nil, &r)
-	p.metrics.response(status, sent)
-	p.locked(func() { p.layer.Send(l.path(from, v), out) })
+	p.sendReply(l, from, v, status, p.answer(from, v, status, extra))
 }
 
-// replyToStranger refuses a request of somebody we do not know. Its source may
-// be forged, so whoever is there gets no more octets than were sent in its
-// name, once: an answer that would be larger is left out.
-func (p *Proxy) replyToStranger(l *Listener, from netip.AddrPort, v *message.View) {
-	r := message.Response{Status: 403, Phrase: phrase(403), ToTag: p.tag(v), Source: from}
-	if out := v.AppendResponse(nil, &r); len(out) <= len(v.Raw) {
-		p.metrics.response(403, sent)
-		p.locked(func() { p.layer.Send(l.path(from, v), out) })
-	}
+// answer makes an answer to a request.
+func (p *Proxy) answer(from netip.AddrPort, v *message.View, status int, extra []byte) []byte {
+	return v.AppendResponse(nil, &message.Response{Status: status, Phrase: phrase(status), ToTag: p.tag(v), Source: from, Extra: extra})
 }
+
+// sendReply sends an answer.
+func (p *Proxy) sendReply(l *Listener, from netip.AddrPort, v *message.View, status int, out []byte) {
+	inCall := v.IsMethod("INVITE") && p.inCall(v)
+	p.metrics.response(status, sent)
+	p.locked(func() {
+		if inCall && !p.layer.Exhausted() && p.layer.FindServer(v) == nil {
+			p.layer.NewServer(v, l.path(from, v), answered{}).Respond(status, out)
+			return
+		}
+		p.layer.Send(l.path(from, v), out)
+	})
+}
+
+// answered is a request that has its final answer when its transaction begins.
+type answered struct{}
+
+func (answered) Trying() []byte { return nil }
+func (answered) Over()          {}
+
+// fits reports whether an answer may go to somebody who may be another one: the
+// source of a datagram may be forged, so whoever is there gets no more octets
+// than were sent in its name, once.
+func fits(l *Listener, v *message.View, out []byte) bool {
+	return len(out) <= len(v.Raw) || l.kind().Reliable()
+}
+
+// replyNoLarger is reply, unless the answer does not fit; it reports whether
+// there was one.
+func (p *Proxy) replyNoLarger(l *Listener, from netip.AddrPort, v *message.View, status int, extra []byte) bool {
+	out := p.answer(from, v, status, extra)
+	if fits(l, v, out) {
+		p.sendReply(l, from, v, status, out)
+		return true
+	}
+	return false
+}
+
+// replyTo is reply, or replyNoLarger to a peer that proves itself: what it is
+// answered before it has.
+func (p *Proxy) replyTo(who *source, l *Listener, from netip.AddrPort, v *message.View, status int, extra []byte) {
+	if who.mustProve() {
+		_ = p.replyNoLarger(l, from, v, status, extra) || extra != nil && p.replyNoLarger(l, from, v, status, nil)
+		return
+	}
+	p.reply(l, from, v, status, extra)
+}
+
+// mustProve reports whether it takes more than its address to be who it is.
+func (s *source) mustProve() bool { return s != nil && s.peer != nil && s.peer.Digest != nil }
 
 func phrase(status int) string {
 	if s := phrases[status]; s != "" {
@@ -83,8 +126,12 @@ func (p *Proxy) hashWith(n uint32, parts ...[]byte) uint64 {
 // stranger drops a request from who is nobody's, or refuses it.
 func (p *Proxy) stranger(c *inForce, l *Listener, from netip.AddrPort, v *message.View) {
 	p.metrics.dropped(dropStranger)
-	if c.AnswerStrangers && !v.IsMethod("ACK") {
-		p.replyToStranger(l, from, v)
+	if !c.AnswerStrangers || v.IsMethod("ACK") {
+		return
+	}
+	if out := p.answer(from, v, 403, nil); fits(l, v, out) {
+		p.metrics.response(403, sent)
+		p.locked(func() { p.layer.Send(l.path(from, v), out) })
 	}
 }
 
@@ -92,13 +139,14 @@ func (p *Proxy) stranger(c *inForce, l *Listener, from netip.AddrPort, v *messag
 // who is nil for a stranger to the configuration in force whose call one before
 // it let through.
 func (p *Proxy) request(c *inForce, l *Listener, who *source, from netip.AddrPort, v *message.View) {
+	uri := v.URI
 	p.repair(v)
 	switch {
 	case v.IsMethod("ACK"):
 		p.ack(c, l, who, from, v)
 		return
 	case v.IsMethod("CANCEL"):
-		p.cancel(l, from, v)
+		p.cancel(l, who, from, v)
 		return
 	}
 	again := false
@@ -113,7 +161,10 @@ func (p *Proxy) request(c *inForce, l *Listener, who *source, from netip.AddrPor
 		return
 	}
 	if status, extra := p.invalid(v); status != 0 {
-		p.reply(l, from, v, status, extra)
+		p.replyTo(who, l, from, v, status, extra)
+		return
+	}
+	if who.mustProve() && !p.proves(c, l, who.peer, from, v, uri) {
 		return
 	}
 	if len(v.ToTag) > 0 {
@@ -133,7 +184,7 @@ func (p *Proxy) request(c *inForce, l *Listener, who *source, from netip.AddrPor
 	case v.IsMethod("INVITE"):
 		p.invite(c, l, from, who, v)
 	case v.IsMethod("OPTIONS"):
-		p.reply(l, from, v, 200, []byte("Allow: "+allow+"\r\nAccept: application/sdp\r\n"))
+		p.replyTo(who, l, from, v, 200, []byte("Allow: "+allow+"\r\nAccept: application/sdp\r\n"))
 	case who.peer != nil && slices.Contains(c.OutOfDialog, string(v.Method)):
 		p.outside(c, l, from, who.peer, v)
 	default:
@@ -146,6 +197,9 @@ func (p *Proxy) request(c *inForce, l *Listener, who *source, from netip.AddrPor
 func (p *Proxy) invalid(v *message.View) (status int, extra []byte) {
 	u, ok := message.ParseURI(v.URI)
 	switch {
+	case len(v.Raw) > mostRequest:
+		p.metrics.dropped(dropTooLarge)
+		return 513, nil
 	case !ok && !knownScheme(v.URI):
 		return 416, nil
 	case !ok:
@@ -219,31 +273,37 @@ func (p *Proxy) ack(c *inForce, l *Listener, who *source, from netip.AddrPort, v
 			mine = s.Ack()
 		}
 	})
-	if mine {
-		return
+	if mine || bytes.Equal(v.ToTag, p.tag(v)) {
+		return // the latter is for an answer that began no transaction, such as a 407
 	}
 	leg, routes, ok := p.dialog(v)
 	if !ok || v.MaxForwards == 0 || !p.mayUse(c, who, from, &leg) {
 		p.metrics.dropped(dropStrayACK)
 		return
 	}
-	p.passACK(l, v, leg, routes)
+	p.passACK(c, l, v, leg, routes)
 }
 
 // cancel answers a CANCEL hop by hop (RFC 3261 section 9.2) and passes it on.
-func (p *Proxy) cancel(l *Listener, from netip.AddrPort, v *message.View) {
+// Nobody is asked to prove who he is for it: one of a peer that has to is taken
+// from where its INVITE came from (section 22.1).
+func (p *Proxy) cancel(l *Listener, who *source, from netip.AddrPort, v *message.View) {
 	status := 481
 	p.locked(func() {
 		s := p.layer.FindInvite(v)
 		if s == nil {
 			return
 		}
+		e, ok := s.User.(*exchange)
+		if ok && e.peer != nil && e.peer.Digest != nil && e.source.Addr() != from.Addr() {
+			return
+		}
 		status = 200
-		if e, ok := s.User.(*exchange); ok && !s.Final() {
+		if ok && !s.Final() {
 			e.cancel(v.Value(message.Reason))
 		}
 	})
-	p.reply(l, from, v, status, nil)
+	p.replyTo(who, l, from, v, status, nil)
 }
 
 // routed tells why a request's Route header fields are refused: a peer that may

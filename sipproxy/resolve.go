@@ -1,127 +1,42 @@
 package sipproxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"net"
-	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
+	"sync"
 	"time"
 
 	"dialgate/sipproxy/transport"
 )
 
-// A Name is a carrier's target that DNS knows the addresses of (RFC 3263).
-// With a port its addresses are asked for, without one its SRV records first.
-// Which transport it takes is configured, so NAPTR is not asked (section 4.1).
-type Name struct {
-	Host      string
-	Port      uint16 // 0: by SRV, else that of the transport
-	Transport transport.Kind
-}
-
-func (n Name) String() string {
-	if n.Port == 0 {
-		return n.Host
-	}
-	return net.JoinHostPort(n.Host, strconv.Itoa(int(n.Port)))
-}
-
-// A Resolver asks DNS; *net.Resolver is one.
-type Resolver interface {
-	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-}
-
 const (
 	lookupTimeout = 5 * time.Second
 	firstLookup   = 2 * time.Second // how long a configuration waits for names it brings
 	lookupAgain   = 5 * time.Second // after a failure
-	maxAddresses  = 32              // of one name
+	leastLooked   = time.Second     // between two looks for a name
+	maxLooked     = 24 * time.Hour
 )
 
-// A ranked is an address with its place among those of a carrier.
-type ranked struct {
-	addr     netip.AddrPort
-	priority int // the lowest goes first
-	weight   int // share among those of one priority
-}
-
-// names is what DNS last said, used under Proxy.using. An answer is kept until
-// there is a newer one, so calls go on when DNS is gone.
+// names is what DNS last said. An answer is kept until there is a newer one,
+// so calls go on when DNS is gone.
 type names struct {
-	known  map[Name][]ranked
-	failed map[Name]bool
+	mu    sync.Mutex
+	known map[Name]*known
+	wake  chan struct{} // there are new names
 }
 
-// services are what SRV records are asked for (RFC 3263 section 4.1); there are
-// none for WebSocket.
-var services = map[transport.Kind]struct{ name, proto string }{
-	transport.UDP: {"sip", "udp"}, transport.TCP: {"sip", "tcp"}, transport.TLS: {"sips", "tcp"},
+// known is what is known of a name, nothing at first.
+type known struct {
+	found  []ranked
+	again  time.Time // when it is looked for again
+	failed bool      // the last look found nothing newer
 }
 
-// lookup asks for a name.
-func (p *Proxy) lookup(ctx context.Context, n Name) ([]ranked, error) {
-	if n.Port == 0 {
-		var records []*net.SRV
-		var err error
-		if s := services[n.Transport]; s.name != "" {
-			_, records, err = p.o.Resolver.LookupSRV(ctx, s.name, s.proto, rooted(n.Host))
-		}
-		switch {
-		case len(records) > 0:
-			return p.lookupRecords(ctx, records)
-		case err != nil && !isNone(err):
-			return nil, err
-		}
-		n.Port = n.Transport.DefaultPort() // no such record: the addresses of the name itself (RFC 3263 section 4.2)
-	}
-	return p.lookupHost(ctx, n.Host, ranked{weight: 1}, n.Port)
-}
-
-// lookupRecords finds the addresses of SRV records (RFC 2782). One whose host
-// has none is left out.
-func (p *Proxy) lookupRecords(ctx context.Context, records []*net.SRV) (all []ranked, err error) {
-	for _, r := range records {
-		if r.Target == "." {
-			return nil, errors.New("its SRV record says that there is no such service")
-		}
-		found, err := p.lookupHost(ctx, r.Target, ranked{priority: int(r.Priority), weight: int(r.Weight)}, r.Port)
-		if err != nil && !isNone(err) {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
-	return all[:min(len(all), maxAddresses)], nil
-}
-
-// isNone reports whether DNS has answered, and has nothing of the name.
-func isNone(err error) bool {
-	var e *net.DNSError
-	return errors.As(err, &e) && e.IsNotFound
-}
-
-func (p *Proxy) lookupHost(ctx context.Context, host string, like ranked, port uint16) ([]ranked, error) {
-	addrs, err := p.o.Resolver.LookupNetIP(ctx, "ip", rooted(host))
-	if err != nil {
-		return nil, err
-	}
-	var all []ranked
-	for _, a := range addrs[:min(len(addrs), maxAddresses)] {
-		like.addr = netip.AddrPortFrom(a.Unmap(), port)
-		all = append(all, like)
-	}
-	return all, nil
-}
-
-// rooted keeps the host's search domains out of it.
-func rooted(host string) string { return strings.TrimSuffix(host, ".") + "." }
-
-// ask looks up names and reports whether any answer is another than before.
-// What could not be found keeps its last answer.
-func (p *Proxy) ask(within time.Duration, all []Name) (changed, failed bool) {
+// ask looks for names at once and reports whether any has other addresses than
+// before. What could not be found keeps its last ones.
+func (p *Proxy) ask(within time.Duration, all []Name) (changed bool) {
 	ctx, stop := context.WithTimeout(context.Background(), within)
 	defer stop()
 	go func() {
@@ -131,57 +46,97 @@ func (p *Proxy) ask(within time.Duration, all []Name) (changed, failed bool) {
 		case <-ctx.Done():
 		}
 	}()
-	type answer struct {
-		name  Name
-		found []ranked
-		err   error
-	}
-	answers := make(chan answer, len(all))
+	var wg sync.WaitGroup
 	for _, n := range all {
-		go func() {
-			found, err := p.lookup(ctx, n)
-			if err == nil && len(found) == 0 {
-				err = errors.New("it has no address")
+		wg.Go(func() {
+			l, err := locate(ctx, p.o.Resolver, n, p.kinds())
+			if err == nil {
+				err = p.within(l)
 			}
-			slices.SortStableFunc(found, func(a, b ranked) int { return a.addr.Compare(b.addr) })
-			answers <- answer{n, found, err}
-		}()
-	}
-	for range all {
-		a := <-answers
-		if a.err != nil {
-			failed = true
-			if !p.names.failed[a.name] {
-				p.o.Log.Warn("a carrier's name can't be looked up; its last addresses stay in use", "name", a.name.String(), "addresses", len(p.names.known[a.name]), "error", a.err)
+			if p.learn(n, l, err) {
+				p.names.mu.Lock()
+				defer p.names.mu.Unlock()
+				changed = true
 			}
-			p.names.failed[a.name] = true
-			continue
-		}
-		delete(p.names.failed, a.name)
-		if !slices.Equal(p.names.known[a.name], a.found) {
-			p.o.Log.Info("a carrier's name has other addresses", "name", a.name.String(), "addresses", len(a.found))
-			p.names.known[a.name] = a.found
-			changed = true
+		})
+	}
+	wg.Wait()
+	return changed
+}
+
+// learn keeps what a look for a name came to.
+func (p *Proxy) learn(n Name, l *location, err error) (changed bool) {
+	p.names.mu.Lock()
+	defer p.names.mu.Unlock()
+	k := p.names.known[n]
+	if k == nil {
+		k = &known{}
+		p.names.known[n] = k
+	}
+	before, why := k.failed, err
+	if l.old {
+		why = cmp.Or(err, errOld)
+	}
+	if k.failed = why != nil; k.failed && !before {
+		p.o.Log.Warn("a carrier's name can't be looked up; its last addresses stay in use", "name", n.String(), "addresses", len(k.found), "error", why)
+	}
+	if err != nil {
+		k.again = time.Now().Add(lookupAgain)
+		return false
+	}
+	k.again = time.Now().Add(max(l.lasts, leastLooked))
+	if slices.Equal(k.found, l.found) {
+		return false
+	}
+	p.o.Log.Info("a carrier's name has other addresses", "name", n.String(), "addresses", len(l.found))
+	k.found = l.found
+	return true
+}
+
+// within leaves out addresses that no listener reaches; an error when that is all.
+func (p *Proxy) within(l *location) error {
+	l.found = slices.DeleteFunc(l.found, func(r ranked) bool {
+		return p.listenerFor(&p.o.Listeners[0], r.kind, r.addr.Addr()) == nil
+	})
+	if len(l.found) == 0 {
+		return errors.New("no listener of this node is for the transport and address family of its addresses")
+	}
+	return nil
+}
+
+var errOld = errors.New("nobody answers, and what was answered last has ended")
+
+// kinds are the transports that there are listeners for.
+func (p *Proxy) kinds() (all []transport.Kind) {
+	for i := range p.o.Listeners {
+		if k := p.o.Listeners[i].kind(); !slices.Contains(all, k) {
+			all = append(all, k)
 		}
 	}
-	return changed, failed
+	return all
 }
 
 // expand gives carriers the addresses of their names, after those configured.
 func (p *Proxy) expand(c *Config) {
+	p.names.mu.Lock()
+	defer p.names.mu.Unlock()
 	c.Carriers = slices.Clone(c.Carriers)
 	for i := range c.Carriers {
 		k := &c.Carriers[i]
 		k.targets = nil
 		for _, a := range k.Targets {
-			k.targets = append(k.targets, ranked{a, len(k.targets), 1})
+			k.targets = append(k.targets, ranked{a, k.Transport, len(k.targets), 1})
 		}
 		for _, n := range k.Names {
+			known := p.names.known[n]
+			if known == nil {
+				continue
+			}
 			base := 0
 			for _, t := range k.targets {
 				base = max(base, t.priority+1)
 			}
-			for _, r := range p.names.known[n] {
+			for _, r := range known.found {
 				if !slices.ContainsFunc(k.targets, func(t ranked) bool { return t.addr == r.addr }) {
 					r.priority += base
 					k.targets = append(k.targets, r)
@@ -203,32 +158,85 @@ func namesOf(c *Config) (all []Name) {
 	return all
 }
 
-// runNames asks for the names of the configuration in force again and again.
-// An answer that differs puts the same configuration in force with it.
-func (p *Proxy) runNames() {
-	wait := time.NewTimer(lookupAgain) // the first answer may be missing
-	defer wait.Stop()
-	for {
-		select {
-		case <-p.closed:
-			return
-		case <-wait.C:
+// unknown are the names of a configuration of which no address is known.
+func (p *Proxy) unknown(c *Config) (all []Name) {
+	p.names.mu.Lock()
+	defer p.names.mu.Unlock()
+	for _, n := range namesOf(c) {
+		if k := p.names.known[n]; k == nil || len(k.found) == 0 {
+			all = append(all, n)
 		}
-		p.using.Lock()
-		now := p.config.Load()
-		changed, failed := p.ask(lookupTimeout, namesOf(&now.Config))
-		if changed {
-			if err := p.use(now.Config); err != nil {
-				p.o.Log.Error("the addresses that DNS gives now can't be used", "error", err)
-			}
+	}
+	return all
+}
+
+// due are the names of a configuration that it is time to look for, and how
+// long it is until the next one is.
+func (p *Proxy) due(c *Config) (all []Name, wait time.Duration) {
+	p.names.mu.Lock()
+	defer p.names.mu.Unlock()
+	wait = maxLooked
+	for _, n := range namesOf(c) {
+		left := time.Duration(0)
+		if k := p.names.known[n]; k != nil {
+			left = time.Until(k.again)
 		}
-		p.using.Unlock()
-		next := p.refresh()
-		if failed {
-			next = min(next, lookupAgain)
+		if left <= 0 {
+			all = append(all, n)
+		} else {
+			wait = min(wait, left)
 		}
-		wait.Reset(next)
+	}
+	return all, wait
+}
+
+// forgetNames lets go of names that a configuration does not have, and has
+// those looked for that are new.
+func (p *Proxy) forgetNames(c *Config) {
+	used := namesOf(c)
+	p.names.mu.Lock()
+	defer p.names.mu.Unlock()
+	for n := range p.names.known {
+		if !slices.Contains(used, n) {
+			delete(p.names.known, n)
+		}
+	}
+	select {
+	case p.names.wake <- struct{}{}:
+	default:
 	}
 }
 
-func (p *Proxy) refresh() time.Duration { return p.config.Load().DNSRefresh }
+// runNames looks for each name of the configuration in force again before what
+// is known of it ends. Other addresses put the same configuration in force
+// with them.
+func (p *Proxy) runNames() {
+	for {
+		now := p.config.Load()
+		all, wait := p.due(&now.Config)
+		if len(all) > 0 {
+			if p.ask(lookupTimeout, all) {
+				p.renew()
+			}
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-p.closed:
+			timer.Stop()
+			return
+		case <-p.names.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// renew puts the configuration in force again with the addresses known now.
+func (p *Proxy) renew() {
+	p.using.Lock()
+	defer p.using.Unlock()
+	if err := p.use(p.config.Load().Config); err != nil {
+		p.o.Log.Error("the addresses that DNS gives now can't be used", "error", err)
+	}
+}

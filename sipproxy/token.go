@@ -19,7 +19,21 @@ import (
 // and the prints of the numbers that were judged, by which a change is told.
 // Without it, a To tag made up by a dialer would walk past the policy.
 type tokens struct {
-	macs sync.Pool // hash.Hash
+	macs sync.Pool // *mac
+}
+
+// A mac is a keyed hash with the memory that it works on.
+type mac struct {
+	hash.Hash
+	text []byte
+	out  [sha256.Size]byte
+}
+
+// sum is the keyed hash of the text, in memory that the next one takes.
+func (m *mac) sum() []byte {
+	m.Reset()
+	m.Write(m.text)
+	return m.Sum(m.out[:0])
 }
 
 // tokenParam is the URI parameter that carries the token.
@@ -47,19 +61,23 @@ func (t *tokens) print(number string) print { return t.printOf("number ", number
 func (t *tokens) peer(q *peer) print { return t.printOf("peer ", q.Terms.ID) }
 
 func (t *tokens) printOf(kind, text string) (p print) {
-	h := t.macs.Get().(hash.Hash)
-	defer t.macs.Put(h)
-	h.Reset()
-	h.Write([]byte(kind))
-	h.Write([]byte(text))
-	var sum [sha256.Size]byte
-	copy(p[:], h.Sum(sum[:0]))
+	sum := t.wholePrint(kind, text)
+	copy(p[:], sum[:])
 	return p
+}
+
+// wholePrint is a keyed hash of a text of a kind.
+func (t *tokens) wholePrint(kind, text string) (sum [sha256.Size]byte) {
+	m := t.macs.Get().(*mac)
+	defer t.macs.Put(m)
+	m.text = append(append(m.text[:0], kind...), text...)
+	copy(sum[:], m.sum())
+	return sum
 }
 
 func newTokens(key []byte) *tokens {
 	key = bytes.Clone(key)
-	return &tokens{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+	return &tokens{macs: sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, key)} }}}
 }
 
 // appendToken appends the token of a call between a dialer and a carrier.
@@ -73,17 +91,11 @@ func (t *tokens) appendToken(b []byte, callID, tag []byte, dialer, carrier netip
 
 // mac appends the keyed hash to the payload.
 func (t *tokens) mac(payload, callID, tag []byte) []byte {
-	h := t.macs.Get().(hash.Hash)
-	defer t.macs.Put(h)
-	h.Reset()
-	h.Write(payload)
-	var size [4]byte
-	binary.BigEndian.PutUint32(size[:], uint32(len(callID)))
-	h.Write(size[:])
-	h.Write(callID)
-	h.Write(tag)
-	var sum [sha256.Size]byte
-	return append(payload, h.Sum(sum[:0])[:macSize]...)
+	m := t.macs.Get().(*mac)
+	defer t.macs.Put(m)
+	m.text = binary.BigEndian.AppendUint32(append(m.text[:0], payload...), uint32(len(callID)))
+	m.text = append(append(m.text, callID...), tag...)
+	return append(payload, m.sum()[:macSize]...)
 }
 
 // A leg says which side of a judged call a request comes from.

@@ -26,38 +26,27 @@ const maxAdding = 2048
 // nothing; one whose id is known with another content is refused, as is one
 // from the future. The error is about all of them: the ledger or the
 // projection has failed, and nothing can be said of those without an Err.
+//
+// Many may add at a time. What they add is written together, so that nobody
+// waits for the disk longer than it takes to write twice.
 func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error) {
-	s.adding.Lock()
-	defer s.adding.Unlock()
+	s.adding.RLock()
+	defer s.adding.RUnlock()
 	if err := s.roomFor(facts); err != nil {
 		return make([]Result, len(facts)), err
 	}
 	results := make([]Result, len(facts))
 	defer func() { s.tellObjected(facts, results) }()
-	failures := make(chan error, len(facts))
+	ended := make(chan error, len(facts))
 	waiting := 0
-	batch := batch{facts: map[factID]*policy.Fact{}, octets: map[policy.Number]int64{}}
 	for i := range facts {
-		f := &facts[i]
-		results[i] = s.admit(f, &batch)
-		if results[i].Err != nil || results[i].Known {
-			continue
+		if results[i] = s.addOne(&facts[i], ended); results[i].Err == nil {
+			waiting++
 		}
-		batch.facts[factID{f.Number, f.ID}] = f
-		waiting++
-		record := factRecord(f, s.o.Node)
-		record.Vital = protective(f)
-		s.ledger.Append(record, func(seq uint64, err error) {
-			if err != nil {
-				failures <- err
-				return
-			}
-			s.queue.put(change{seq: seq, fact: f, done: func(err error) { failures <- err }})
-		})
 		// Wait in time, so that neither the ledger's queue nor the applier's
 		// grows without bound.
 		if waiting == maxAdding {
-			if err := wait(failures, waiting); err != nil {
+			if err := s.wait(ended, waiting); err != nil {
 				return results, err
 			}
 			waiting = 0
@@ -66,7 +55,7 @@ func (s *Store) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error)
 			}
 		}
 	}
-	return results, wait(failures, waiting)
+	return results, s.wait(ended, waiting)
 }
 
 // protective reports whether a fact only ever forbids calls: it is taken in as
@@ -85,20 +74,53 @@ func (s *Store) roomFor(facts []policy.Fact) error {
 	return nil
 }
 
-func wait(c <-chan error, n int) (err error) {
+// addOne takes one fact. Unless it is refused, ended is told when it is in
+// force; of a fact that is known, too, since it may be on its way.
+func (s *Store) addOne(f *policy.Fact, ended chan<- error) Result {
+	s.admitting.Lock()
+	defer s.admitting.Unlock()
+	r := s.admit(f, &s.coming)
+	switch {
+	case r.Err != nil:
+		return r
+	case r.Known:
+		s.coming.await(f, ended)
+		return r
+	}
+	s.coming.add(f)
+	end := func(err error) {
+		s.coming.end(f, err)
+		ended <- err
+	}
+	record := factRecord(f, s.o.Node)
+	record.Vital = protective(f)
+	s.ledger.Append(record, func(seq uint64, err error) {
+		if err != nil {
+			end(err)
+			return
+		}
+		s.queue.put(change{seq: seq, fact: f, done: end})
+	})
+	return r
+}
+
+func (s *Store) wait(ended <-chan error, n int) (err error) {
+	if n > 0 {
+		s.ledger.Hurry()
+	}
 	for range n {
-		err = errors.Join(err, <-c)
+		err = errors.Join(err, <-ended)
 	}
 	return err
 }
 
 // admit decides what becomes of a fact before it is written.
-func (s *Store) admit(f *policy.Fact, batch *batch) Result {
+func (s *Store) admit(f *policy.Fact, coming *coming) Result {
 	now := s.o.Now().UTC()
 	if r, decided := s.receive(f, now); decided {
 		return r
 	}
-	known, undo, err := s.find(f, batch)
+	known, undo, err := s.find(f, coming)
 	if err != nil {
 		return Result{ID: f.ID, Err: err}
 	}
@@ -107,11 +129,11 @@ func (s *Store) admit(f *policy.Fact, batch *batch) Result {
 			return Result{ID: f.ID, Err: fmt.Errorf("a fact with the id %q is known and says something else; facts are never altered, write a new one", f.ID)}
 		}
 		if undo != nil {
-			return s.undone(f, undo, batch)
+			return s.undone(f, undo, coming)
 		}
 		return Result{ID: f.ID, Known: true}
 	}
-	if err := s.room(f, batch); err != nil {
+	if err := s.room(f, coming); err != nil {
 		return Result{ID: f.ID, Err: err}
 	}
 	f.RecordedAt = now
@@ -139,12 +161,6 @@ func (s *Store) receive(f *policy.Fact, now time.Time) (r Result, decided bool) 
 	return Result{ID: f.ID}, false
 }
 
-// A batch is what one call of Add has admitted.
-type batch struct {
-	facts  map[factID]*policy.Fact
-	octets map[policy.Number]int64
-}
-
 // What is kept of one number is read for every call to it, and must fit in one
 // transaction of Badger's and in its tree. Objections, withdrawals and undos have
 // room of their own, so that nothing keeps them out.
@@ -154,34 +170,28 @@ const (
 )
 
 // room tells why there is no room for another fact of its number, nil if there is.
-func (s *Store) room(f *policy.Fact, batch *batch) error {
+func (s *Store) room(f *policy.Fact, coming *coming) error {
+	onTheWay := coming.octetsOf(f.Number) // before what has arrived
 	kept, err := s.state.size(f.Number)
 	if err != nil {
 		return err
 	}
-	size := int64(len(appendFact(nil, f)))
+	size := octetsOf(f)
 	most := int64(maxOctets)
 	if f.Kind == policy.Objection || f.Kind == policy.Withdrawal || f.Kind == policy.Undo {
 		most = maxProtective
 	}
-	if kept += batch.octets[f.Number]; kept+size > most {
+	if kept += onTheWay; kept+size > most {
 		return fmt.Errorf("%d octets are kept of the number already, and %d are the most: write shorter facts, or fewer", kept, most)
 	}
-	batch.octets[f.Number] += size
 	return nil
-}
-
-// factID identifies a fact: ids are unique among the facts of a number.
-type factID struct {
-	number policy.Number
-	id     string
 }
 
 // find looks for a fact with the same id among those of its number, and for
 // what made it void.
-func (s *Store) find(f *policy.Fact, batch *batch) (known, undo *policy.Fact, err error) {
-	if b := batch.facts[factID{f.Number, f.ID}]; b != nil {
-		return b, nil, nil
+func (s *Store) find(f *policy.Fact, coming *coming) (known, undo *policy.Fact, err error) {
+	if known := coming.find(f); known != nil { // else it has arrived, if it was on its way
+		return known, nil, nil
 	}
 	var facts policy.Facts
 	if err := s.Facts(f.Number, &facts); err != nil {

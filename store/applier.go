@@ -128,6 +128,10 @@ func (s *Store) fold(batch []change, cursor uint64) (folded bool) {
 	if len(batch) == 0 {
 		return false
 	}
+	if n := protectiveFirst(batch); n > 0 {
+		s.fold(batch[:n], cursor)
+		batch = batch[n:]
+	}
 	s.mu.RLock()
 	err := s.broken
 	s.mu.RUnlock()
@@ -146,6 +150,38 @@ func (s *Store) fold(batch []change, cursor uint64) (folded bool) {
 		}
 	}
 	return err == nil
+}
+
+// protectiveFirst puts facts that protect nobody, as the rows of an import,
+// behind the objections and calls, so that these don't wait for them, and tells
+// how many are before them. Facts can be folded in in any order; they don't pass
+// over anything but calls and facts.
+func protectiveFirst(batch []change) (n int) {
+	last := func(c *change) bool { return c.fact != nil && !c.fact.Protects() }
+	protective := false
+	for i := range batch {
+		c := &batch[i]
+		if c.fact == nil && c.call == nil {
+			return 0
+		}
+		protective = protective || c.fact != nil && !last(c)
+		if !last(c) {
+			n++
+		}
+	}
+	if !protective || n == len(batch) {
+		return 0
+	}
+	slices.SortStableFunc(batch, func(a, b change) int {
+		switch x, y := last(&a), last(&b); {
+		case x == y:
+			return 0
+		case x:
+			return 1
+		}
+		return -1
+	})
+	return n
 }
 
 // fail ends the following of the ledger.

@@ -78,7 +78,7 @@ func BenchmarkImport(b *testing.B) {
 			if err != nil || row.Err != nil {
 				b.Fatal(err, row.Err)
 			}
-			if batch = append(batch, row.Fact); len(batch) == 4096 {
+			if batch = append(batch, row.Fact); len(batch) == LoadBatch {
 				flush()
 			}
 		}

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/pb"
-	"github.com/dgraph-io/ristretto/v2/z"
 
 	"dialgate/policy"
 	"dialgate/store/ledger"
@@ -31,13 +30,12 @@ type builder struct {
 	erasedAt  map[numberHash]uint64 // the last erasure that took what was known
 	erasures  []ledger.Place
 	registers *Registers
-	last      ledger.Place
+	end       uint64       // the last record that is read
+	last      ledger.Place // the last record of all
 	tally     tally
 
-	writer *badger.StreamWriter
-	buf    *z.Buffer
-	kv     pb.KV
-	value  []byte
+	rows  *rowStream
+	value []byte
 }
 
 // What a change is, in its row.
@@ -46,6 +44,7 @@ const (
 	rowFact
 	rowCall
 	rowCarried
+	rowLooked // nothing either: somebody looked at the number. It stands in the index on disk
 	rowUnmade // by an outcome, which the index has no row of
 )
 
@@ -57,10 +56,14 @@ const (
 	streamOutcomes
 )
 
+// newStateDir is where a projection is made.
+func (s *Store) newStateDir() string { return filepath.Join(s.o.Dir, "state.new") }
+
 // build makes the projection of all that is in the ledger in a directory, which
-// is not there before. Until it is whole it has another name.
-func (s *Store) build(dir string) (err error) {
-	tmp := dir + ".new"
+// is not there before. Until it is whole it has another name. What was loaded a
+// moment ago, if anything, is not read back.
+func (s *Store) build(dir string, loaded *loadedRows) (err error) {
+	tmp := s.newStateDir()
 	if err := os.RemoveAll(tmp); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
@@ -68,6 +71,11 @@ func (s *Store) build(dir string) (err error) {
 		return fmt.Errorf("store: %w", err)
 	}
 	b := &builder{s: s, changes: sorter{dir: tmp}, outcomes: sorter{dir: tmp}, erased: map[numberHash]*recordedErasure{}, erasedAt: map[numberHash]uint64{}}
+	b.end = s.ledger.Durable()
+	if loaded.whole(b.end) {
+		b.changes, loaded.changes = loaded.changes, sorter{}
+		b.end, b.last = loaded.from, loaded.last
+	}
 	err = b.collect()
 	if err == nil {
 		err = b.write(tmp)
@@ -122,11 +130,13 @@ func (b *builder) walk(chunks chan<- *recordChunk, failed <-chan error) error {
 			return err
 		}
 	}
-	for r, err := range b.s.ledger.All(1) {
+	for r, err := range b.s.ledger.Until(b.end) {
 		if err != nil {
 			return err
 		}
-		b.last = r.Place
+		if r.Seq > b.last.Seq {
+			b.last = r.Place
+		}
 		switch {
 		case r.Kind == ledger.KindErasure:
 			if err := b.erasure(&r); err != nil {
@@ -230,6 +240,9 @@ func appendChangeRow(row []byte, r *ledger.Record) (number uint64, _ []byte, err
 		if n, err = numberOf(r); err != nil || n.IsZero() {
 			return 0, row, err
 		}
+		if r.Kind == kindLookUp {
+			kind = rowLooked
+		}
 	}
 	row = append(binary.AppendUvarint(row, uint64(r.Place.Offset)), kind)
 	switch kind {
@@ -287,28 +300,19 @@ func (b *builder) write(dir string) error {
 	return p.close()
 }
 
-func (b *builder) stream(db *badger.DB) error {
-	b.writer, b.buf = db.NewStreamWriter(), z.NewBuffer(2<<20, "projection")
-	defer func() { _ = b.buf.Release() }() // it lies in memory
-	defer b.writer.Cancel()
-	if err := b.writer.Prepare(); err != nil {
+func (b *builder) stream(db *badger.DB) (err error) {
+	if b.rows, err = newRowStream(db); err != nil {
 		return err
 	}
 	number := b.group()
-	err := b.changes.each(number.add)
+	err = b.changes.each(number.add)
 	if err == nil {
 		err = number.end()
 	}
 	if err == nil {
 		err = b.streamOutcomes()
 	}
-	if err == nil {
-		err = b.writer.Write(b.buf)
-	}
-	if err != nil {
-		return err
-	}
-	return b.writer.Flush()
+	return b.rows.end(err)
 }
 
 // streamOutcomes writes the place of each decision's outcome, the last one
@@ -319,7 +323,7 @@ func (b *builder) streamOutcomes() error {
 		if key == nil {
 			return nil
 		}
-		return b.put(streamOutcomes, key, place, binary.BigEndian.Uint64(place))
+		return b.rows.put(streamOutcomes, key, place, binary.BigEndian.Uint64(place))
 	}
 	err := b.outcomes.each(func(hi, lo uint64, value []byte) error {
 		next := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64([]byte{'O'}, hi), lo)
@@ -337,17 +341,6 @@ func (b *builder) streamOutcomes() error {
 		return err
 	}
 	return put()
-}
-
-func (b *builder) put(stream uint32, key, value []byte, version uint64) error {
-	b.kv.Key, b.kv.Value, b.kv.Version, b.kv.StreamId = key, value, version, stream
-	badger.KVToBuffer(&b.kv, b.buf)
-	if b.buf.LenNoPadding() < 1<<20 {
-		return nil
-	}
-	err := b.writer.Write(b.buf)
-	b.buf.Reset()
-	return err
 }
 
 // rest writes the few rows that are no number's.
@@ -412,16 +405,21 @@ func (g *group) add(hi, seq uint64, row []byte) error {
 	if size <= 0 || len(row) == size {
 		return errValue
 	}
-	place, kind, row := row[:size], row[size], row[size+1:]
+	kind := row[size]
 	if kind != rowUnmade {
 		g.key = append(g.key[:0], 'I')
 		g.key = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(g.key, hi), seq)
-		if err := g.b.put(streamIndex, g.key, place, seq); err != nil {
+		place := row[:size]
+		if kind == rowLooked {
+			place = row[:size+1]
+		}
+		if err := g.b.rows.put(streamIndex, g.key, place, seq); err != nil {
 			return err
 		}
 	}
+	row = row[size+1:]
 	g.version = seq
-	if kind == rowIndexed || seq < g.erased {
+	if kind == rowIndexed || kind == rowLooked || seq < g.erased {
 		return nil
 	}
 	g.changes++
@@ -502,5 +500,5 @@ func (g *group) end() error {
 		b.tally.add(&g.facts, 1)
 	}
 	key := factKey(g.number)
-	return b.put(streamFacts, key[:], b.value, g.version)
+	return b.rows.put(streamFacts, key[:], b.value, g.version)
 }

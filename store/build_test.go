@@ -102,7 +102,7 @@ func TestBuiltLikeFollowed(t *testing.T) {
 	followed, counts := rowsIn(t, s.state), s.Counts()
 	s.pause()
 	s.state.db.Close()
-	if err := s.rebuild(); err != nil {
+	if err := s.rebuild(nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.resume(); err != nil {

@@ -17,6 +17,7 @@ type Columns struct {
 	Ignore []string                     // columns that are not read; "*": all that are not named
 	Values map[string]map[string]string // field → text in the file → text of the field
 	Dutch  bool                         // 31-12-2026, 31/12/2026 and 31.12.2026, with or without 14:05, are dates
+	Guess  bool                         // a column that is not named is read as what it seems to be, or not at all
 }
 
 // Check tells what is wrong with the columns, nil if nothing is.
@@ -54,6 +55,9 @@ func (c *Columns) field(column string) (string, error) {
 		}
 	}
 	if known := policy.FactFields(); !slices.Contains(known, name) {
+		if c != nil && c.Guess {
+			return guessed(column), nil
+		}
 		return "", fmt.Errorf("is no field of a fact; name it in a map (--map), or take a field's name: %s", strings.Join(known, ", "))
 	}
 	return name, nil

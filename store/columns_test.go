@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -137,4 +138,20 @@ func FuzzWorkbook(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestGuessedColumns: what a file's columns seem to be are fields that there
+// are; of two that seem the same the first counts; what was said goes before.
+func TestGuessedColumns(t *testing.T) {
+	for name, field := range guesses {
+		if !slices.Contains(policy.FactFields(), field) || guessed(name) != field {
+			t.Errorf("%q is guessed to be %q", name, field)
+		}
+	}
+	var fields []string
+	in := Intake{Columns: &Columns{Guess: true, Fields: map[string]string{"Datum": "verified_at"}, Ignore: []string{"URL"}}, Heads: func(_, f []string) { fields = f }}
+	names, err := in.header([]string{"Telefoon-nummer", "Tel.", "Datum", "url", "Onbekend", " AT ", "E-164"})
+	if want := []string{"number", "", "verified_at", "", "", "at", ""}; err != nil || !slices.Equal(names, want) || !slices.Equal(fields, want) {
+		t.Errorf("%q, %v", names, err)
+	}
 }

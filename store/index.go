@@ -22,17 +22,23 @@ import (
 // proof need not read all of them. It lies in the projection's database, has a
 // cursor of its own, follows a moment behind, and is made anew when it is gone.
 //
-//	I number8 seq8   the record's offset in its segment
+//	I number8 seq8   the record's offset in its segment, and rowLooked behind it for a look-up
 //	O id16           sequence number and offset of a decision's outcome
 //	E seq8           the same of an erasure's record
-//	P seq8           offset of every 1024th record, see Search
+//	P seq8           offset of every 1024th record, and which kinds the 1024 before it are of, see Search
 //	Mindex           sequence number and offset of the last record indexed
 type index struct {
 	mu    sync.Mutex // one at a time brings it up to the ledger
 	at    ledger.Place
+	since kinds // those of the records since the last that was noted
 	quit  chan struct{}
 	ended chan struct{}
 }
+
+// kinds are the kinds of some records, a bit for each; 0: nobody knows.
+type kinds uint64
+
+func kindsOf(k ledger.Kind) kinds { return 1 << min(k, 63) }
 
 var indexCursor = []byte("Mindex")
 
@@ -72,7 +78,7 @@ func readPlace(v []byte) (p ledger.Place, err error) {
 // openIndex reads the cursor and begins to follow.
 func (s *Store) openIndex() error {
 	i := &s.index
-	i.at = ledger.Place{}
+	i.at, i.since = ledger.Place{}, 0
 	i.quit, i.ended = make(chan struct{}), make(chan struct{})
 	err := s.state.db.View(func(txn *badger.Txn) error {
 		item, err := txn.Get(indexCursor)
@@ -131,7 +137,7 @@ func (s *Store) catchUpIndex(pause time.Duration) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	var rows []*badger.Entry
-	at := i.at
+	at, since := i.at, i.since
 	flush := func() error {
 		rows = append(rows, badger.NewEntry(indexCursor, appendPlace(nil, at)))
 		err := s.state.update(at.Seq, func(txn *badger.Txn) error {
@@ -145,7 +151,7 @@ func (s *Store) catchUpIndex(pause time.Duration) error {
 		if err != nil {
 			return fmt.Errorf("store: %w", err)
 		}
-		i.at, rows = at, rows[:0]
+		i.at, i.since, rows = at, since, rows[:0]
 		return nil
 	}
 	for r, err := range s.ledger.After(i.at) {
@@ -161,7 +167,14 @@ func (s *Store) catchUpIndex(pause time.Duration) error {
 			rows = append(rows, row)
 		}
 		if at.Seq%searchChunk == 0 {
-			rows = append(rows, badger.NewEntry(placeRow(at.Seq), binary.AppendUvarint(nil, uint64(at.Offset))))
+			noted := binary.AppendUvarint(nil, uint64(at.Offset))
+			if since != 0 {
+				noted = binary.AppendUvarint(noted, uint64(since))
+			}
+			rows = append(rows, badger.NewEntry(placeRow(at.Seq), noted))
+			since = kindsOf(r.Kind)
+		} else if since != 0 {
+			since |= kindsOf(r.Kind)
 		}
 		if len(rows) < indexBatch {
 			continue
@@ -201,7 +214,11 @@ func indexRow(r *ledger.Record) (*badger.Entry, error) {
 	if err != nil || n.IsZero() {
 		return nil, err
 	}
-	return badger.NewEntry(indexKey(n, r.Seq), binary.AppendUvarint(nil, uint64(r.Place.Offset))), nil
+	place := binary.AppendUvarint(nil, uint64(r.Place.Offset))
+	if r.Kind == kindLookUp {
+		place = append(place, rowLooked)
+	}
+	return badger.NewEntry(indexKey(n, r.Seq), place), nil
 }
 
 // numberOf is the number that a fact, a decision or a look-up is about, zero when there is none.
@@ -241,21 +258,24 @@ func textAfter(b []byte, beginning string) (text string, ok bool) {
 	return string(rest[:end]), true
 }
 
-// placesOf is where the records about a number lie, in their order. The index
-// is brought up to the ledger before.
-func (s *Store) placesOf(n policy.Number) (places []ledger.Place, err error) {
+// placesOf is where the records about a number lie, in their order; looks: those
+// of look-ups among them, of which there can be many. The index is brought up to
+// the ledger before.
+func (s *Store) placesOf(n policy.Number, looks bool) (places []ledger.Place, err error) {
 	if err := s.catchUpIndex(0); err != nil {
 		return nil, err
 	}
-	err = s.state.eachPlace(n, func(_ []byte, p ledger.Place) error {
-		places = append(places, p)
+	err = s.state.eachPlace(n, func(_ []byte, p ledger.Place, looked bool) error {
+		if looks || !looked {
+			places = append(places, p)
+		}
 		return nil
 	})
 	return places, err
 }
 
 // eachPlace calls f with the rows of a number in the index.
-func (p *projection) eachPlace(n policy.Number, f func(key []byte, place ledger.Place) error) error {
+func (p *projection) eachPlace(n policy.Number, f func(key []byte, place ledger.Place, looked bool) error) error {
 	prefix := indexPrefix(n)
 	err := p.db.View(func(txn *badger.Txn) error {
 		o := badger.DefaultIteratorOptions
@@ -267,17 +287,18 @@ func (p *projection) eachPlace(n policy.Number, f func(key []byte, place ledger.
 			if len(key) != len(prefix)+8 {
 				return errValue
 			}
-			place := ledger.Place{Seq: binary.BigEndian.Uint64(key[len(prefix):])}
+			place, looked := ledger.Place{Seq: binary.BigEndian.Uint64(key[len(prefix):])}, false
 			err := it.Item().Value(func(v []byte) error {
 				offset, size := binary.Uvarint(v)
-				if size != len(v) {
+				looked = size > 0 && len(v) == size+1 && v[size] == rowLooked
+				if size != len(v) && !looked {
 					return errValue
 				}
 				place.Offset = int64(offset)
 				return nil
 			})
 			if err == nil {
-				err = f(key, place)
+				err = f(key, place, looked)
 			}
 			if err != nil {
 				return err
@@ -324,7 +345,7 @@ func (s *Store) placeAt(key []byte) (p ledger.Place, err error) {
 // recordsOf calls f with the records about a number and the outcomes of its
 // calls, in the order of the ledger. A record is valid until the next.
 func (s *Store) recordsOf(n policy.Number, f func(*ledger.Record) error) error {
-	places, err := s.placesOf(n)
+	places, err := s.placesOf(n, true)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,9 @@ type Intake struct {
 	Constants map[string]string // fields that every row has, unless it says otherwise
 	Batch     string            // that brings the facts in; part of the ids of rows without an id
 	Columns   *Columns          // nil: they are called as the fields are
+	// Heads, unless nil, is told of a table's columns and of the fields that
+	// they are read as, "" where one is not read.
+	Heads func(columns, fields []string)
 }
 
 // A Row is one row of a file: a fact, or why it is none.
@@ -42,14 +45,14 @@ const maxLine = 1 << 20
 // Rows reads JSON Lines when the file begins with a brace, an XLSX workbook when
 // it is one, else CSV with a header: comma, semicolon or tab; UTF-8 with or without a byte order mark, or
 // Windows-1252. A row that is no fact is a Row with an Err; only a file that
-// can't be read at all is an error. The file is read ahead of whoever takes the rows.
+// can't be read at all is an error. The file is read ahead of whoever takes the
+// rows, and in.Form.Number is called by several goroutines.
 func (in Intake) Rows(r io.Reader) iter.Seq2[Row, error] {
-	return readAhead(func(yield func(Row, error) bool) {
+	return in.readAhead(func(put func(*sheet, rawRow) bool) error {
 		br := bufio.NewReaderSize(r, 64<<10)
 		head, err := br.Peek(64 << 10)
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
-			yield(Row{}, fmt.Errorf("the file can't be read: %w", err))
-			return
+			return fmt.Errorf("the file can't be read: %w", err)
 		}
 		dialect := SniffDialect(head)
 		if dialect.BOM {
@@ -57,130 +60,92 @@ func (in Intake) Rows(r io.Reader) iter.Seq2[Row, error] {
 			head = head[len(byteOrderMark):]
 		}
 		if len(bytes.TrimSpace(head)) == 0 {
-			return
+			return nil
 		}
 		if bytes.HasPrefix(head, workbookBegins) {
-			in.xlsx(br, yield)
-			return
+			return in.xlsx(br, put)
 		}
 		if bytes.TrimLeft(head, " \t\r\n")[0] == '{' {
-			in.jsonLines(br, yield)
-			return
+			return jsonLines(br, put)
 		}
 		var text io.Reader = br
 		if dialect.Windows1252 {
 			text = charmap.Windows1252.NewDecoder().Reader(br)
 		}
-		in.csv(text, dialect.Separator, yield)
+		return in.csv(text, dialect.Separator, put)
 	})
 }
 
-// How far a file is read ahead, in rows.
-const (
-	aheadRows   = 256
-	aheadChunks = 8
-)
-
-// readAhead runs seq in a goroutine of its own, so that reading rows and taking
-// them in share two cores.
-func readAhead(seq iter.Seq2[Row, error]) iter.Seq2[Row, error] {
-	type result struct {
-		row Row
-		err error
-	}
-	return func(yield func(Row, error) bool) {
-		chunks, quit, ended := make(chan []result, aheadChunks), make(chan struct{}), make(chan struct{})
-		defer func() {
-			close(quit)
-			<-ended
-		}()
-		go func() {
-			defer close(ended)
-			defer close(chunks)
-			chunk := make([]result, 0, aheadRows)
-			send := func() bool {
-				select {
-				case chunks <- chunk:
-					chunk = make([]result, 0, aheadRows)
-					return true
-				case <-quit:
-					return false
-				}
-			}
-			for row, err := range seq {
-				if chunk = append(chunk, result{row, err}); len(chunk) == aheadRows && !send() {
-					return
-				}
-			}
-			send()
-		}()
-		for chunk := range chunks {
-			for _, r := range chunk {
-				if !yield(r.row, r.err) {
-					return
-				}
-			}
-		}
-	}
-}
-
-func (in Intake) jsonLines(r *bufio.Reader, yield func(Row, error) bool) {
+func jsonLines(r io.Reader, put func(*sheet, rawRow) bool) error {
 	sc := bufio.NewScanner(r)
 	sc.Buffer(make([]byte, 64<<10), maxLine)
 	line := 0
 	for sc.Scan() {
 		line++
 		text := bytes.TrimSpace(sc.Bytes())
-		if len(text) == 0 {
-			continue
-		}
-		row := Row{Line: line, Text: string(text)}
-		row.Fact, row.Err = in.Form.ParseJSON(text)
-		if !yield(in.finish(row), nil) {
-			return
+		if len(text) > 0 && !put(nil, rawRow{line: line, text: string(text)}) {
+			return nil
 		}
 	}
 	if err := sc.Err(); err != nil {
-		yield(Row{}, fmt.Errorf("line %d can't be read: %w", line+1, err))
+		return fmt.Errorf("line %d can't be read: %w", line+1, err)
 	}
+	return nil
 }
 
-func (in Intake) csv(r io.Reader, separator rune, yield func(Row, error) bool) {
+func (in Intake) csv(r io.Reader, separator rune, put func(*sheet, rawRow) bool) error {
 	cr := csv.NewReader(r)
 	cr.Comma, cr.FieldsPerRecord, cr.LazyQuotes, cr.TrimLeadingSpace = separator, -1, false, true
 	header, err := cr.Read()
 	if err != nil {
-		yield(Row{}, fmt.Errorf("the header line can't be read: %w", err))
-		return
+		return fmt.Errorf("the header line can't be read: %w", err)
 	}
-	names, err := in.header(header)
+	s, err := in.sheet(header, separator)
 	if err != nil {
-		yield(Row{}, err)
-		return
+		return err
 	}
-	rows := in.reader(names, len(header))
 	for {
 		cells, err := cr.Read()
 		if errors.Is(err, io.EOF) {
-			return
+			return nil
 		}
-		row := Row{}
+		row := rawRow{cells: cells}
 		var bad *csv.ParseError
 		switch {
 		case errors.As(err, &bad):
-			row.Line, row.Err = bad.StartLine, bad.Err
+			row.line, row.err = bad.StartLine, bad.Err
 		case err != nil:
-			yield(Row{}, fmt.Errorf("the file can't be read: %w", err))
-			return
+			return fmt.Errorf("the file can't be read: %w", err)
 		default:
-			row.Line, _ = cr.FieldPos(0)
-			row.Text = joinCells(cells, separator)
-			row.Fact, row.Err = rows.fact(cells)
+			row.line, _ = cr.FieldPos(0)
 		}
-		if !yield(in.finish(row), nil) {
-			return
+		if !put(s, row) {
+			return nil
 		}
 	}
+}
+
+// A sheet is a file with columns whose header is known.
+type sheet struct {
+	separator rune
+	names     []string // of the fields, "" where a column is not read; the last ones are no columns
+	instant   []bool   // which of them hold an instant
+	constants []string
+	columns   int
+	serial    bool // dates are numbers, as in a workbook
+}
+
+func (in Intake) sheet(header []string, separator rune) (*sheet, error) {
+	names, err := in.header(header)
+	if err != nil {
+		return nil, err
+	}
+	s := &sheet{separator: separator, names: names, columns: len(header)}
+	for _, name := range names {
+		s.instant = append(s.instant, slices.Contains(instantFields, name))
+		s.constants = append(s.constants, in.Constants[name])
+	}
+	return s, nil
 }
 
 // header checks the column names and adds the constants that are no column.
@@ -192,9 +157,15 @@ func (in Intake) header(header []string) ([]string, error) {
 			return nil, fmt.Errorf("column %d is called %q, which %w", i+1, h, err)
 		}
 		if name != "" && slices.Contains(names, name) {
-			return nil, fmt.Errorf("the column %q is there twice", name)
+			if in.Columns == nil || !in.Columns.Guess {
+				return nil, fmt.Errorf("the column %q is there twice", name)
+			}
+			name = "" // the first one is it
 		}
 		names = append(names, name)
+	}
+	if in.Heads != nil {
+		in.Heads(header, slices.Clone(names))
 	}
 	var rest []string
 	for name := range in.Constants {
@@ -206,68 +177,86 @@ func (in Intake) header(header []string) ([]string, error) {
 	return append(names, rest...), nil
 }
 
-// A rowReader reads the rows of a file whose header is known.
+// A rowReader makes facts of rows. It is of one goroutine.
 type rowReader struct {
-	in        Intake
-	names     []string // of the fields, "" where a column is not read; the last ones are no columns
-	instant   []bool   // which of them hold an instant
-	constants []string
-	columns   int
-	texts     []string
+	in    Intake
+	sheet *sheet // nil: rows are JSON
+	form  *policy.RowReader
+	texts []string
+	json  []byte
 }
 
-func (in Intake) reader(names []string, columns int) *rowReader {
-	r := &rowReader{in: in, names: names, columns: columns, texts: make([]string, len(names))}
-	for _, name := range names {
-		r.instant = append(r.instant, slices.Contains(instantFields, name))
-		r.constants = append(r.constants, in.Constants[name])
+func (in Intake) reader(s *sheet) *rowReader {
+	r := &rowReader{in: in, sheet: s}
+	if s != nil {
+		r.form, r.texts = in.Form.RowReader(s.names), make([]string, len(s.names))
 	}
 	return r
 }
 
-func (r *rowReader) fact(cells []string) (policy.Fact, error) {
-	if len(cells) != r.columns {
-		return policy.Fact{}, fmt.Errorf("the row has %d cells, the header %d", len(cells), r.columns)
+// row reads one row. One without an id gets one that the same row will have again.
+func (r *rowReader) row(raw *rawRow) Row {
+	row := Row{Line: raw.line, Text: raw.text, Err: raw.err}
+	switch {
+	case raw.err != nil:
+	case r.sheet == nil:
+		row.Fact, row.Err = r.in.Form.ParseJSON([]byte(raw.text))
+	default:
+		row.Text = joinCells(raw.cells, r.sheet.separator)
+		row.Fact, row.Err = r.fact(raw.cells)
 	}
-	for i := range r.names {
-		r.texts[i] = ""
-		if i < len(cells) && r.names[i] != "" {
-			r.texts[i] = r.text(i, strings.TrimSpace(cells[i]))
-		}
-		if r.texts[i] == "" {
-			r.texts[i] = r.constants[i]
-		}
-	}
-	return r.in.Form.ParseRow(r.names, r.texts)
-}
-
-// text is what a cell says in the words of its field.
-func (r *rowReader) text(i int, cell string) string {
-	if r.instant[i] && len(cell) == len(localSeconds) {
-		if t, err := time.ParseInLocation(localSeconds, cell, r.in.Form.Zone); err == nil {
-			return t.Format(time.RFC3339)
-		}
-	}
-	return r.in.Columns.text(r.names[i], cell, r.in.Form.Zone)
-}
-
-// finish names the field at fault, and gives a row without an id one that the
-// same row will have again.
-func (in Intake) finish(row Row) Row {
 	var field *policy.FieldError
 	if errors.As(row.Err, &field) {
 		row.Column = field.Field
 	}
 	if row.Err == nil && row.Fact.ID == "" {
-		f := row.Fact
-		f.RecordedAt = f.At // when it was learnt is no part of what it says
-		sum := sha256.Sum256(append(f.AppendJSON(nil), in.Batch...))
-		row.Fact.ID = "row-" + hex.EncodeToString(sum[:12])
+		row.Fact.ID = r.id(&row.Fact)
 	}
-	if in.Batch != "" {
-		row.Fact.Batch = in.Batch
+	if r.in.Batch != "" {
+		row.Fact.Batch = r.in.Batch
 	}
 	return row
+}
+
+func (r *rowReader) fact(cells []string) (policy.Fact, error) {
+	s := r.sheet
+	if len(cells) != s.columns {
+		return policy.Fact{}, fmt.Errorf("the row has %d cells, the header %d", len(cells), s.columns)
+	}
+	for i, name := range s.names {
+		r.texts[i] = ""
+		if i < len(cells) && name != "" {
+			r.texts[i] = r.text(i, strings.TrimSpace(cells[i]))
+		}
+		if r.texts[i] == "" {
+			r.texts[i] = s.constants[i]
+		}
+	}
+	return r.form.Parse(r.texts)
+}
+
+// text is what a cell says in the words of its field.
+func (r *rowReader) text(i int, cell string) string {
+	s := r.sheet
+	if s.serial {
+		cell = serialDate(s.names[i], cell)
+	}
+	if s.instant[i] && len(cell) == len(localSeconds) {
+		if t, err := time.ParseInLocation(localSeconds, cell, r.in.Form.Zone); err == nil {
+			return t.Format(time.RFC3339)
+		}
+	}
+	return r.in.Columns.text(s.names[i], cell, r.in.Form.Zone)
+}
+
+// id is made of what a fact says and of the batch.
+func (r *rowReader) id(f *policy.Fact) string {
+	learnt := f.RecordedAt
+	f.RecordedAt = f.At // when it was learnt is no part of what it says
+	r.json = append(f.AppendJSON(r.json[:0]), r.in.Batch...)
+	f.RecordedAt = learnt
+	sum := sha256.Sum256(r.json)
+	return "row-" + hex.EncodeToString(sum[:12])
 }
 
 // joinCells is a row as a file has it.

@@ -31,7 +31,7 @@ func lateCall(t *testing.T, s *Store, r *policy.Record, verdict policy.Verdict) 
 	done := make(chan error, 2)
 	s.Append(r, func(err error) bool { done <- err; return verdict == policy.Allowed })
 	s.AppendOutcome(&policy.Outcome{ID: r.ID, At: r.At, Code: 603, EndedBy: policy.EndedByGate, Late: late}, func(err error) { done <- err })
-	if err := wait(done, 2); err != nil {
+	if err := s.wait(done, 2); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -3,12 +3,8 @@ package store
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
 
 	"dialgate/policy"
 	"dialgate/store/ledger"
@@ -33,16 +29,20 @@ type Load struct {
 	loaded hashTable
 	octets []uint32 // by a hash of the number: no less than what was loaded of it
 
-	public, payload, scratch []byte
+	rows   loadedRows
+	shares []*loadShare // memory for Add
 }
 
 const (
 	loadNumbers = 1 << 20
 	// maxLoaded bounds the table of what was loaded: 16 octets each.
 	maxLoaded = 1 << 24
-	// What may wait for the ledger at a time.
-	loadFacts  = maxAdding
-	loadOctets = 8 << 20
+	// LoadBatch is how many facts Add takes best at a time; no more than that,
+	// and than loadOctets, wait for the ledger.
+	LoadBatch  = 1 << 12
+	loadOctets = 4 << 20
+	// shareFacts is how many facts one core makes ready at a time.
+	shareFacts = 512
 )
 
 // Load begins a load. Until it is closed the store does nothing else.
@@ -52,6 +52,7 @@ func (s *Store) Load() *Load {
 	l := &Load{s: s, octets: make([]uint32, loadNumbers)}
 	_, _ = rand.Read(l.secret[:]) // never fails
 	l.fresh = s.ledger.Durable() == 0
+	l.rows.begin(s.newStateDir(), s.ledger.Durable())
 	return l
 }
 
@@ -81,18 +82,18 @@ func (l *Load) Close() error {
 	if l.ended {
 		return nil
 	}
-	l.ended, l.loaded, l.octets = true, hashTable{}, nil
+	l.ended, l.loaded, l.octets, l.shares = true, hashTable{}, nil, nil
 	defer l.s.adding.Unlock()
-	err := l.s.follows()
+	err := l.s.follows(&l.rows)
 	if err != nil {
 		l.s.fail(err)
 	}
-	return errors.Join(err, l.s.resume())
+	return errors.Join(err, l.rows.close(), l.s.resume())
 }
 
 // follows brings the projection up to the ledger: in its place, or by a new one
 // when most of the ledger is not in it.
-func (s *Store) follows() error {
+func (s *Store) follows(loaded *loadedRows) error {
 	err := s.catchUp()
 	var rebuild *errRebuild
 	if !errors.As(err, &rebuild) {
@@ -102,137 +103,113 @@ func (s *Store) follows() error {
 	if err := s.state.db.Close(); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	return s.rebuild()
+	return s.rebuild(loaded)
 }
 
 // Add is [Store.Add], but that the facts bind calls when the load is closed.
+// They are looked at and made ready on all cores; only what became of those
+// before them is asked one after another.
 func (l *Load) Add(ctx context.Context, facts ...policy.Fact) ([]Result, error) {
-	if l.ended {
-		return l.s.Add(ctx, facts...)
-	}
 	results := make([]Result, len(facts))
-	_, _, err := l.s.disk.look() // nobody else does meanwhile
-	if err = errors.Join(err, l.s.disk.lacks(noImports)); err != nil {
-		return results, err
-	}
-	var w written
-	octets := 0
-	for i := range facts {
-		f := &facts[i]
-		r, sure := l.admit(f)
-		if !sure {
-			if err := errors.Join(w.wait(), l.Close()); err != nil {
-				return results, err
-			}
-			rest, err := l.s.Add(ctx, facts[i:]...)
-			copy(results[i:], rest)
+	if !l.ended {
+		_, _, err := l.s.disk.look() // nobody else does meanwhile
+		if err = errors.Join(err, l.s.disk.lacks(noImports)); err != nil {
 			return results, err
 		}
-		if results[i] = r; r.Err != nil || r.Known {
-			continue
-		}
-		l.public, l.payload = appendFactRecord(l.public[:0], l.payload[:0], f, l.s.o.Node)
-		w.add()
-		l.s.ledger.Append(ledger.Record{Time: f.RecordedAt, Kind: kindFact, Public: l.public, Payload: l.payload}, w.done)
-		if octets += len(l.payload); octets >= loadOctets || (i+1)%loadFacts == 0 {
-			if err := errors.Join(w.wait(), ctx.Err()); err != nil {
-				return results, err
-			}
-			octets = 0
-		}
 	}
-	return results, w.wait()
-}
-
-// written waits for records to be on disk.
-type written struct {
-	left sync.WaitGroup
-	mu   sync.Mutex
-	err  error
-}
-
-func (w *written) add() { w.left.Add(1) }
-
-func (w *written) done(_ uint64, err error) {
-	if err != nil {
-		w.mu.Lock()
-		w.err = err
-		w.mu.Unlock()
+	for at := 0; at < len(facts); {
+		if l.ended {
+			rest, err := l.s.Add(ctx, facts[at:]...)
+			copy(results[at:], rest)
+			return results, err
+		}
+		some := min(len(facts)-at, LoadBatch)
+		n, err := l.addSome(facts[at:at+some], results[at:at+some])
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return results, err
+		}
+		at += n
 	}
-	w.left.Done()
+	return results, nil
 }
 
-func (w *written) wait() error {
-	w.left.Wait()
-	return w.err
-}
-
-// admit decides what becomes of a fact, and reports false when it can't be sure.
-func (l *Load) admit(f *policy.Fact) (r Result, sure bool) {
+// addSome adds the first n facts of some, and ends the load after them when it
+// can't tell what becomes of the next.
+func (l *Load) addSome(facts []policy.Fact, results []Result) (n int, err error) {
 	now := l.s.o.Now().UTC()
-	r, decided := l.s.receive(f, now)
-	if decided {
-		return r, true
-	}
-	if !l.fresh {
-		var none batch
-		known, undo, err := l.s.find(f, &none)
-		if err != nil || known != nil {
-			if err == nil && (undo != nil || !same(known, f)) {
-				return r, false
+	shares := l.divide(facts, results)
+	onAllCores(shares, func(s *loadShare) { s.look(l, now) })
+	for sure := true; sure && n < len(facts) && err == nil; {
+		octets := 0
+		for _, s := range shares {
+			for s.judged < len(s.facts) && sure && octets < loadOctets {
+				if sure = l.judge(s, s.judged); sure {
+					octets += s.seen[s.judged].size
+					s.judged++
+					n++
+				}
 			}
-			return Result{ID: f.ID, Known: known != nil, Err: err}, true
+		}
+		onAllCores(shares, func(s *loadShare) { s.makeReady(l.s.o.Node, now) })
+		if err = l.write(shares); err != nil || !sure {
+			err = errors.Join(err, l.Close()) // what was not written would be taken for known
 		}
 	}
-	id, says := l.hash(f)
-	have, there := l.loaded.get(id)
-	if there {
-		return Result{ID: f.ID, Known: true}, have == says && !l.undoes
-	}
-	room, err := l.room(f.Number, len(l.scratch))
-	if err != nil {
-		return Result{ID: f.ID, Err: err}, true
-	}
-	if !room || l.loaded.size == maxLoaded {
-		return r, false
-	}
-	l.loaded.put(id, says)
-	l.undoes = l.undoes || f.Kind == policy.Undo
-	f.RecordedAt = now
-	return r, true
+	return n, err
 }
 
-// hash is of which fact it is, and of what it says. The fact's octets are in
-// scratch after that.
-func (l *Load) hash(f *policy.Fact) (id, says uint64) {
-	x := *f
-	x.RecordedAt, x.Batch = time.Time{}, "" // as [same] compares
-	l.scratch = append(l.scratch[:0], l.secret[:]...)
-	l.scratch = binary.BigEndian.AppendUint64(l.scratch, f.Number.Key())
-	l.scratch = append(l.scratch, f.ID...)
-	sum := sha256.Sum256(l.scratch)
-	id = max(binary.BigEndian.Uint64(sum[:]), 1) // 0 is an empty slot
-	l.scratch = appendFact(l.scratch[:len(l.secret)], &x)
-	sum = sha256.Sum256(l.scratch)
-	return id, binary.BigEndian.Uint64(sum[:])
+// write puts what was made ready in the ledger, and keeps it for the projection.
+func (l *Load) write(shares []*loadShare) (err error) {
+	var batches []*ledger.Batch
+	for _, s := range shares {
+		err = errors.Join(err, s.err)
+		if s.batch.Len() > 0 {
+			batches = append(batches, s.batch)
+		}
+	}
+	if err != nil || len(batches) == 0 {
+		return err
+	}
+	if err := l.s.ledger.AppendBatches(batches...); err != nil {
+		return err
+	}
+	for _, s := range shares {
+		l.rows.add(s)
+	}
+	return nil
+}
+
+// judge decides what becomes of a fact, and reports false when it can't be sure.
+func (l *Load) judge(s *loadShare, i int) (sure bool) {
+	seen, r := &s.seen[i], &s.results[i]
+	if !seen.open {
+		return !seen.unsure
+	}
+	f := &s.facts[i]
+	have, there := l.loaded.get(seen.id)
+	if there {
+		r.Known = true
+		return have == seen.says && !l.undoes
+	}
+	if !l.room(f.Number, seen.kept, seen.size) || l.loaded.size == maxLoaded {
+		return false
+	}
+	l.loaded.put(seen.id, seen.says)
+	l.undoes = l.undoes || f.Kind == policy.Undo
+	seen.taken = true
+	return true
 }
 
 // room counts what is loaded of a number, and reports false when that and what
 // was known may be more than is kept of one. Numbers that share a counter are
 // taken for one.
-func (l *Load) room(n policy.Number, size int) (is bool, err error) {
-	kept := int64(0)
-	if !l.fresh {
-		if kept, err = l.s.state.size(n); err != nil {
-			return false, err
-		}
-	}
+func (l *Load) room(n policy.Number, kept int64, size int) bool {
 	at := &l.octets[n.Key()*0x9e3779b97f4a7c15>>44] // the top 20 bits
 	if kept+int64(*at)+int64(size) > maxOctets {
-		return false, nil
+		return false
 	}
 	*at += uint32(size)
-	return true, nil
+	return true
 }
 
 // A hashTable maps hashes to hashes, by open addressing.

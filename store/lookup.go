@@ -50,7 +50,7 @@ type LookedUp struct {
 // LookUps are the look-ups before a ledger record, the newest first, at most so
 // many; 0 is the end. next is where to go on from, 0 when there are no more.
 func (s *Store) LookUps(before uint64, most int) (found []LookedUp, next uint64, err error) {
-	return lookBack(s, before, most, func(l *LookedUp) uint64 { return l.Seq }, readLookUp)
+	return lookBack(s, kindLookUp, before, most, func(l *LookedUp) uint64 { return l.Seq }, readLookUp)
 }
 
 // readLookUp is a record's look-up, nil when it holds none.

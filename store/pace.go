@@ -19,26 +19,23 @@ type pace struct {
 const (
 	// importChunk is how many facts go in at once: an objection waits for one
 	// chunk at most.
-	importChunk = 250
+	importChunk = 100
 	// From so many tables of level 0 on an import waits: Badger stops all
 	// writers at 15.
 	importTables = 8
 	importWait   = 10 * time.Millisecond
 )
 
-// Import is Add for the facts of a file. In a store with an import rate they go
-// in by small chunks with pauses between them, in which calls and objections
+// Import is Add for the facts of a file. They go in by small chunks, in a store
+// with an import rate with pauses between them, in which calls and objections
 // have the machine.
 func (s *Store) Import(ctx context.Context, facts ...policy.Fact) ([]Result, error) {
-	if err := s.disk.lacks(noImports); err != nil {
-		return make([]Result, len(facts)), err
-	}
-	if s.o.ImportRate == 0 {
-		return s.Add(ctx, facts...)
-	}
 	results := make([]Result, 0, len(facts))
 	for some := range slices.Chunk(facts, importChunk) {
-		err := errors.Join(s.disk.lacks(noImports), s.yield(ctx, len(some)))
+		err := s.disk.lacks(noImports)
+		if s.o.ImportRate > 0 && err == nil {
+			err = s.yield(ctx, len(some))
+		}
 		if err == nil {
 			var added []Result
 			added, err = s.Add(ctx, some...)
@@ -74,11 +71,11 @@ func (s *Store) Check(ctx context.Context, facts ...policy.Fact) ([]Result, erro
 	s.adding.Lock()
 	defer s.adding.Unlock()
 	results := make([]Result, len(facts))
-	batch := batch{facts: map[factID]*policy.Fact{}, octets: map[policy.Number]int64{}}
+	var before coming // those that would be added
 	for i := range facts {
 		f := facts[i]
-		if results[i] = s.admit(&f, &batch); results[i].Err == nil && !results[i].Known {
-			batch.facts[factID{f.Number, f.ID}] = &f
+		if results[i] = s.admit(&f, &before); results[i].Err == nil && !results[i].Known {
+			before.add(&f)
 		}
 	}
 	return results, errors.Join(ctx.Err(), s.Ready())

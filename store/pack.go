@@ -26,6 +26,7 @@ const PackFormat = "dialgate proof pack 1"
 type Pack struct {
 	Format     string       `json:"format"`
 	Number     string       `json:"number"`
+	Advertiser string       `json:"advertiser,omitempty"` // whose facts and calls alone it holds
 	Made       time.Time    `json:"made"`
 	KnownAt    *time.Time   `json:"known_at,omitempty"` // records after it are left out
 	Key        string       `json:"key"`                // the node's; take it from elsewhere to be sure
@@ -91,6 +92,8 @@ type Outcome struct {
 	Code    int       `json:"code"`
 	RingMS  int64     `json:"ring_ms"`
 	EndedBy string    `json:"ended_by,omitempty"`
+	Carrier string    `json:"carrier,omitempty"` // that it was sent to
+	Tried   int       `json:"tried,omitempty"`   // addresses of carriers
 	// Instead is the reason that the call was answered with, since its decision
 	// was not on disk in time; "": the decision's own.
 	Instead string `json:"instead,omitempty"`
@@ -108,26 +111,36 @@ func readOutcome(r *ledger.Record) (*Outcome, error) {
 // Prove makes the proof pack of a number, from what had been recorded by
 // knownAt unless that is zero.
 func (s *Store) Prove(n policy.Number, knownAt time.Time) (*Pack, error) {
+	return s.ProveTo("", n, knownAt)
+}
+
+// ProveTo is Prove for one advertiser: the pack holds nothing that is or tells
+// of another's. "": all.
+func (s *Store) ProveTo(advertiser string, n policy.Number, knownAt time.Time) (*Pack, error) {
 	head, err := s.ledger.Seal()
 	if err != nil {
 		return nil, err
 	}
-	p := &Pack{Format: PackFormat, Number: n.E164(), Made: s.o.Now().UTC().Truncate(time.Second),
+	p := &Pack{Format: PackFormat, Number: n.E164(), Advertiser: advertiser, Made: s.o.Now().UTC().Truncate(time.Second),
 		Key: s.ledger.PublicKey().String(), Checkpoint: string(head.Note), Records: []PackRecord{}}
 	if !knownAt.IsZero() {
 		at := knownAt.UTC()
 		p.KnownAt = &at
 	}
+	calls := map[string]bool{}
 	err = s.recordsOf(n, func(r *ledger.Record) error {
 		if r.Seq > head.Size || !knownAt.IsZero() && r.Time.After(knownAt) || r.Kind == kindLookUp {
 			return nil // who looked at the number proves nothing of it
+		}
+		if holds, err := p.holds(r, calls); err != nil || !holds {
+			return err
 		}
 		return p.add(s, r, head)
 	})
 	if err != nil {
 		return nil, err
 	}
-	if b := s.block(n); b != nil {
+	if b := s.block(n); b != nil && advertiser == "" {
 		if err := p.addErasures(s, b, head); err != nil {
 			return nil, err
 		}
@@ -190,7 +203,7 @@ func (r *PackRecord) open(head ledger.Checkpoint) (ledger.Record, error) {
 // pack's number.
 func (p *Pack) view() (v View, err error) {
 	v = View{Consents: []FactView{}, Withdrawals: []FactView{}, Objections: []FactView{}, Relationships: []FactView{}, Other: []FactView{}, Calls: []CallView{}}
-	calls := map[string]int{}
+	calls, own := map[string]int{}, map[string]bool{}
 	last := uint64(0)
 	for i := range p.Records {
 		r, err := ledger.ParseLeaf(p.Records[i].Leaf, p.Records[i].Payload)
@@ -202,6 +215,9 @@ func (p *Pack) view() (v View, err error) {
 		}
 		if last = r.Seq; p.KnownAt != nil && r.Time.After(*p.KnownAt) {
 			return v, fmt.Errorf("record %d was not known then", r.Seq)
+		}
+		if holds, err := p.holds(&r, own); err != nil || !holds {
+			return v, errors.Join(err, fmt.Errorf("record %d has no place in a pack of %s", r.Seq, p.Advertiser))
 		}
 		if err := p.viewRecord(&v, &r, calls); err != nil {
 			return v, err

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -24,7 +25,8 @@ import (
 type projection struct {
 	db    *badger.DB
 	dir   string
-	clean bool // it was closed, and is as it was then
+	table atomic.Pointer[factTable] // nil: facts are read from Badger
+	clean bool                      // it was closed, and is as it was then
 
 	mu        sync.Mutex
 	discarded uint64 // versions before it may go
@@ -183,7 +185,11 @@ func noteClean(dir string) error {
 }
 
 func (p *projection) close() error {
-	if err := p.db.Close(); err != nil {
+	err := p.db.Close()
+	if t := p.table.Load(); t != nil {
+		err = errors.Join(err, t.close())
+	}
+	if err != nil {
 		return err
 	}
 	return noteClean(p.dir)
@@ -202,7 +208,40 @@ func (p *projection) dirty() error {
 // a transaction kept open would not see a new objection.
 func (p *projection) facts(n policy.Number, into *policy.Facts) error {
 	into.Number = n
+	if t := p.table.Load(); t != nil {
+		if err := t.facts(n, into); !errors.Is(err, errNoRoom) {
+			return err
+		}
+	}
 	return p.db.View(func(txn *badger.Txn) error { return read(txn, n, into) })
+}
+
+// remember reads what is known of all numbers into a table of at most so many
+// octets, and keeps it up from then on. Badger is opened anew after that: the
+// pages of its files that were read stay in the process's memory until then.
+func (p *projection) remember(most int64, log *slog.Logger) error {
+	t := newFactTable(most)
+	err := p.each(func(f *policy.Facts) error { return t.put(f.Number, f) })
+	if err != nil {
+		_ = t.close() // there is an error that says more
+	}
+	if errors.Is(err, errNoRoom) {
+		log.Info("facts are read from disk: those of all numbers need more memory than store.memory allows", "octets", most)
+		return nil
+	}
+	if err == nil {
+		err = p.db.Close()
+	}
+	if err != nil {
+		return err
+	}
+	if p.db, err = badger.OpenManaged(badgerOptions(p.dir, log).WithChecksumVerificationMode(options.NoVerification)); err != nil { // it was looked at just now
+		return fmt.Errorf("store: %w", err)
+	}
+	p.db.SetDiscardTs(p.discarded)
+	p.table.Store(t)
+	log.Debug("the facts of all numbers are in memory", "octets", t.used.Load())
+	return nil
 }
 
 func read(txn *badger.Txn, n policy.Number, into *policy.Facts) error {
@@ -366,7 +405,7 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 			facts := byNumber[number]
 			if facts == nil {
 				facts = &policy.Facts{}
-				if err := read(txn, number, facts); err != nil {
+				if err := p.current(txn, number, facts); err != nil {
 					return err
 				}
 				after.add(facts, -1)
@@ -411,12 +450,41 @@ func (p *projection) applyFirst(n int, changes []change, cursor uint64) error {
 		}
 		return putCursor(txn, cursor)
 	})
-	if err == nil {
-		p.mu.Lock()
-		p.tally = after
-		p.mu.Unlock()
+	if err != nil {
+		return err
 	}
-	return err
+	p.mu.Lock()
+	p.tally = after
+	p.mu.Unlock()
+	return p.keepUp(byNumber)
+}
+
+// current reads what a transaction changes: from the table, which the writer
+// alone changes, or else from Badger.
+func (p *projection) current(txn *badger.Txn, n policy.Number, into *policy.Facts) error {
+	if t := p.table.Load(); t != nil {
+		return t.facts(n, into)
+	}
+	return read(txn, n, into)
+}
+
+// keepUp puts what was written in the table, and gives one up that has no room.
+func (p *projection) keepUp(changed map[policy.Number]*policy.Facts) error {
+	t := p.table.Load()
+	if t == nil {
+		return nil
+	}
+	for n, f := range changed {
+		err := t.put(n, f)
+		if errors.Is(err, errNoRoom) {
+			p.table.Store(nil)
+			return t.close()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // merge folds one change in. It is commutative and idempotent: facts are a set
@@ -511,19 +579,21 @@ func firstCall(f *policy.Facts, i int) bool {
 	})
 }
 
-// each calls f with every number that has facts, in the order of numbers.
+// each calls f with every number that has facts, in the order of numbers. Their
+// memory is used again for the next one.
 func (p *projection) each(f func(*policy.Facts) error) error {
 	return p.db.View(func(txn *badger.Txn) error {
 		opts := badger.DefaultIteratorOptions
 		opts.Prefix = []byte("F")
 		it := txn.NewIterator(opts)
 		defer it.Close()
+		var facts policy.Facts
 		for it.Rewind(); it.Valid(); it.Next() {
 			n, ok := policy.NumberOfKey(binary.BigEndian.Uint64(it.Item().Key()[1:]))
 			if !ok {
 				return fmt.Errorf("%w: a key holds no number", errValue)
 			}
-			facts := policy.Facts{Number: n}
+			facts = policy.Facts{Number: n, All: facts.All[:0], Calls: facts.Calls[:0]}
 			if err := it.Item().Value(func(v []byte) error { return readValue(v, n, &facts) }); err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -159,6 +160,10 @@ func appendAttempt(b []byte, r *policy.Record) []byte {
 		}
 		b = append(b, ']')
 	}
+	if len(a.Raw) > 0 {
+		b = append(b, `,"raw":"`...)
+		b = append(base64.StdEncoding.AppendEncode(b, a.Raw), '"')
+	}
 	return append(b, '}')
 }
 
@@ -275,6 +280,7 @@ type Decision struct {
 	Media      []Media   `json:"media,omitempty"`
 	Findings   []Finding `json:"findings,omitempty"`
 	Marks      []string  `json:"marks,omitempty"`
+	Raw        []byte    `json:"raw,omitempty"` // the INVITE where it was kept, without credentials
 }
 
 // A Media is one stream of the call's offer as read back from the ledger.

@@ -186,7 +186,7 @@ func (s *Store) carry(numbers []policy.Number) error {
 	for _, n := range numbers {
 		var facts policy.Facts
 		if err := s.state.facts(n, &facts); err != nil {
-			return errors.Join(err, wait(done, waiting))
+			return errors.Join(err, s.wait(done, waiting))
 		}
 		if len(facts.All)+len(facts.Calls) == 0 {
 			continue
@@ -194,7 +194,7 @@ func (s *Store) carry(numbers []policy.Number) error {
 		waiting++
 		s.ledger.Append(carriedRecord(n, appendValue(nil, facts.All, facts.Calls), s.o.Node, s.o.Now().UTC()), func(_ uint64, err error) { done <- err })
 	}
-	return wait(done, waiting)
+	return s.wait(done, waiting)
 }
 
 // carryBlocks appends the blocks whose records are about to go.
@@ -238,7 +238,7 @@ func (p *projection) unindex(numbers []policy.Number, outcomes [][]byte, last, v
 		return nil
 	}
 	for _, n := range numbers {
-		err := p.eachPlace(n, func(key []byte, place ledger.Place) error {
+		err := p.eachPlace(n, func(key []byte, place ledger.Place, _ bool) error {
 			if place.Seq <= last {
 				rows = append(rows, key)
 			}

@@ -19,11 +19,14 @@ type Search struct {
 	From, To   time.Time
 	Verdict    string
 	Reason     string
+	Rule       string
 	Peer       string
 	Campaign   string
 	Advertiser string
 	Number     policy.Number // called
 	Most       int           // decisions on the page
+	// Public compares reasons as one advertiser is told them: [policy.Reason.Public].
+	Public bool
 }
 
 // A Page is what was found. Next is where to go on from, 0 at the end: a search
@@ -37,6 +40,7 @@ type Page struct {
 const (
 	searchChunk = 1024   // records between the places that are noted for searches
 	searchLook  = 32_768 // records that one page looks at
+	searchSkip  = 16     // what it costs to pass over those that are noted
 )
 
 // Search finds decisions.
@@ -46,8 +50,8 @@ func (s *Store) Search(q Search) (Page, error) {
 	}
 	var page Page
 	var err error
-	page.Decisions, page.Next, err = lookBack(s, q.Before, q.Most, func(d *Decision) uint64 { return d.Seq }, func(r *ledger.Record) (*Decision, error) {
-		if r.Kind != kindDecision || !q.mayFit(r.Public) {
+	page.Decisions, page.Next, err = lookBack(s, kindDecision, q.Before, q.Most, func(d *Decision) uint64 { return d.Seq }, func(r *ledger.Record) (*Decision, error) {
+		if !q.mayFit(r.Public) {
 			return nil, nil
 		}
 		d, err := readDecision(*r)
@@ -59,28 +63,51 @@ func (s *Store) Search(q Search) (Page, error) {
 	return page, err
 }
 
-// lookBack finds what read makes of the records before one, the newest first, at
-// most so many. next is where to go on from, 0 at the end.
-func lookBack[T any](s *Store, before uint64, most int, seq func(*T) uint64, read func(*ledger.Record) (*T, error)) (found []T, next uint64, err error) {
+// lookBack finds what read makes of the records of a kind before one, the newest
+// first, at most so many. next is where to go on from, 0 at the end. Where it is
+// noted that there are none of the kind, none are read: many facts or look-ups
+// hide no decision.
+func lookBack[T any](s *Store, kind ledger.Kind, before uint64, most int, seq func(*T) uint64, read func(*ledger.Record) (*T, error)) (found []T, next uint64, err error) {
 	first, end := max(s.ledger.First(), 1), s.ledger.Durable()+1
 	if before == 0 || before > end {
 		before = end
 	}
 	step := uint64(2*most) + 16 // what it reads first is little more than it needs
-	for looked := uint64(0); before > first && looked < searchLook; step *= 4 {
-		from := first
-		if step = min(step, searchChunk); before > from+step {
-			from = before - step
+	for looked := uint64(0); before > first && looked < searchLook; {
+		if before%searchChunk == 0 && before > searchChunk {
+			none, err := s.noneBefore(before, kind)
+			if err != nil {
+				return nil, 0, err
+			}
+			if none {
+				before = max(first, before-searchChunk)
+				looked += searchSkip
+				continue
+			}
 		}
-		chunk, err := readBetween(s, from, before, read)
+		from := first
+		if step < searchChunk && before > first+step {
+			from = before - step
+		} else if noted := (before - 1) / searchChunk * searchChunk; noted > first {
+			from = noted
+		}
+		step = min(4*step, searchChunk)
+		chunk, err := readBetween(s, kind, from, before)
 		if err != nil {
 			return nil, 0, err
 		}
-		for _, one := range slices.Backward(chunk) {
+		for i := range slices.Backward(chunk) { // to read one takes far longer than to find it
+			one, err := read(&chunk[i])
+			if err != nil {
+				return nil, 0, err
+			}
+			if one == nil {
+				continue
+			}
 			if len(found) == most {
 				return found, seq(&found[most-1]), nil
 			}
-			found = append(found, one)
+			found = append(found, *one)
 		}
 		looked, before = looked+before-from, from
 	}
@@ -90,15 +117,28 @@ func lookBack[T any](s *Store, before uint64, most int, seq func(*T) uint64, rea
 	return found, next, nil
 }
 
-// readBetween is what read makes of the records from one to before another.
-func readBetween[T any](s *Store, from, before uint64, read func(*ledger.Record) (*T, error)) (found []T, err error) {
+// readBetween is the records of a kind from one to before another.
+func readBetween(s *Store, kind ledger.Kind, from, before uint64) (found []ledger.Record, err error) {
+	err = s.eachBetween(from, before, func(r ledger.Record) error {
+		if r.Kind == kind {
+			r.Public, r.Payload = bytes.Clone(r.Public), bytes.Clone(r.Payload)
+			found = append(found, r)
+		}
+		return nil
+	})
+	return found, err
+}
+
+// eachBetween calls f with the records from one to before another, each valid
+// until the next.
+func (s *Store) eachBetween(from, before uint64, f func(ledger.Record) error) error {
 	place, err := s.placeNear(from)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for r, err := range s.ledger.From(place) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if r.Seq >= before {
 			break
@@ -106,32 +146,33 @@ func readBetween[T any](s *Store, from, before uint64, read func(*ledger.Record)
 		if r.Seq < from {
 			continue
 		}
-		one, err := read(&r)
-		if err != nil {
-			return nil, err
-		}
-		if one != nil {
-			found = append(found, *one)
+		if err := f(r); err != nil {
+			return err
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // mayFit tells from a record's text that it is not asked for, without reading it.
 func (q *Search) mayFit(public []byte) bool {
 	return (q.Verdict == "" || bytes.Contains(public, []byte(`"verdict":"`+q.Verdict+`"`))) &&
-		(q.Reason == "" || bytes.Contains(public, []byte(`"reason":"`+q.Reason+`"`)))
+		(q.Rule == "" || bytes.Contains(public, []byte(`"rule":"`+q.Rule+`"`))) &&
+		(q.Reason == "" || q.Public || bytes.Contains(public, []byte(`"reason":"`+q.Reason+`"`)))
 }
 
 func (q *Search) fits(d *Decision) bool {
 	is := func(want, got string) bool { return want == "" || want == got }
-	return is(q.Verdict, d.Verdict) && is(q.Reason, d.Reason) && is(q.Peer, d.Peer) && is(q.Campaign, d.Campaign) && is(q.Advertiser, d.Advertiser) &&
+	reason := d.Reason
+	if told, ok := policy.ParseReason(reason); ok && q.Public {
+		reason = told.Public().String()
+	}
+	return is(q.Verdict, d.Verdict) && is(q.Rule, d.Rule) && is(q.Reason, reason) && is(q.Peer, d.Peer) && is(q.Campaign, d.Campaign) && is(q.Advertiser, d.Advertiser) &&
 		(q.From.IsZero() || !d.At.Before(q.From)) && (q.To.IsZero() || d.At.Before(q.To))
 }
 
 // searchNumber finds decisions by the index of numbers.
 func (s *Store) searchNumber(q *Search) (page Page, err error) {
-	places, err := s.placesOf(q.Number)
+	places, err := s.placesOf(q.Number, false)
 	if err != nil {
 		return page, err
 	}
@@ -215,18 +256,15 @@ func (s *Store) outcomeOf(id string) (*Outcome, error) {
 //
 //	P seq8   the record's offset in its segment
 
-func placeRow(seq uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'P'}, seq) }
+var placePrefix = []byte{'P'}
 
-// placeNear is where to begin to read for a record: at or before it. A place
-// that does not hold is of another time, and counts for nothing.
-func (s *Store) placeNear(seq uint64) (p ledger.Place, err error) {
-	noted := seq / searchChunk * searchChunk
-	p = ledger.Place{Seq: seq} // not noted: its segment is read from the beginning
-	if noted < max(s.ledger.First(), 1) {
-		return p, nil
-	}
+func placeRow(seq uint64) []byte { return binary.BigEndian.AppendUint64(placePrefix, seq) }
+
+// noneBefore reports whether it is noted that no record of a kind is among the
+// 1024 before one.
+func (s *Store) noneBefore(seq uint64, kind ledger.Kind) (none bool, err error) {
 	err = s.state.db.View(func(txn *badger.Txn) error {
-		item, err := txn.Get(placeRow(noted))
+		item, err := txn.Get(placeRow(seq))
 		if errors.Is(err, badger.ErrKeyNotFound) {
 			return nil
 		}
@@ -234,8 +272,41 @@ func (s *Store) placeNear(seq uint64) (p ledger.Place, err error) {
 			return err
 		}
 		return item.Value(func(v []byte) error {
+			_, size := binary.Uvarint(v)
+			if size <= 0 {
+				return errValue
+			}
+			there, n := binary.Uvarint(v[size:])
+			none = n > 0 && kinds(there)&kindsOf(kind) == 0
+			return nil
+		})
+	})
+	return none, err
+}
+
+// placeNear is where to begin to read for a record: the last place at or before
+// it that is noted, for the newest records are not noted yet. A place that does
+// not hold is of another time, and counts for nothing.
+func (s *Store) placeNear(seq uint64) (p ledger.Place, err error) {
+	p = ledger.Place{Seq: seq} // none is noted: its segment is read from the beginning
+	err = s.state.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Reverse: true, Prefix: placePrefix})
+		defer it.Close()
+		it.Seek(placeRow(seq))
+		if !it.Valid() {
+			return nil
+		}
+		key := it.Item().KeyCopy(nil)
+		if len(key) != len(placePrefix)+8 {
+			return errValue
+		}
+		noted := binary.BigEndian.Uint64(key[len(placePrefix):])
+		if noted < max(s.ledger.First(), 1) {
+			return nil
+		}
+		return it.Item().Value(func(v []byte) error {
 			offset, size := binary.Uvarint(v)
-			if size != len(v) {
+			if size <= 0 {
 				return errValue
 			}
 			near := ledger.Place{Seq: noted, Offset: int64(offset)}

@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -73,6 +75,10 @@ func TestSearchTurnsEveryPage(t *testing.T) {
 			}
 			if p, err := s.placeNear(1030); err != nil || p.Seq != 1024 || p.Offset == 0 {
 				t.Errorf("the place of record 1024 was not noted: %+v, %v", p, err)
+			}
+			// What is not noted yet is read for from the last place that is.
+			if p, err := s.placeNear(1_000_000); err != nil || p.Seq != 2048 || p.Offset == 0 {
+				t.Errorf("the newest records are read for from %+v, %v", p, err)
 			}
 		}
 		for name, q := range map[string]struct {
@@ -160,5 +166,74 @@ func TestLookUpsAreRecordedAndErased(t *testing.T) {
 	}
 	if want := fmt.Sprint([]string{`An "de" Vries `, `An "de" Vries ` + alice.E164(), `An "de" Vries `}); fmt.Sprint(got) != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestLooksCostASearchNothing: a number that was looked at ten thousand times is
+// found as quickly as any, also when the projection was made anew.
+func TestLooksCostASearchNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	decided(t, s, 1, alice, policy.ReasonNoConsent)
+	for range 20 {
+		if err := s.LookedUp(LookUp{By: "an", Role: "analyst", What: "number", Number: alice, Count: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	decided(t, s, 2, alice, policy.ReasonNoConsent)
+	check := func(when string) {
+		t.Helper()
+		calls, err := s.placesOf(alice, false)
+		if err != nil || len(calls) != 2 {
+			t.Errorf("%s: %d places are read for two calls, %v", when, len(calls), err)
+		}
+		if all, err := s.placesOf(alice, true); err != nil || len(all) != 22 {
+			t.Errorf("%s: %d places in all, %v", when, len(all), err)
+		}
+	}
+	check("as they came")
+	if err := errors.Join(s.Close(), os.RemoveAll(filepath.Join(dir, "state"))); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, nil)
+	defer s.Close()
+	check("made anew")
+}
+
+// TestManyFactsHideNoDecision: what lies before an import of tens of thousands of
+// rows is found at once, more records back than one page looks at.
+func TestManyFactsHideNoDecision(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	defer func() { s.Close() }()
+	for i := range 3 {
+		decided(t, s, i, alice, policy.ReasonNoConsent)
+	}
+	if err := s.LookedUp(LookUp{By: "an", Role: "analyst", What: "number", Number: alice, Count: 1}); err != nil {
+		t.Fatal(err)
+	}
+	var batch []policy.Fact
+	for i := range searchLook + 5000 {
+		n, _ := policy.NumberOfKey(31_610_000_000 + uint64(i))
+		if batch = append(batch, objection(fmt.Sprint("o", i), n, noon)); len(batch) == 2000 || i == searchLook+4999 {
+			add(t, s, batch...)
+			batch = batch[:0]
+		}
+		if i == searchLook/2 { // what was noted holds after a restart in the middle of 1024
+			s.Close()
+			s = open(t, dir, nil)
+		}
+	}
+	decided(t, s, 3, bob, policy.ReasonNoConsent)
+	if err := s.catchUpIndex(0); err != nil {
+		t.Fatal(err)
+	}
+	page, err := s.Search(Search{Most: 10})
+	if err != nil || len(page.Decisions) != 4 || page.Next != 0 || page.Decisions[3].CallID != "0" {
+		t.Errorf("%d decisions, next %d, %v", len(page.Decisions), page.Next, err)
+	}
+	looks, next, err := s.LookUps(0, 10)
+	if err != nil || len(looks) != 1 || next != 0 {
+		t.Errorf("%d looks, next %d, %v", len(looks), next, err)
 	}
 }

@@ -35,8 +35,11 @@ type Options struct {
 	// Floor is the free space of the disk, in octets, below which no call is
 	// recorded; facts stop below twice that, imports below three times. 0: 256 MiB.
 	Floor uint64
-	Now   func() time.Time // when a fact is learnt; nil: the system's clock
-	Log   *slog.Logger
+	// Memory is how many octets of memory the facts of all numbers may take, so
+	// that none is looked up on disk. 0, or when they need more: all are.
+	Memory int64
+	Now    func() time.Time // when a fact is learnt; nil: the system's clock
+	Log    *slog.Logger
 
 	foldAtMost uint64                           // a test's foldedAtStart
 	free       func(dir string) (uint64, error) // a test's disk
@@ -59,9 +62,11 @@ type Store struct {
 	queue     *queue
 	applied   chan struct{} // closed when the applier has ended
 	retention retention
-	retaining sync.Mutex // one retention at a time
-	adding    sync.Mutex // one batch of facts at a time looks what is known and appends
-	records   sync.Pool  // *[2][]byte: memory for decisions
+	retaining sync.Mutex   // one retention at a time
+	adding    sync.RWMutex // many add facts at a time; who takes it for writing finds none on their way
+	admitting sync.Mutex   // one at a time looks what is known of a fact and appends it
+	coming    coming
+	records   sync.Pool // *[2][]byte: memory for decisions
 
 	flight inFlight
 	disk   disk
@@ -101,6 +106,12 @@ func Open(o Options) (*Store, error) {
 		s.closeRoom()
 		return nil, errors.Join(err, l.Close())
 	}
+	if o.Memory > 0 {
+		if err := s.state.remember(o.Memory, o.Log); err != nil {
+			s.closeRoom()
+			return nil, errors.Join(err, l.Close(), s.state.db.Close())
+		}
+	}
 	if err := s.openIndex(); err != nil {
 		s.closeRoom()
 		return nil, errors.Join(err, l.Close(), s.state.db.Close())
@@ -136,7 +147,7 @@ func (s *Store) openState() error {
 		_ = s.state.db.Close() // it is thrown away
 	}
 	s.o.Log.Warn("rebuilding the facts from the ledger", "because", rebuild.why)
-	return s.rebuild()
+	return s.rebuild(nil)
 }
 
 // ofThisLedger tells why the projection can't be of the ledger that was found.
@@ -153,13 +164,13 @@ func (s *Store) ofThisLedger() error {
 
 // rebuild puts a projection made anew in the place of the one there is, which
 // is not open any more.
-func (s *Store) rebuild() error {
+func (s *Store) rebuild(loaded *loadedRows) error {
 	dir := filepath.Join(s.o.Dir, "state")
 	if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(filepath.Join(s.o.Dir, markerFile))); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	s.state = nil
-	err := s.build(dir)
+	err := s.build(dir, loaded)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func open(t testing.TB, dir string, log *bytes.Buffer) *Store {
 }
 
 func testOptions(dir string, log *bytes.Buffer) Options {
-	o := Options{Dir: dir, Node: "test", Ledger: ledger.Options{SegmentSize: 1 << 20, Linger: time.Microsecond}}
+	o := Options{Dir: dir, Node: "test", Memory: 64 << 20, Ledger: ledger.Options{SegmentSize: 1 << 20, Linger: time.Microsecond}}
 	if log != nil {
 		o.Log = slog.New(slog.NewTextHandler(log, nil))
 	}
@@ -487,10 +487,18 @@ func FuzzRows(f *testing.F) {
 	f.Add([]byte("kind,number,advertiser,at\nobjection,+31612345678,*,2026-01-01\n"))
 	f.Add([]byte("\xef\xbb\xbfkind;number\n\"x;y"))
 	f.Add([]byte(`{"kind":"objection","number":"+31612345678","advertiser":"*","at":"2026-01-01"}`))
+	f.Add([]byte("Telefoon;Tel;Datum;Naam\n0612345678;1;2026-01-01;x\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for row, err := range (Intake{Form: policy.FactForm{Zone: time.UTC}, Batch: "b"}).Rows(bytes.NewReader(data)) {
-			if err == nil && row.Err == nil && (row.Fact.ID == "" || row.Fact.Number.IsZero()) {
-				t.Fatalf("row %d is no fact and no error", row.Line)
+		for _, columns := range []*Columns{nil, {Guess: true, Dutch: true}} {
+			var heads, fields []string
+			in := Intake{Form: policy.FactForm{Zone: time.UTC}, Batch: "b", Columns: columns, Heads: func(c, f []string) { heads, fields = c, f }}
+			for row, err := range in.Rows(bytes.NewReader(data)) {
+				if err == nil && row.Err == nil && (row.Fact.ID == "" || row.Fact.Number.IsZero()) {
+					t.Fatalf("row %d is no fact and no error", row.Line)
+				}
+			}
+			if len(heads) != len(fields) {
+				t.Fatalf("%d columns, %d fields", len(heads), len(fields))
 			}
 		}
 	})

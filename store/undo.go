@@ -179,11 +179,11 @@ func derivedID(name string, ids ...string) string {
 // mistake is not to come back with the next run of the same import, so it is
 // refused. But whoever objects again is heard: the objection, or whatever else
 // protects, is taken in under an id of its own.
-func (s *Store) undone(f *policy.Fact, undo *policy.Fact, batch *batch) Result {
+func (s *Store) undone(f *policy.Fact, undo *policy.Fact, coming *coming) Result {
 	if !f.Protects() {
 		return Result{ID: f.ID, Err: fmt.Errorf("a fact with the id %q was undone on %s and is not taken in again: give it another id, or the import another --batch",
 			f.ID, undo.At.Format(time.DateOnly))}
 	}
 	f.ID = derivedID("again-", f.ID, undo.ID)
-	return s.admit(f, batch)
+	return s.admit(f, coming)
 }

@@ -42,7 +42,7 @@ func TestAcceptanceCases(t *testing.T) {
 	for _, name := range append(dutchCases(t), filepath.Join("demo", "story.yaml")) {
 		file := caseFile(t, name)
 		var out bytes.Buffer
-		misses, err := runCases(file, filepath.Base(name), &out)
+		misses, _, err := runCases(file, filepath.Base(name), &out)
 		if err != nil {
 			t.Fatal(err)
 		}

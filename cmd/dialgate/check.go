@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dialgate/configs"
+	"dialgate/console"
 	"dialgate/gate"
 	"dialgate/policy"
 )
@@ -50,7 +51,7 @@ func (c checkCmd) Run(s streams) error {
 		if err != nil {
 			return err
 		}
-		misses, err := runCases(file, name, s.out)
+		misses, _, err := runCases(file, name, s.out)
 		if err != nil {
 			return err
 		}
@@ -123,14 +124,14 @@ func loadAccepted(path string) (*world, error) {
 		if err != nil {
 			return nil, err
 		}
-		misses, err := runCases(file, name, &wrong)
+		misses, ran, err := runCases(file, name, &wrong)
 		if err != nil {
 			return nil, err
 		}
-		w.cases, failed = w.cases+len(file.Cases), failed+len(misses)
+		w.ran, failed = append(w.ran, ran...), failed+len(misses)
 	}
 	if failed > 0 {
-		return nil, usageError("%d of %d acceptance cases did not come out as expected\n%s", failed, w.cases, strings.TrimSpace(wrong.String()))
+		return nil, usageError("%d of %d acceptance cases did not come out as expected\n%s", failed, len(w.ran), strings.TrimSpace(wrong.String()))
 	}
 	return w, nil
 }
@@ -150,20 +151,22 @@ type outcome struct {
 }
 
 // runCases runs a file's cases and prints each that came out otherwise.
-func runCases(file *configs.CaseFile, name string, w io.Writer) ([]miss, error) {
-	var misses []miss
+func runCases(file *configs.CaseFile, name string, w io.Writer) (misses []miss, ran []console.CaseResult, err error) {
 	for i := range file.Cases {
 		c := &file.Cases[i]
 		got, err := runCase(file.Config, c)
 		if err != nil {
-			return nil, usageError("%s:%d: case %q: %v", name, c.Line, c.Name, err)
+			return nil, nil, usageError("%s:%d: case %q: %v", name, c.Line, c.Name, err)
 		}
-		if wrong := compare(&c.Expected, got); wrong != "" {
+		wrong := compare(&c.Expected, got)
+		ran = append(ran, console.CaseResult{File: filepath.Base(name), Line: c.Line, Name: c.Name, At: c.At, Verdict: c.Expected.Verdict, Reason: c.Expected.Reason,
+			GotVerdict: got.verdict, GotReason: got.reason, AsExpected: wrong == ""})
+		if wrong != "" {
 			fmt.Fprintf(w, "%s:%d: %s\n%s", name, c.Line, c.Name, wrong)
 			misses = append(misses, miss{c, got})
 		}
 	}
-	return misses, nil
+	return misses, ran, nil
 }
 
 // compare says what differs, "" when nothing does.

@@ -55,8 +55,8 @@ func (n consoleNode) History(number policy.Number) (policy.Facts, error) {
 }
 
 func (n consoleNode) Search(s console.Search) (page console.Page, err error) {
-	found, err := n.store.Search(store.Search{Before: s.Before, From: s.From, To: s.To, Verdict: s.Verdict, Reason: s.Reason, Peer: s.Peer,
-		Campaign: s.Campaign, Advertiser: s.Advertiser, Number: s.Number, Most: s.Most})
+	found, err := n.store.Search(store.Search{Before: s.Before, From: s.From, To: s.To, Verdict: s.Verdict, Reason: s.Reason, Rule: s.Rule, Peer: s.Peer,
+		Campaign: s.Campaign, Advertiser: s.Advertiser, Number: s.Number, Most: s.Most, Public: s.Public})
 	page.Next = found.Next
 	for i := range found.Decisions {
 		page.Calls = append(page.Calls, callOf(&found.Decisions[i]))
@@ -73,10 +73,11 @@ func (n consoleNode) Call(seq uint64) (*console.Call, *console.Outcome, error) {
 		return nil, nil, err
 	}
 	c := callOf(&d)
+	c.Invite = string(d.Raw)
 	if o == nil {
 		return &c, nil, nil
 	}
-	return &c, &console.Outcome{At: o.At, Code: o.Code, RingMS: o.RingMS, EndedBy: o.EndedBy, Instead: o.Instead}, nil
+	return &c, &console.Outcome{At: o.At, Code: o.Code, RingMS: o.RingMS, EndedBy: o.EndedBy, Carrier: o.Carrier, Tried: o.Tried, Instead: o.Instead}, nil
 }
 
 // callOf is a decision as the console knows it.
@@ -97,6 +98,18 @@ func callOf(d *store.Decision) console.Call {
 	return c
 }
 
+func (n consoleNode) Events(after uint64, most int) (events []console.Event, last, missed uint64, err error) {
+	found, last, missed, err := n.store.Since(after, most)
+	for i := range found {
+		e := console.Event{Seq: found[i].Seq, Key: found[i].Key, At: found[i].At, Objection: found[i].Objection}
+		if d := found[i].Decision; d != nil {
+			e.Call = new(callOf(d))
+		}
+		events = append(events, e)
+	}
+	return events, last, missed, err
+}
+
 func (n consoleNode) LedgerEnd() uint64 { return n.store.LedgerEnd() }
 
 func (n consoleNode) LookedUp(l console.LookUp) error {
@@ -111,8 +124,8 @@ func (n consoleNode) LookUps(before uint64, most int) (looks []console.Look, nex
 	return looks, next, err
 }
 
-func (n consoleNode) Prove(number policy.Number, knownAt time.Time) (p console.Proof, err error) {
-	pack, err := n.store.Prove(number, knownAt)
+func (n consoleNode) Prove(number policy.Number, knownAt time.Time, advertiser string) (p console.Proof, err error) {
+	pack, err := n.store.ProveTo(advertiser, number, knownAt)
 	if err != nil {
 		return p, err
 	}
@@ -232,12 +245,14 @@ func (n consoleNode) Scrub(o console.ScrubOptions, in io.Reader, out io.Writer) 
 
 func (n consoleNode) Rules() []*policy.Bound { return n.current.Load().books.Rules() }
 
+func (n consoleNode) Cases() []console.CaseResult { return n.current.Load().ran }
+
 func (n consoleNode) State() console.State {
 	w := n.current.Load()
 	s := console.State{Node: n.world.cfg.Node, Version: version, Ready: true, Since: n.began, Facts: map[string]int64{}, Names: map[string]string{},
 		Peers: []console.Peer{}, Carriers: []console.Carrier{}, Campaigns: []console.CampaignState{},
 		Ledger: console.LedgerState{Records: n.store.LedgerEnd(), Octets: n.store.LedgerBytes(), Mode: n.world.cfg.Ledger.Mode},
-		Config: console.Config{File: n.o.config, ID: w.cfg.ID(), Loaded: *n.loaded.Load(), Cases: w.cases, Warnings: w.warnings()}}
+		Config: console.Config{File: n.o.config, ID: w.cfg.ID(), Loaded: *n.loaded.Load(), Cases: len(w.ran), Warnings: w.warnings()}}
 	if err := n.ready(); err != nil {
 		s.Ready, s.Why = false, oneLine(err)
 	}
@@ -247,11 +262,19 @@ func (n consoleNode) State() console.State {
 	for k, count := range n.store.Counts() {
 		s.Facts[k.String()] = count
 	}
+	callers, carriers := n.proxy.Peers(), n.proxy.Carriers()
 	for _, p := range w.cfg.Peers {
-		s.Peers = append(s.Peers, console.Peer{ID: p.ID, Sources: p.Sources, Campaigns: p.Campaigns, Dialect: p.Dialect})
+		live := callers[p.ID]
+		s.Peers = append(s.Peers, console.Peer{ID: p.ID, Sources: p.Sources, Campaigns: p.Campaigns, Dialect: p.Dialect, InSetup: live.InSetup, LastCall: live.LastCall})
 	}
 	for _, c := range w.cfg.Carriers {
-		s.Carriers = append(s.Carriers, console.Carrier{ID: c.ID, Targets: c.Targets, Transport: kind(c.Transport).String(), Priority: c.Priority, Weight: c.Weight})
+		live := carriers[c.ID]
+		one := console.Carrier{ID: c.ID, Targets: c.Targets, Transport: kind(c.Transport).String(), Priority: c.Priority, Weight: c.Weight,
+			State: live.State(), Probed: c.Probing.Every > 0, InSetup: live.InSetup, Reach: []console.Target{}}
+		for _, t := range live.Targets {
+			one.Reach = append(one.Reach, console.Target{Address: t.Addr.String(), State: t.State, Since: t.Since, Why: t.Why})
+		}
+		s.Carriers = append(s.Carriers, one)
 	}
 	for _, k := range w.cfg.Campaigns {
 		s.Campaigns = append(s.Campaigns, console.CampaignState{ID: k.ID, Advertiser: k.Advertiser, Purpose: k.Purpose, Products: k.Products, Callers: k.Callers})
@@ -282,15 +305,60 @@ func (n consoleNode) Reload() (console.Reloaded, error) {
 func (n consoleNode) Import(ctx context.Context, o console.ImportOptions, in io.Reader) (r console.ImportReport, err error) {
 	i := importer{ctx: ctx, keeper: n.store, report: newImportReport(o.Name, o.DryRun), rejects: rejects{path: o.Rejects}, bar: bar(io.Discard, -1, "")}
 	intake := store.Intake{Form: n.Form(), Constants: o.Constants, Batch: o.Name}
-	if o.Columns != nil || o.Dutch {
-		intake.Columns = &store.Columns{Fields: o.Columns, Ignore: o.Ignore, Dutch: o.Dutch}
-		if err := intake.Columns.Check(); err != nil {
-			return r, err
-		}
+	if err := setColumns(&intake, &o); err != nil {
+		return r, err
 	}
 	err = i.run(intake, &progressReader{ctx: ctx, r: in, tell: o.Progress})
 	r = console.ImportReport{Rows: i.report.Rows, Added: i.report.sums.imported, Known: i.report.sums.known, Rejected: i.report.sums.rejected}
 	return r, errors.Join(err, i.rejects.close())
+}
+
+// setColumns has an intake read columns as was asked for.
+func setColumns(intake *store.Intake, o *console.ImportOptions) error {
+	if o.Columns == nil && o.Ignore == nil && !o.Dutch && !o.Guess {
+		return nil
+	}
+	intake.Columns = &store.Columns{Fields: o.Columns, Ignore: o.Ignore, Dutch: o.Dutch, Guess: o.Guess}
+	if err := intake.Columns.Check(); err != nil {
+		return &console.Invalid{Path: "columns", Text: oneLine(err)}
+	}
+	return nil
+}
+
+func (n consoleNode) Preview(ctx context.Context, o console.ImportOptions, in io.Reader, rows int) (p console.Preview, err error) {
+	p = console.Preview{Columns: []console.PreviewColumn{}, Rows: []console.PreviewRow{}}
+	intake := store.Intake{Form: n.Form(), Constants: o.Constants, Batch: o.Name}
+	if err := setColumns(&intake, &o); err != nil {
+		return p, err
+	}
+	var columns, fields []string
+	intake.Heads = func(c, f []string) { columns, fields = c, f }
+	for row, err := range intake.Rows(in) {
+		if err != nil {
+			return p, &console.Invalid{Path: "file", Text: oneLine(err)}
+		}
+		if len(p.Rows) == rows || ctx.Err() != nil {
+			break
+		}
+		one := console.PreviewRow{Line: row.Line, Text: row.Text, Fault: row.Err}
+		if row.Err == nil {
+			one.Fact = row.Fact.AppendJSON(nil)
+		}
+		p.Rows = append(p.Rows, one)
+	}
+	for i, name := range columns {
+		c := console.PreviewColumn{Name: name, Field: fields[i], Guessed: fields[i] != ""}
+		for of := range o.Columns {
+			c.Guessed = c.Guessed && !strings.EqualFold(strings.TrimSpace(of), strings.TrimSpace(name))
+		}
+		p.Columns = append(p.Columns, c)
+	}
+	return p, ctx.Err()
+}
+
+func (n consoleNode) Undo(ctx context.Context, o console.UndoOptions) (console.Undone, error) {
+	u, err := n.store.Undo(ctx, o.Batch, store.UndoOptions{Lift: o.Lift, Ground: o.Ground, DryRun: o.DryRun})
+	return console.Undone(u), err
 }
 
 // A progressReader tells how far a file was read, and ends when the node does.

@@ -44,18 +44,43 @@ store: {path: %q}
 
 var tuesday = time.Date(2026, 11, 24, 14, 0, 0, 0, calledZone())
 
-func startConsole(t testing.TB) *consoleTest {
+// startConsole starts a node. Sections of the configuration take the place of
+// the lines that begin as they do, or are added.
+func startConsole(t testing.TB, sections ...string) *consoleTest {
 	t.Helper()
+	return startConsoleLogging(t, slog.New(slog.DiscardHandler), sections...)
+}
+
+func startConsoleLogging(t testing.TB, log *slog.Logger, sections ...string) *consoleTest {
+	t.Helper()
+	text := consoleText
+	for _, section := range sections {
+		name, _, _ := strings.Cut(section, ":")
+		if _, after, there := strings.Cut(text, "\n"+name+":"); there {
+			_, rest, _ := strings.Cut(after, "\n")
+			text = strings.TrimSuffix(text, "\n"+name+":"+after) + "\n" + rest
+		}
+		text += section + "\n"
+	}
 	dir := t.TempDir()
-	c := &consoleTest{t: t, tokens: map[access.Role]string{}, path: filepath.Join(dir, "dialgate.yaml")}
-	if err := os.WriteFile(c.path, []byte(fmt.Sprintf(consoleText, filepath.Join(dir, "data"))), 0o600); err != nil {
+	c := &consoleTest{t: t, path: filepath.Join(dir, "dialgate.yaml")}
+	if err := os.WriteFile(c.path, []byte(fmt.Sprintf(text, filepath.Join(dir, "data"))), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	c.start(log)
+	return c
+}
+
+// start starts the node of a configuration, and makes a token of each role.
+func (c *consoleTest) start(log *slog.Logger) {
+	t := c.t
+	t.Helper()
+	c.tokens = map[access.Role]string{}
 	w, err := loadAccepted(c.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.node, err = startNode(w, nodeOptions{now: func() time.Time { return tuesday }, log: slog.New(slog.DiscardHandler), config: c.path}); err != nil {
+	if c.node, err = startNode(w, nodeOptions{now: func() time.Time { return tuesday }, log: log, config: c.path}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -75,7 +100,6 @@ func startConsole(t testing.TB) *consoleTest {
 	if c.bound, _, err = c.keys.Create(access.Token{Name: "bound", Role: access.Editor, Advertiser: "windkracht"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	return c
 }
 
 // ask sends a request and returns the status and the body.
@@ -138,30 +162,43 @@ func (c *consoleTest) judgeOne(from, to, callID string, headers ...string) {
 // everyEndpoint says by hand which role may do what: the program's own table is
 // held against it.
 var everyEndpoint = map[string]string{
-	"POST /v1/facts":               "editor admin bound",
-	"POST /v1/objections":          "editor admin bound",
-	"POST /v1/numbers/query":       "analyst editor auditor admin bound",
-	"POST /v1/erasures":            "admin",
-	"POST /v1/decide":              "analyst editor auditor admin",
-	"GET /v1/decisions":            "advertiser viewer analyst editor auditor admin bound",
-	"GET /v1/decisions/{seq}":      "advertiser viewer analyst editor auditor admin bound",
-	"POST /v1/imports":             "editor admin",
-	"GET /v1/imports":              "editor admin",
-	"GET /v1/imports/{id}":         "editor admin",
-	"GET /v1/imports/{id}/rejects": "editor admin",
-	"POST /v1/scrub":               "analyst editor auditor admin",
-	"POST /v1/proofs":              "auditor admin",
-	"GET /v1/ledger/checkpoint":    "auditor admin",
-	"GET /v1/lookups":              "auditor admin",
-	"GET /v1/state":                "viewer analyst editor auditor admin",
-	"GET /v1/carriers":             "viewer analyst editor auditor admin",
-	"GET /v1/peers":                "viewer analyst editor auditor admin",
-	"GET /v1/config":               "viewer analyst editor auditor admin",
-	"GET /v1/rules":                "viewer analyst editor auditor admin",
-	"POST /v1/reload":              "admin",
-	"GET /v1/tokens":               "admin",
-	"POST /v1/tokens":              "admin",
-	"DELETE /v1/tokens/{id}":       "admin",
+	"POST /v1/facts":                "editor admin bound",
+	"POST /v1/objections":           "editor admin bound",
+	"POST /v1/numbers/query":        "analyst editor auditor admin bound",
+	"POST /v1/erasures":             "admin",
+	"POST /v1/decide":               "analyst editor auditor admin",
+	"GET /v1/decisions":             "advertiser viewer analyst editor auditor admin bound",
+	"GET /v1/decisions/{seq}":       "advertiser viewer analyst editor auditor admin bound",
+	"POST /v1/imports":              "editor admin",
+	"GET /v1/imports":               "editor admin",
+	"GET /v1/imports/{id}":          "editor admin",
+	"GET /v1/imports/{id}/rejects":  "editor admin",
+	"POST /v1/scrub":                "analyst editor auditor admin",
+	"POST /v1/proofs":               "advertiser auditor admin",
+	"GET /v1/ledger/checkpoint":     "auditor admin",
+	"GET /v1/lookups":               "auditor admin",
+	"GET /v1/state":                 "viewer analyst editor auditor admin",
+	"GET /v1/carriers":              "viewer analyst editor auditor admin",
+	"GET /v1/peers":                 "viewer analyst editor auditor admin",
+	"GET /v1/cases":                 "viewer analyst editor auditor admin",
+	"GET /v1/imports/{id}/preview":  "editor admin",
+	"POST /v1/imports/{id}/run":     "editor admin",
+	"POST /v1/imports/undo":         "editor admin",
+	"GET /v1/mappings":              "editor admin",
+	"PUT /v1/mappings/{name}":       "editor admin",
+	"DELETE /v1/mappings/{name}":    "editor admin",
+	"GET /v1/webhooks":              "admin",
+	"POST /v1/webhooks":             "admin",
+	"DELETE /v1/webhooks/{id}":      "admin",
+	"POST /v1/webhooks/{id}/test":   "admin",
+	"POST /v1/webhooks/{id}/secret": "admin",
+	"POST /v1/webhooks/{id}/enable": "admin",
+	"GET /v1/config":                "viewer analyst editor auditor admin",
+	"GET /v1/rules":                 "viewer analyst editor auditor admin",
+	"POST /v1/reload":               "admin",
+	"GET /v1/tokens":                "admin",
+	"POST /v1/tokens":               "admin",
+	"DELETE /v1/tokens/{id}":        "admin",
 }
 
 // TestEveryEndpointWithEveryRole: who may not do a thing is told so, whatever
@@ -198,7 +235,7 @@ func TestEveryEndpointWithEveryRole(t *testing.T) {
 	}
 	for endpoint, roles := range everyEndpoint {
 		method, path, _ := strings.Cut(endpoint, " ")
-		path = strings.NewReplacer("{seq}", "999999", "{id}", "none").Replace(path)
+		path = strings.NewReplacer("{seq}", "999999", "{id}", "none", "{name}", "none").Replace(path)
 		if status, text := c.ask("", method, path, "application/json", "{}"); status != http.StatusUnauthorized || !strings.Contains(text, `"status":401`) {
 			t.Errorf("%s without a token: %d %s", endpoint, status, text)
 		}
@@ -436,7 +473,7 @@ func TestImportThroughTheAPI(t *testing.T) {
 		t.Error(got)
 	}
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(c.path), "data", "uploads", "*"))
-	if err != nil || len(left) != 2 { // the rejects of both
+	if err != nil || len(left) != 3 { // the rejects of both, and the file of the dry run
 		t.Errorf("%v, %v", left, err)
 	}
 }
@@ -503,13 +540,17 @@ func TestTokensThroughTheAPI(t *testing.T) {
 	if status, _ := c.ask(made.Token, "GET", "/v1/state", "", ""); status != 401 {
 		t.Error(status)
 	}
-	// Who guesses waits, and then so does the right token from there.
+	// Who guesses waits, and keeps nobody waiting who has a token or a password.
 	for range 40 {
 		c.ask("dgt_guess_guess", "GET", "/v1/state", "", "")
 	}
-	if status, text := c.ask(c.tokens[access.Admin], "GET", "/v1/state", "", ""); status != 429 {
+	if status, text := c.ask("dgt_guess_guess", "GET", "/v1/state", "", ""); status != 429 {
 		t.Error(status, text)
 	}
+	if status, text := c.ask(c.tokens[access.Admin], "GET", "/v1/state", "", ""); status != 200 {
+		t.Error(status, text)
+	}
+	c.visit(access.Viewer)
 }
 
 // TestNobodyStartsOpen: a console that can be reached from elsewhere needs

@@ -59,49 +59,37 @@ func handleLedger(mux *http.ServeMux, k ledgerKeeper) {
 		}
 	})
 	mux.HandleFunc("POST /ledger/backup", func(w http.ResponseWriter, r *http.Request) { controlBackup(k, w, r) })
-	mux.HandleFunc("POST /erasures", func(w http.ResponseWriter, r *http.Request) { controlErase(k, w, r) })
+	mux.HandleFunc("POST /erasures", func(w http.ResponseWriter, r *http.Request) {
+		var ask eraseRequest
+		answerAbout(w, r, &ask, &ask.Number, func(n policy.Number) (any, error) { return k.Erase(n, ask.Ground) })
+	})
 	mux.HandleFunc("POST /ledger/proofs", func(w http.ResponseWriter, r *http.Request) {
 		var ask proofRequest
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&ask); err != nil {
-			http.Error(w, oneLine(err), http.StatusBadRequest)
-			return
-		}
-		n, err := policy.ParseNumber(ask.Number)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		p, err := k.Prove(n, ask.KnownAt)
-		if err != nil {
-			http.Error(w, oneLine(err), http.StatusInternalServerError)
-			return
-		}
-		_ = json.NewEncoder(w).Encode(p) // the client has gone
+		answerAbout(w, r, &ask, &ask.Number, func(n policy.Number) (any, error) { return k.Prove(n, ask.KnownAt) })
 	})
+}
+
+// answerAbout reads a small request about a number and answers in JSON.
+func answerAbout(w http.ResponseWriter, r *http.Request, ask any, number *string, do func(policy.Number) (any, error)) {
+	if !readControl(w, r, ask) {
+		return
+	}
+	n, err := policy.ParseNumber(*number)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	answer, err := do(n)
+	if err != nil {
+		http.Error(w, oneLine(err), http.StatusInternalServerError)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(answer) // the client has gone
 }
 
 type eraseRequest struct {
 	Number string `json:"number"`
 	Ground string `json:"ground"`
-}
-
-func controlErase(k ledgerKeeper, w http.ResponseWriter, r *http.Request) {
-	var ask eraseRequest
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 8192)).Decode(&ask); err != nil {
-		http.Error(w, oneLine(err), http.StatusBadRequest)
-		return
-	}
-	n, err := policy.ParseNumber(ask.Number)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	e, err := k.Erase(n, ask.Ground)
-	if err != nil {
-		http.Error(w, oneLine(err), http.StatusInternalServerError)
-		return
-	}
-	_ = json.NewEncoder(w).Encode(e) // the client has gone
 }
 
 type proofRequest struct {

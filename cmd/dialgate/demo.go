@@ -28,8 +28,20 @@ import (
 //go:embed demo/story.yaml
 var demoStory []byte
 
+// demoTour tells whoever sees the console for the first time where to look. The
+// numbers are those of the story.
+const demoTour = `
+look round:
+  Calls       open a refused one: the rule, its article, the facts it rests on, the SIP answer
+  Try a call  to +31206234513: it would be allowed, since the number is a company's
+  Numbers     +31206234513: add an objection, then try the call again; take the proof pack
+  Numbers     +31612345601: a consent, an objection, and each call judged by what was known
+  Rules       what holds today, and on another date; 2026-06-30 is the last day of the customer exception
+  Settings    make a token for curl, or somebody of another role
+`
+
 type demoCmd struct {
-	Calls int  `help:"Further calls after the story, taken from it in turn." placeholder:"N"`
+	Calls int  `help:"Further calls after the story, taken from it in turn; with --stay 200 unless said otherwise." placeholder:"N"`
 	Rate  int  `help:"Further calls a second." default:"100" placeholder:"CPS"`
 	Stay  bool `help:"Keep the node up until interrupted."`
 }
@@ -83,6 +95,9 @@ func (c demoCmd) Run(s streams) (err error) {
 	}
 	defer d.dialer.close()
 	fmt.Fprintf(s.out, "dialer %s -> dialgate %s -> carrier %s, all on loopback; each call is judged at its own time\n\n", d.dialer.addr, d.node.sip[0], carrier.addr)
+	if c.Stay && c.Calls == 0 {
+		c.Calls = 200 // so that there is something to look at
+	}
 	if err := d.play(c.Calls, c.Rate); err != nil {
 		return err
 	}
@@ -94,7 +109,7 @@ func (c demoCmd) Run(s streams) (err error) {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(s.out, "\nstaying up, with these calls in the console at\n  %s   name: demo   password: %s\nSIP on udp %s, metrics on %[1]s/metrics; interrupt to end\n", d.node.url(), password, d.node.sip[0])
+		fmt.Fprintf(s.out, "\nstaying up, with these calls in the console at\n  %s   name: demo   password: %s\n%s\nSIP on udp %s, metrics on %[1]s/metrics; interrupt to end\n", d.node.url(), password, demoTour, d.node.sip[0])
 		<-stop
 	}
 	if d.wrong > 0 {

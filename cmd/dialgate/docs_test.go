@@ -24,6 +24,8 @@ func TestDocsAreFresh(t *testing.T) {
 		"law-coverage.md": coverageDoc(),
 		"dialects.md":     sipproxy.DialectsMarkdown(),
 		"config.md":       configs.Markdown(),
+		"dependencies.md": dependenciesDoc(t),
+		"roles.md":        rolesDoc(),
 	} {
 		path := filepath.Join("..", "..", "docs", name)
 		if *update {

@@ -74,12 +74,8 @@ func (factsImportCmd) Help() string {
 		"A register: dialgate facts import --register nobellen --as-of 2026-11-20 nobellen.csv"
 }
 
-// How many facts go at a time into a running node, and into a store of which
-// nobody makes a call.
-const (
-	importBatch = 1000
-	loadBatch   = 4096
-)
+// importBatch is how many facts go at a time into a running node.
+const importBatch = 1000
 
 // Run imports a file. Bad rows go to the rejects file, the others go in.
 func (c factsImportCmd) Run(s streams, parent *factsCmd) error {
@@ -233,7 +229,7 @@ func (i *importer) run(intake store.Intake, in io.Reader) (err error) {
 	if s, ok := i.keeper.(*store.Store); ok && i.alone && !i.report.DryRun {
 		load := s.Load()
 		defer func() { err = errors.Join(err, load.Close()) }()
-		i.add, batch = load.Add, loadBatch
+		i.add, batch = load.Add, store.LoadBatch
 	}
 	for row, err := range intake.Rows(io.TeeReader(in, i.bar)) {
 		if err != nil {
@@ -369,7 +365,16 @@ func (r *rejects) add(row store.Row, cause error) error {
 			return err
 		}
 	}
-	return r.csv.Write([]string{fmt.Sprint(row.Line), row.Column, oneLine(cause), row.Text})
+	return r.csv.Write([]string{fmt.Sprint(row.Line), noFormula(row.Column), noFormula(oneLine(cause)), noFormula(row.Text)})
+}
+
+// noFormula keeps a spreadsheet from taking what somebody else wrote for a
+// formula and carrying it out.
+func noFormula(cell string) string {
+	if cell != "" && strings.IndexByte("=+-@\t\r", cell[0]) >= 0 {
+		return "'" + cell
+	}
+	return cell
 }
 
 func (r *rejects) close() error {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"dialgate/configs"
 	"dialgate/console"
 	"dialgate/console/access"
 	"dialgate/sipproxy/transport"
@@ -40,7 +41,7 @@ func (n *node) openConsole(log *slog.Logger) (err error) {
 		return fmt.Errorf("api.address %s can be reached from elsewhere, and nobody has access yet: whoever came first would set it up; run dialgate person add NAME --role admin first", cfg.API.Address)
 	}
 	n.console, err = console.New(console.Options{Node: consoleNode{n}, Keys: n.keys, Dir: cfg.Store.Path, Secure: cfg.API.Certificate != "", Log: log,
-		Explains: explanation{}, SetUp: n.setUp})
+		Explains: explanation{}, SetUp: n.setUp, WebhooksTo: configs.Prefixes(cfg.API.WebhooksTo), Agent: "dialgate/" + version})
 	return err
 }
 
@@ -92,7 +93,7 @@ func (n *node) serveHTTP(log *slog.Logger) error {
 		return fmt.Errorf("can't listen for HTTP on %s: %w; choose another address under api.address", api.Address, err)
 	}
 	if api.Certificate != "" {
-		c, err := credentials(transport.CertificateFiles{Certificate: api.Certificate, Key: api.Key}, log)
+		c, err := credentials(transport.CertificateFiles{Certificate: api.Certificate, Key: api.Key, ClientCA: api.ClientCA, RequireClient: api.ClientCA != ""}, log)
 		if err != nil {
 			return errors.Join(fmt.Errorf("api.certificate: %w", err), l.Close())
 		}

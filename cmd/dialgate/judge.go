@@ -207,7 +207,9 @@ type carriers struct {
 func carriersOf(w *world) (all carriers) {
 	for _, carrier := range w.cfg.Carriers {
 		for _, t := range carrier.Targets {
-			all.targets = append(all.targets, addrPort(t))
+			if a, err := netip.ParseAddrPort(t); err == nil { // what DNS says of a name now is not what it said then
+				all.targets = append(all.targets, a)
+			}
 		}
 		for _, s := range carrier.Sources {
 			if p, err := netip.ParsePrefix(s); err == nil {

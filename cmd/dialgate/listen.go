@@ -87,22 +87,24 @@ func credentials(files transport.CertificateFiles, log *slog.Logger) (*transport
 // serverCheck asks the proxy, which begins to dial when there is one.
 func (n *node) serverCheck(a netip.AddrPort) *transport.ServerCheck { return n.proxy.ServerCheck(a) }
 
-// carrierTLS is how a carrier on TLS is met, nil for one on another transport.
-func carrierTLS(c *configs.Carrier, log *slog.Logger) (*transport.ServerCheck, error) {
-	if !kind(c.Transport).Secure() {
+// serverTLS is how who is reached by a transport is met, nil where it has no TLS,
+// as dns may have.
+func serverTLS(by string, c *configs.ServerTLS, log *slog.Logger) (*transport.ServerCheck, error) {
+	if !kind(by).Secure() && by != "dns" {
 		return nil, nil
 	}
-	mode, _ := transport.ParseVerification(c.TLS.Verify) // one of those allowed
-	check := &transport.ServerCheck{Mode: mode, CA: c.TLS.CA, Name: c.TLS.Name}
-	if c.TLS.Certificate == "" {
+	mode, _ := transport.ParseVerification(c.Verify) // one of those allowed
+	check := &transport.ServerCheck{Mode: mode, CA: c.CA, Name: c.Name}
+	if c.Certificate == "" {
 		return check, nil
 	}
 	var err error
-	check.Client, err = credentials(transport.CertificateFiles{Certificate: c.TLS.Certificate, Key: c.TLS.Key}, log)
+	check.Client, err = credentials(transport.CertificateFiles{Certificate: c.Certificate, Key: c.Key}, log)
 	return check, err
 }
 
-// kind is a transport by its name in the configuration, which was checked.
+// kind is a transport by its name in the configuration, which was checked; dns
+// is UDP, unless DNS says otherwise.
 func kind(name string) transport.Kind {
 	k, _ := transport.ParseKind(name)
 	return k

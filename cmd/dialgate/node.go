@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ import (
 	"dialgate/gate"
 	"dialgate/policy"
 	"dialgate/sipproxy"
+	"dialgate/sipproxy/dns"
 	"dialgate/sipproxy/transaction"
 	"dialgate/store"
 )
@@ -80,7 +82,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 		}
 	}()
 	so := storeOptions(w.cfg)
-	so.Log, so.ImportRate, so.Ledger.Sync = o.log, w.cfg.Store.ImportRate, o.sync
+	so.Log, so.ImportRate, so.Memory, so.Ledger.Sync = o.log, w.cfg.Store.ImportRate, int64(w.cfg.Store.Memory), o.sync
 	if n.store, err = store.Open(so); err != nil {
 		return n, err
 	}
@@ -98,6 +100,7 @@ func startNode(w *world, o nodeOptions) (n *node, err error) {
 	n.closers = append(n.closers, n.console.Close)
 
 	n.metrics = newNodeMetrics(n.registry, n.store, w)
+	n.registry.MustRegister(webhookStates{n.console})
 	n.redials = newRedials(n)
 	n.unwanted = newUnwanted(n)
 	n.closers = append(n.closers, n.unwanted.close)
@@ -132,6 +135,10 @@ func (n *node) proxyOptions(log *slog.Logger) (o sipproxy.Options, err error) {
 	o.Name, o.MaxTransactions = cfg.Node, cfg.SIP.MaxTransactions
 	o.Timers = transaction.DefaultTimers()
 	o.Timers.C = cfg.SIP.TimerC
+	o.DNS = dns.Options{Timeout: cfg.SIP.DNS.Timeout, Tries: cfg.SIP.DNS.Tries, Least: cfg.SIP.DNS.Least, Most: cfg.SIP.DNS.Most}
+	for _, s := range cfg.SIP.DNS.Servers {
+		o.DNS.Servers = append(o.DNS.Servers, addrPort(s))
+	}
 	o.Log, o.Metrics = log, n.registry
 	return o, nil
 }
@@ -144,7 +151,7 @@ func (n *node) newGate(w *world) *gate.Gate {
 		Permit: w.permit(), Redials: n.redials, Within: n.world.cfg.Ledger.AnswerWithin, Unrecorded: n.unrecorded,
 		Observe: func(a *policy.Attempt, d *policy.Decision, took time.Duration) {
 			n.metrics.observe(a, d, took)
-			n.console.Meter().Observe(d.Reason)
+			n.console.Meter().Observe(d.Reason, a.At)
 			if n.o.observe != nil {
 				n.o.observe(a, d, took)
 			}
@@ -168,19 +175,21 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 	for _, p := range w.domain.Peers {
 		peer := sipproxy.PeerOf(p.Terms)
 		peer.Sources, peer.Listeners, peer.Names, peer.CallsPerSecond, peer.CallsInSetup = p.Sources, p.Listeners, p.Names, p.Limits.CallsPerSecond, p.Limits.CallsInSetup
+		peer.Digest = digest(&p.Digest, cfg.SIP.Realm)
 		o.Peers = append(o.Peers, peer)
 	}
+	o.Realm = cfg.SIP.Realm
 	for _, c := range cfg.Carriers {
 		carrier := sipproxy.Carrier{ID: c.ID, Priority: c.Priority, Weight: c.Weight, Transport: kind(c.Transport), LargeOverTCP: c.LargeOverTCP,
 			AnswerWithin: c.AnswerWithin, FailoverOn: c.FailoverOn,
 			CallsPerSecond: c.Limits.CallsPerSecond, CallsInSetup: c.Limits.CallsInSetup,
 			Probing: sipproxy.Probing{Every: c.Probing.Every, Timeout: c.Probing.Timeout, Down: c.Probing.Down, Up: c.Probing.Up}}
-		if carrier.TLS, err = carrierTLS(&c, n.o.log); err != nil {
+		if carrier.TLS, err = serverTLS(c.Transport, &c.TLS, n.o.log); err != nil {
 			return o, err
 		}
 		for _, t := range c.Targets {
 			if host, port, ok := configs.HostPort(t); ok {
-				carrier.Names = append(carrier.Names, sipproxy.Name{Host: host, Port: port, Transport: carrier.Transport})
+				carrier.Names = append(carrier.Names, sipproxy.Name{Host: host, Port: port, Transport: carrier.Transport, Any: c.Transport == "dns"})
 				if carrier.TLS != nil && carrier.TLS.Name == "" {
 					carrier.TLS.Name = strings.TrimSuffix(host, ".") // what its certificate must bear (RFC 5922 section 7)
 				}
@@ -188,26 +197,44 @@ func (n *node) proxyConfig(w *world) (o sipproxy.Config, err error) {
 			}
 			carrier.Targets = append(carrier.Targets, addrPort(t))
 		}
-		for _, s := range c.Sources {
-			if p, err := netip.ParsePrefix(s); err == nil {
-				carrier.Sources = append(carrier.Sources, p)
-			} else if a, err := netip.ParseAddr(s); err == nil {
-				carrier.Sources = append(carrier.Sources, netip.PrefixFrom(a, a.BitLen()))
-			}
-		}
+		carrier.Sources = configs.Prefixes(c.Sources)
 		o.Carriers = append(o.Carriers, carrier)
 	}
 	o.Inbound = map[policy.Number]sipproxy.Target{}
 	for _, in := range cfg.Inbound {
-		o.Inbound[policy.MustNumber(in.Number)] = sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
+		to := sipproxy.Target{Addr: addrPort(in.Target), Transport: kind(in.Transport)}
+		if to.TLS, err = serverTLS(in.Transport, &in.TLS, n.o.log); err != nil {
+			return o, err
+		}
+		o.Inbound[policy.MustNumber(in.Number)] = to
 	}
 	g := n.newGate(w)
 	o.Reader, o.Judge, o.JudgeCaller, o.Objected = w.reader, g.Judge, g.JudgeCaller, g.Objected
 	o.Outcome = func(out policy.Outcome) { g.Outcome(out); n.unwanted.outcome(w, &out) }
-	o.FailoverWithin, o.DNSRefresh = cfg.SIP.FailoverWithin, cfg.SIP.DNSRefresh
+	o.FailoverWithin = cfg.SIP.FailoverWithin
 	o.OutOfDialog = cfg.SIP.OutOfDialog
 	o.AnswerStrangers, o.EmergencyRate = cfg.SIP.AnswerStrangers, cfg.Emergency.CallsPerSecond
 	return o, nil
+}
+
+// digest is how a peer proves who it is, nil when its source is enough.
+func digest(d *configs.Digest, realm string) *sipproxy.Digest {
+	if d.User == "" {
+		return nil
+	}
+	out := &sipproxy.Digest{User: d.User}
+	for _, x := range []struct {
+		of         sipproxy.Algorithm
+		name, hash string
+	}{{sipproxy.SHA256, "sha-256", d.SHA256}, {sipproxy.MD5, "md5", d.MD5}} {
+		switch {
+		case x.hash != "":
+			out.KnowsHash(x.of, strings.ToLower(x.hash))
+		case d.Password != "" && slices.Contains(d.Algorithms, x.name):
+			out.Knows(x.of, realm, d.Password)
+		}
+	}
+	return out
 }
 
 // tokenKey is the configured key, or one made at the first start and kept, so

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"dialgate/console"
 	"dialgate/policy"
 	"dialgate/store"
 )
@@ -147,6 +148,29 @@ func (f factCounts) Collect(c chan<- prometheus.Metric) {
 	for _, k := range policy.Kinds() {
 		c <- prometheus.MustNewConstMetric(factCountsDesc, prometheus.GaugeValue, float64(counts[k]), k.String())
 	}
+}
+
+// webhookStates is dialgate_webhooks{state} and how far the last of them is behind.
+type webhookStates struct{ console *console.Server }
+
+var (
+	webhooksDesc       = prometheus.NewDesc("dialgate_webhooks", "Webhooks, by state: working, failing (tried again) or disabled (given up).", []string{"state"}, nil)
+	webhooksBehindDesc = prometheus.NewDesc("dialgate_webhooks_behind_records", "Records of the ledger that the webhook furthest behind was not told of yet.", nil, nil)
+)
+
+// Describe is prometheus.Collector's.
+func (w webhookStates) Describe(c chan<- *prometheus.Desc) {
+	c <- webhooksDesc
+	c <- webhooksBehindDesc
+}
+
+// Collect is prometheus.Collector's.
+func (w webhookStates) Collect(c chan<- prometheus.Metric) {
+	states, behind := w.console.Webhooks()
+	for state, n := range states {
+		c <- prometheus.MustNewConstMetric(webhooksDesc, prometheus.GaugeValue, float64(n), state)
+	}
+	c <- prometheus.MustNewConstMetric(webhooksBehindDesc, prometheus.GaugeValue, float64(behind))
 }
 
 // registerDates is dialgate_register_as_of_timestamp_seconds{register}.

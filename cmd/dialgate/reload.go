@@ -60,7 +60,7 @@ func (n *node) reload() (reloaded, error) {
 	if n.o.setLevel != nil {
 		n.o.setLevel(w.cfg.Log.Level)
 	}
-	r := reloaded{File: n.o.config, Before: before.cfg.ID(), Config: w.cfg.ID(), Cases: w.cases, Warnings: w.warnings()}
+	r := reloaded{File: n.o.config, Before: before.cfg.ID(), Config: w.cfg.ID(), Cases: len(w.ran), Warnings: w.warnings()}
 	r.Changed, _ = before.cfg.Changes(w.cfg)
 	_, r.Restart = n.world.cfg.Changes(w.cfg)
 	n.o.log.Info("the configuration was reloaded", "config", r.Config, "before", r.Before, "cases", r.Cases,

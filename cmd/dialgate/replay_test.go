@@ -175,3 +175,17 @@ func BenchmarkReplay(b *testing.B) {
 	}
 	b.ReportMetric(float64(10000*b.N)/b.Elapsed().Seconds(), "calls/s")
 }
+
+// TestReplayWithACarrierByName: what DNS says of it is not asked.
+func TestReplayWithACarrierByName(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir) // the default configuration's store is not there
+	named := strings.Replace(string(configs.Default), "targets: [127.0.0.1:5080]", "targets: [127.0.0.1:5080, sip.carrier.invalid]", 1)
+	if err := os.WriteFile("named.yaml", []byte(named), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	call := hypothetical{from: "+31205550100", to: "+31612345678", callID: "a"}
+	if got := replayOf(t, exitOK, "-c", "named.yaml", capture(t, "127.0.0.1:5070", call.invite())); len(got) != 1 || got[0] != "deny no-consent" {
+		t.Errorf("%q", got)
+	}
+}

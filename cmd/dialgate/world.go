@@ -7,9 +7,11 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"dialgate/configs"
+	"dialgate/console"
 	"dialgate/policy"
 	"dialgate/policy/nl"
 	"dialgate/sipproxy"
@@ -23,7 +25,7 @@ type world struct {
 	domain *configs.Domain
 	reader *sipproxy.Reader
 	books  *policy.Books
-	cases  int // acceptance cases that it was held to
+	ran    []console.CaseResult // acceptance cases that it was held to
 }
 
 // loadConfig reads the configuration file, or the embedded default when path
@@ -74,7 +76,7 @@ func newWorld(cfg *configs.Config, without []string) (*world, error) {
 		return nil, usageError("the configuration can't be used: %v", err)
 	}
 	w := &world{cfg: cfg, domain: domain, books: books, reader: &sipproxy.Reader{
-		Directory: domain.Directory, Plans: plans, Home: book.Plan, Emergency: map[string]bool{},
+		Directory: domain.Directory, Plans: plans, Home: book.Plan, Emergency: map[string]bool{}, KeepRaw: int(cfg.SIP.KeepInvite),
 	}}
 	for _, n := range cfg.Emergency.Numbers {
 		w.reader.Emergency[n] = true
@@ -196,7 +198,7 @@ func sipAnswerTo(p *policy.PeerTerms, d *policy.Decision) *sipAnswer {
 }
 
 // calledZone is the time zone that bare dates are read in.
-func calledZone() *time.Location { return nl.Book().Zone }
+var calledZone = sync.OnceValue(func() *time.Location { return nl.Book().Zone }) // to make the book takes time
 
 // localNumber reads a number in international or Dutch national form.
 func localNumber(s string) (policy.Number, error) {

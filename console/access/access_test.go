@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -188,38 +189,92 @@ func TestSessionsAreBounded(t *testing.T) {
 	}
 }
 
-// TestThrottle: who guesses waits longer and longer, and no table grows.
+// TestThrottle: who guesses waits longer and longer, nobody else does, and no
+// table grows.
 func TestThrottle(t *testing.T) {
 	th := NewThrottle()
 	now := noon
-	for range freeTries - 1 {
-		th.Failed("1.2.3.4", "an", now)
+	tries := func(address, name string, n int) (made int) {
+		for range n {
+			if th.Try(address, name, now) <= 0 {
+				made++
+			}
+		}
+		return made
 	}
-	if w := th.Wait("1.2.3.4", "an", now); w > 0 {
-		t.Errorf("waits %s after a few failures", w)
+	if made := tries("1.2.3.4", "an", 100); made != freeTries {
+		t.Errorf("%d tries at once", made)
 	}
+	waited := time.Duration(0)
 	for range 30 {
-		th.Failed("1.2.3.4", "an", now)
+		wait := th.Try("1.2.3.4", "an", now)
+		if wait < waited && wait < longestWait {
+			t.Errorf("waits %s after %s", wait, waited)
+		}
+		waited = wait
+		now = now.Add(wait)
+		th.Try("1.2.3.4", "an", now)
 	}
-	if w := th.Wait("1.2.3.4", "bob", now); w != longestWait {
+	if w := th.Try("1.2.3.4", "bob", now); w != longestWait {
 		t.Errorf("the address waits %s", w)
 	}
-	if w := th.Wait("5.6.7.8", "an", now); w != longestName {
+	if w := th.Try("5.6.7.8", "an", now); w != longestName {
 		t.Errorf("the name waits %s", w)
 	}
-	if w := th.Wait("5.6.7.8", "bob", now); w > 0 {
+	if w := th.Try("5.6.7.8", "bob", now); w > 0 {
 		t.Errorf("somebody else waits %s", w)
 	}
+	for range 100 {
+		th.Try("6.6.6.6", "", now)
+	}
+	if w := th.Try("7.7.7.7", "", now); w > 0 {
+		t.Errorf("who gives no name waits %s for somebody elsewhere", w)
+	}
 	th.Worked("1.2.3.4", "an")
-	if w := th.Wait("1.2.3.4", "an", now); w > 0 {
+	if w := th.Try("1.2.3.4", "an", now); w > 0 {
 		t.Errorf("waits %s after it worked", w)
+	}
+	tries("8.8.8.8", "cas", freeTries)
+	now = now.Add(forgotten + time.Second)
+	if made := tries("8.8.8.8", "cas", 100); made != freeTries {
+		t.Errorf("%d tries after a long rest", made)
 	}
 	for i := range 2 * maxThrottled {
 		for range freeTries + 1 {
-			th.Failed(fmt.Sprint("10.0.", i/256, ".", i%256), "n", now)
+			th.Try(fmt.Sprint("10.0.", i/256, ".", i%256), fmt.Sprint(i), now)
 		}
 		if len(th.keys) > maxThrottled {
 			t.Fatal(len(th.keys))
 		}
+	}
+}
+
+// TestALogInTellsNobodyByItsTime who is known: a wrong password takes as long as
+// a name that nobody has.
+func TestALogInTellsNobodyByItsTime(t *testing.T) {
+	k := open(t)
+	for i := range 200 { // a long list is not told from a short one either
+		k.has.People = append(k.has.People, Person{Name: fmt.Sprint("other ", i), Role: Viewer, Password: nobody})
+	}
+	if err := k.change(func(c *content) error { *c = k.has; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.SetPerson(Person{Name: "an", Role: Admin}, "correct horse battery", noon); err != nil {
+		t.Fatal(err)
+	}
+	took := map[string][]time.Duration{}
+	for range 9 { // in turn, so that what else runs here slows both
+		for _, name := range []string{"an", "bob"} {
+			began := time.Now()
+			if _, err := k.Password(name, "wrong horse battery"); !errors.Is(err, ErrUnknown) {
+				t.Fatal(err)
+			}
+			took[name] = append(took[name], time.Since(began))
+		}
+	}
+	known, unknown := slices.Min(took["an"]), slices.Min(took["bob"])
+	t.Logf("a known name takes %s, an unknown one %s", known, unknown)
+	if ratio := float64(known) / float64(unknown); ratio < 0.7 || ratio > 1.4 {
+		t.Errorf("a known name takes %s, an unknown one %s", known, unknown)
 	}
 }

@@ -151,8 +151,8 @@ func replace(path string, data []byte) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// checkName refuses a name that could not be read in a list or a log.
-func checkName(name string) error {
+// CheckName refuses a name that could not be read in a list or a log.
+func CheckName(name string) error {
 	switch {
 	case name == "" || utf8.RuneCountInString(name) > maxName:
 		return fmt.Errorf("a name has 1 to %d characters", maxName)
@@ -168,7 +168,7 @@ const tokenBegins = "dgt_"
 
 // Create makes a token and returns its secret, which is kept nowhere.
 func (k *Keys) Create(t Token, now time.Time) (string, Token, error) {
-	if err := errors.Join(checkName(t.Name), checkRole(t.Role, t.Advertiser)); err != nil {
+	if err := errors.Join(CheckName(t.Name), CheckRole(t.Role, t.Advertiser)); err != nil {
 		return "", Token{}, err
 	}
 	secret, hash := newSecret()

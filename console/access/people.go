@@ -71,7 +71,7 @@ var one = make(chan struct{}, 1)
 
 // SetPerson adds somebody, or gives them another role or password.
 func (k *Keys) SetPerson(p Person, password string, now time.Time) error {
-	if err := errors.Join(checkName(p.Name), checkRole(p.Role, p.Advertiser), CheckPassword(password)); err != nil {
+	if err := errors.Join(CheckName(p.Name), CheckRole(p.Role, p.Advertiser), CheckPassword(password)); err != nil {
 		return err
 	}
 	one <- struct{}{}

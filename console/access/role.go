@@ -15,8 +15,9 @@ const (
 	SeeNumbers                   // full numbers and what is known of them; each look-up is recorded
 	SeeProof                     // proof packs and checkpoints
 	Change                       // facts, objections, imports
-	Administer                   // erasures, reloads, tokens and people
-	everyRight = SeeCalls | SeeState | SeeNumbers | SeeProof | Change | Administer
+	Administer                   // erasures, reloads, tokens, people and webhooks
+	OwnProof                     // proof packs, of one advertiser's own facts and calls for who is bound to it
+	everyRight = SeeCalls | SeeState | SeeNumbers | SeeProof | Change | Administer | OwnProof
 )
 
 // A Role is what somebody may do. The zero Role may do nothing.
@@ -28,7 +29,7 @@ const (
 	Editor     Role = "editor"     // enters facts and objections besides
 	Admin      Role = "admin"      // everything
 	Auditor    Role = "auditor"    // reads everything, with proofs
-	Advertiser Role = "advertiser" // one advertiser's own calls, numbers masked
+	Advertiser Role = "advertiser" // one advertiser's own calls, numbers masked, and proofs of them
 )
 
 var rights = map[Role]Right{
@@ -36,8 +37,8 @@ var rights = map[Role]Right{
 	Analyst:    SeeCalls | SeeState | SeeNumbers,
 	Editor:     SeeCalls | SeeState | SeeNumbers | Change,
 	Admin:      everyRight,
-	Auditor:    SeeCalls | SeeState | SeeNumbers | SeeProof,
-	Advertiser: SeeCalls,
+	Auditor:    SeeCalls | SeeState | SeeNumbers | SeeProof | OwnProof,
+	Advertiser: SeeCalls | OwnProof,
 }
 
 // Roles lists every role, the one with the fewest rights first.
@@ -72,8 +73,8 @@ func (p *Principal) May(what Right) bool {
 	return p.Role.May(what)
 }
 
-// checkRole tells what is wrong with a role and its advertiser.
-func checkRole(r Role, advertiser string) error {
+// CheckRole tells what is wrong with a role and its advertiser.
+func CheckRole(r Role, advertiser string) error {
 	if _, err := ParseRole(string(r)); err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ type Edits struct {
 
 	// Remove takes every instance of these kinds away, in whatever form they stand.
 	Remove [kindCount]bool
+	// Realm takes away the Proxy-Authorization for this realm; "": none.
+	Realm string
 	// Add is further header lines, each ended by CR LF.
 	Add []byte
 }
@@ -54,6 +56,10 @@ func (v *View) AppendForward(b []byte, e *Edits) []byte {
 		case Route:
 			if routes.drop > 0 || routes.keep >= 0 {
 				b = routes.append(b, h.Value)
+				continue
+			}
+		case ProxyAuthorization:
+			if e.Realm != "" && isFor(h.Value, e.Realm) {
 				continue
 			}
 		case MaxForwards:

@@ -32,6 +32,7 @@ const (
 	Timestamp
 	XCampaign
 	ReferTo
+	ProxyAuthorization
 	kindCount
 )
 
@@ -42,7 +43,7 @@ var kindNames = [kindCount]string{
 	RecordRoute: "Record-Route", Contact: "Contact", Require: "Require", ProxyRequire: "Proxy-Require", Supported: "Supported",
 	Privacy: "Privacy", PAssertedIdentity: "P-Asserted-Identity", PPreferredIdentity: "P-Preferred-Identity",
 	RemotePartyID: "Remote-Party-ID", Diversion: "Diversion", HistoryInfo: "History-Info", Identity: "Identity",
-	Reason: "Reason", RetryAfter: "Retry-After", Timestamp: "Timestamp", XCampaign: "X-Campaign", ReferTo: "Refer-To",
+	Reason: "Reason", RetryAfter: "Retry-After", Timestamp: "Timestamp", XCampaign: "X-Campaign", ReferTo: "Refer-To", ProxyAuthorization: "Proxy-Authorization",
 }
 
 // compact are the one-letter forms (RFC 3261 section 7.3.3 and the registry of

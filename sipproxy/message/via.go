@@ -31,6 +31,16 @@ func (t *TopVia) SentBy() (netip.Addr, bool) {
 	return a.Unmap(), err == nil
 }
 
+// Has reports whether it has a parameter.
+func (t *TopVia) Has(name string) bool {
+	i := bytes.IndexByte(t.value, ';')
+	if i < 0 {
+		return false
+	}
+	_, found := Param(t.value[i:], name)
+	return found
+}
+
 // vias reads the topmost Via. The others only have to be closed: they are
 // nobody's business here.
 func (v *View) vias() *ParseError {

@@ -1,12 +1,15 @@
 package transaction
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
+	"net/netip"
 	"strconv"
 	"time"
 
 	"dialgate/sipproxy/message"
+	"dialgate/sipproxy/transport"
 )
 
 // A clientState is a state of the machines of RFC 3261 figures 5 and 6 with
@@ -37,22 +40,26 @@ type Client struct {
 	path    Path
 	invite  bool
 	state   clientState
-	request []byte
+	request []byte // nil once it is answered for good
 	ack     []byte // for a non-2xx final response, to send again
-	resend  timer  // A, E
-	end     timer  // B, D, F, K, M
-	ring    timer  // C
+	again   timer  // A, E
+	end     timer  // B, C, D, F, K, M, by the state
 	every   time.Duration
 
 	cancel       []byte // the CANCEL to send once a provisional response came
 	cancelled    bool
 	cancelSender *Client
+	moved        bool // it was sent again, since its connection had ended
+	user         ClientUser
+}
 
+// A ClientUser is told what comes back in a client transaction.
+type ClientUser interface {
 	// Response is called with each response that is not a repetition, and with
 	// each 2xx to an INVITE.
-	Response func(v *message.View)
+	Response(v *message.View)
 	// Failed is called when there is no answer.
-	Failed func(why End)
+	Failed(why End)
 }
 
 // NextBranch makes the branch of a new client transaction: our cookie, the
@@ -101,17 +108,37 @@ func BranchID(branch []byte) (id uint64, loop uint32, ok bool) {
 
 // NewClient sends a request in a transaction with the number that its branch
 // was made with.
-func (l *Layer) NewClient(id uint64, method string, path Path, request []byte) *Client {
-	c := &Client{layer: l, id: id, path: path, invite: method == "INVITE", request: request}
-	c.resend.fire, c.end.fire, c.ring.fire = c.again, c.expire, c.silent
+func (l *Layer) NewClient(id uint64, invite bool, path Path, request []byte, user ClientUser) *Client {
+	c := &Client{layer: l, id: id, path: path, invite: invite, request: request, user: user}
 	l.clients[id] = c
-	if !path.Reliable {
+	c.begin()
+	return c
+}
+
+// begin sends the request and sets the timers that wait for an answer.
+func (c *Client) begin() {
+	l := c.layer
+	c.again.of, c.end.of = c, c
+	if c.path.Reliable {
+		l.calling[c.path.way()]++
+	} else {
 		c.every = l.timers.T1
-		l.set(&c.resend, c.every) // A, E
+		l.set(&c.again, c.every) // A, E
 	}
 	l.set(&c.end, 64*l.timers.T1) // B, F
-	l.Send(path, request)
-	return c
+	l.Send(c.path, c.request)
+}
+
+// fired is the end of one of the transaction's timers.
+func (c *Client) fired(t *timer) {
+	switch {
+	case t == &c.again:
+		c.sendAgain()
+	case c.invite && c.state == clientProceeding:
+		c.silent()
+	default:
+		c.expire()
+	}
 }
 
 // FindClient finds the transaction that a response belongs to (RFC 3261
@@ -146,9 +173,10 @@ func (c *Client) Receive(v *message.View) {
 		// that came too late, and somebody is on the line.
 		if c.state != clientAccepted {
 			c.settle(clientAccepted)
+			c.request = nil
 			l.set(&c.end, 64*l.timers.T1) // M
 		}
-		c.Response(v)
+		c.user.Response(v)
 	case c.state == clientCompleted:
 		if c.ack != nil {
 			l.Send(c.path, c.ack) // the response came again: the ACK was lost
@@ -160,14 +188,17 @@ func (c *Client) Receive(v *message.View) {
 		var sent message.View
 		if err := sent.Parse(c.request); err == nil {
 			c.ack = sent.AppendACK(nil, v.Value(message.To))
+			l.Made(c.path, "ACK")
 			l.Send(c.path, c.ack)
 		}
+		c.request = nil
 		c.over(l.timers.D)
-		c.Response(v)
+		c.user.Response(v)
 	default:
 		c.settle(clientCompleted)
+		c.request = nil
 		c.over(l.timers.T4) // K
-		c.Response(v)
+		c.user.Response(v)
 	}
 }
 
@@ -177,29 +208,28 @@ func (c *Client) provisional(v *message.View) {
 		return
 	}
 	if c.state == clientCalling {
+		c.heard()
 		c.state = clientProceeding
 		if c.invite {
-			l.wheel.stop(&c.resend)
-			l.wheel.stop(&c.end) // B; from now on C watches
-			l.set(&c.ring, l.timers.C)
+			l.wheel.stop(&c.again)
+			l.set(&c.end, l.timers.C) // no longer B
 		}
 	}
 	if c.invite && v.Status > 100 && !c.cancelled { // who was cancelled gets no more time by ringing on
-		l.set(&c.ring, l.timers.C)
+		l.set(&c.end, l.timers.C)
 	}
 	if c.cancel != nil {
 		c.sendCancel()
 	}
-	c.Response(v)
+	c.user.Response(v)
 }
 
 // settle stops the timers that wait for an answer.
 func (c *Client) settle(s clientState) {
+	c.heard()
 	c.state = s
-	w := c.layer.wheel
-	w.stop(&c.resend)
-	w.stop(&c.end)
-	w.stop(&c.ring)
+	c.layer.wheel.stop(&c.again)
+	c.layer.wheel.stop(&c.end)
 }
 
 func (c *Client) over(d time.Duration) {
@@ -232,22 +262,23 @@ func (c *Client) Cancel(reason []byte) {
 // INVITE counts as cancelled (RFC 3261 section 9.1).
 func (c *Client) sendCancel() {
 	l := c.layer
-	s := &Client{layer: l, id: c.id, path: c.path, request: c.cancel, Response: func(*message.View) {}, Failed: func(End) {}}
-	s.resend.fire, s.end.fire, s.ring.fire = s.again, s.expire, s.silent
+	s := &Client{layer: l, id: c.id, path: c.path, request: c.cancel, user: nobody{}}
 	c.cancel, c.cancelSender = nil, s
-	if !c.path.Reliable {
-		s.every = l.timers.T1
-		l.set(&s.resend, s.every)
-	}
-	l.set(&s.end, 64*l.timers.T1)
-	l.set(&c.ring, 64*l.timers.T1)
-	l.Send(s.path, s.request)
+	l.set(&c.end, 64*l.timers.T1)
+	l.Made(s.path, "CANCEL")
+	s.begin()
 }
+
+// nobody waits for the answer to a CANCEL.
+type nobody struct{}
+
+func (nobody) Response(*message.View) {}
+func (nobody) Failed(End)             {}
 
 // Abandon gives an INVITE up before its answer: it is not sent again, and is
 // cancelled as soon as it is answered provisionally after all.
 func (c *Client) Abandon(reason []byte) {
-	c.layer.wheel.stop(&c.resend)
+	c.layer.wheel.stop(&c.again)
 	c.Cancel(reason)
 }
 
@@ -255,17 +286,54 @@ func (c *Client) Abandon(reason []byte) {
 func (c *Client) Drop() { c.terminate() }
 
 // Undelivered ends the transaction of a request that the transport could not
-// deliver (RFC 3261 section 17.1.4).
+// deliver (RFC 3261 section 17.1.4), unless it was sent once more since.
 func (l *Layer) Undelivered(v *message.View) {
 	id, _, ok := BranchID(v.Top.Branch)
-	if c := l.clients[id]; ok && c != nil && c.state == clientCalling && c.invite == v.IsMethod("INVITE") && !v.IsMethod("CANCEL") && !v.IsMethod("ACK") {
+	if c := l.clients[id]; ok && c != nil && c.state == clientCalling && c.invite == v.IsMethod("INVITE") && !v.IsMethod("CANCEL") && !v.IsMethod("ACK") &&
+		&c.request[0] == &v.Raw[0] {
 		c.terminate()
-		c.Failed(Unreachable)
+		c.user.Failed(Unreachable)
 	}
 }
 
-// again is timers A and E.
-func (c *Client) again() {
+// Moved sends the requests again that went to an address over a connection
+// which has ended, when nothing was answered: whether they have arrived nobody
+// knows. Once a request: another connection is made for it, and who has it
+// already takes it for a repetition.
+func (l *Layer) Moved(conn transport.Conn, remote netip.AddrPort) {
+	w := way{conn, remote}
+	if l.calling[w] == 0 {
+		return // as with most connections: they are many, and the transactions more
+	}
+	for _, c := range l.clients {
+		c.move(w)
+		if c.cancelSender != nil {
+			c.cancelSender.move(w)
+		}
+	}
+}
+
+// heard notes that the request is no longer one that met silence.
+func (c *Client) heard() {
+	if c.state != clientCalling || !c.path.Reliable {
+		return
+	}
+	l, w := c.layer, c.path.way()
+	if l.calling[w]--; l.calling[w] == 0 {
+		delete(l.calling, w)
+	}
+}
+
+func (c *Client) move(w way) {
+	if c.state == clientCalling && !c.moved && c.path.Reliable && c.path.way() == w {
+		c.moved = true
+		c.request = bytes.Clone(c.request) // by which the failure of one is told from that of the other
+		c.layer.Send(c.path, c.request)
+	}
+}
+
+// sendAgain is timers A and E.
+func (c *Client) sendAgain() {
 	l := c.layer
 	l.Send(c.path, c.request)
 	c.every *= 2
@@ -275,7 +343,7 @@ func (c *Client) again() {
 			c.every = l.timers.T2
 		}
 	}
-	l.set(&c.resend, c.every)
+	l.set(&c.again, c.every)
 }
 
 // expire is every timer that ends a transaction.
@@ -283,20 +351,17 @@ func (c *Client) expire() {
 	unanswered := c.state == clientCalling || c.state == clientProceeding
 	c.terminate()
 	if unanswered {
-		c.Failed(TimedOut)
+		c.user.Failed(TimedOut)
 	}
 }
 
 // silent is timer C. Whoever is told cancels the call; if that brings no final
 // response either, the transaction ends.
 func (c *Client) silent() {
-	if c.state != clientProceeding {
-		return
-	}
 	if c.cancelled {
 		c.terminate()
 	}
-	c.Failed(Silent)
+	c.user.Failed(Silent)
 }
 
 func (c *Client) terminate() {

@@ -21,6 +21,14 @@ type Path struct {
 	Reliable bool           // the transport itself repeats what is lost
 }
 
+// A way is where requests go, and from which socket.
+type way struct {
+	conn   transport.Conn
+	remote netip.AddrPort
+}
+
+func (p Path) way() way { return way{p.Conn, p.Remote} }
+
 // A Layer holds all transactions.
 type Layer struct {
 	mu      sync.Mutex
@@ -28,8 +36,13 @@ type Layer struct {
 	wheel   *wheel
 	servers map[serverKey]*Server
 	clients map[uint64]*Client
+	calling map[way]int // requests over streams that were not answered yet
 	nextID  uint64
 	most    int
+
+	// Made is told, under the lock, of each ACK and CANCEL that a transaction
+	// makes itself, when it is first sent.
+	Made func(p Path, method string)
 
 	out    []outgoing
 	spare  []outgoing
@@ -48,7 +61,8 @@ type outgoing struct {
 func New(t Timers, most int, failed func(p Path, payload []byte, err error)) *Layer {
 	return &Layer{
 		timers: t, wheel: newWheel(time.Now()), most: most, failed: failed,
-		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, wake: make(chan struct{}, 1),
+		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, calling: map[way]int{}, wake: make(chan struct{}, 1),
+		Made: func(Path, string) {},
 	}
 }
 
@@ -148,13 +162,18 @@ func (l *Layer) Count() (servers, clients int) {
 
 // A Timer is one of the layer's user: its function runs under the lock, at most
 // once each time it is set.
-type Timer struct{ timer }
+type Timer struct {
+	timer
+	do func()
+}
 
 // Set has a timer fire no earlier than d from now, whether or not it was set.
 func (l *Layer) Set(t *Timer, d time.Duration, fire func()) {
-	t.fire = fire
+	t.of, t.do = t, fire
 	l.set(&t.timer, d)
 }
+
+func (t *Timer) fired(*timer) { t.do() }
 
 // Stop keeps a timer from firing.
 func (l *Layer) Stop(t *Timer) { l.wheel.stop(&t.timer) }

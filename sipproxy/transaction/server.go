@@ -1,7 +1,7 @@
 package transaction
 
 import (
-	"bytes"
+	"encoding/binary"
 	"hash/maphash"
 	"time"
 
@@ -18,42 +18,23 @@ var seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 // CANCEL belong to that of their INVITE when method says so. A request
 // without the magic cookie is matched as RFC 2543 did.
 func keyOf(v *message.View, method string) serverKey {
-	var k serverKey
-	old := !bytes.HasPrefix(v.Top.Branch, []byte(message.MagicCookie)) || len(v.Top.Branch) == len(message.MagicCookie)
-	for i := range k {
-		var h maphash.Hash
-		h.SetSeed(seeds[i])
-		put := func(b []byte) {
-			h.Write(b)
-			h.WriteByte(0)
-		}
-		h.WriteString(method)
-		h.WriteByte(0)
-		put(v.Top.Branch)
-		putLower(&h, v.Top.Host)
-		h.WriteByte(byte(v.Top.Port >> 8))
-		h.WriteByte(byte(v.Top.Port))
-		if old {
-			put(v.URI)
-			put(v.FromTag)
-			put(v.Value(message.CallID))
-			h.WriteByte(byte(v.CSeqNumber))
-			h.WriteByte(byte(v.CSeqNumber >> 8))
-			h.WriteByte(byte(v.CSeqNumber >> 16))
-		}
-		k[i] = h.Sum64()
-	}
-	return k
-}
-
-func putLower(h *maphash.Hash, b []byte) {
-	for _, c := range b {
+	var room [256]byte
+	b := append(append(room[:0], method...), 0)
+	b = append(append(b, v.Top.Branch...), 0)
+	for _, c := range v.Top.Host {
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
 		}
-		h.WriteByte(c)
+		b = append(b, c)
 	}
-	h.WriteByte(0)
+	b = binary.BigEndian.AppendUint16(append(b, 0), v.Top.Port)
+	if len(v.Top.Branch) <= len(message.MagicCookie) || string(v.Top.Branch[:len(message.MagicCookie)]) != message.MagicCookie {
+		for _, text := range [...][]byte{v.URI, v.FromTag, v.Value(message.CallID)} {
+			b = append(append(b, text...), 0)
+		}
+		b = binary.BigEndian.AppendUint32(b, v.CSeqNumber)
+	}
+	return serverKey{maphash.Bytes(seeds[0], b), maphash.Bytes(seeds[1], b)}
 }
 
 // A serverState is a state of the machines of RFC 3261 figures 7 and 8 with
@@ -77,30 +58,39 @@ type Server struct {
 	invite bool
 	state  serverState
 	last   []byte // the response to send again
-	resend timer  // G
+	again  timer  // G; while trying: 100 within 200 ms (section 17.2.1)
 	end    timer  // H, I, J, L
-	trying timer  // section 17.2.1: 100 within 200 ms
 	every  time.Duration
 
-	// User is whatever the transaction's user keeps with it.
-	User any
-	// Ended is called when the transaction is over; nil: nobody asks.
-	Ended func()
+	// User is who made the transaction.
+	User ServerUser
+}
+
+// A ServerUser is told what becomes of a server transaction.
+type ServerUser interface {
+	// Trying makes the 100 that [Server.TryingSoon] sends.
+	Trying() []byte
+	// Over is called when the transaction is, whatever happened before.
+	Over()
 }
 
 // tryingAfter is within what time an INVITE gets an answer, so that it is not
 // sent again (RFC 3261 section 17.2.1).
 const tryingAfter = 200 * time.Millisecond
 
-// TryingAfter has a 100 sent when nothing else was by 200 ms. build makes it
-// then, under the lock.
-func (s *Server) TryingAfter(build func() []byte) {
-	s.trying.fire = func() {
-		if s.state == trying {
-			s.Respond(100, build())
-		}
+// TryingSoon has a 100 sent when nothing else was by 200 ms.
+func (s *Server) TryingSoon() { s.layer.set(&s.again, tryingAfter) }
+
+// fired is the end of one of the transaction's timers.
+func (s *Server) fired(t *timer) {
+	switch {
+	case t == &s.end:
+		s.terminate()
+	case s.state == trying:
+		s.Respond(100, s.User.Trying())
+	default:
+		s.sendAgain()
 	}
-	s.layer.set(&s.trying, tryingAfter)
 }
 
 // FindServer finds the transaction of a request; for an ACK that of its INVITE.
@@ -116,9 +106,9 @@ func (l *Layer) FindServer(v *message.View) *Server {
 func (l *Layer) FindInvite(v *message.View) *Server { return l.servers[keyOf(v, "INVITE")] }
 
 // NewServer begins a transaction for a request whose responses go by path.
-func (l *Layer) NewServer(v *message.View, path Path) *Server {
-	s := &Server{layer: l, key: keyOf(v, string(v.Method)), path: path, invite: v.IsMethod("INVITE")}
-	s.resend.fire, s.end.fire = s.again, s.terminate
+func (l *Layer) NewServer(v *message.View, path Path, user ServerUser) *Server {
+	s := &Server{layer: l, key: keyOf(v, string(v.Method)), path: path, invite: v.IsMethod("INVITE"), User: user}
+	s.again.of, s.end.of = s, s
 	l.servers[s.key] = s
 	return s
 }
@@ -142,8 +132,8 @@ func (s *Server) Again() {
 func (s *Server) Ack() bool {
 	switch s.state {
 	case completed:
-		s.layer.wheel.stop(&s.resend)
-		s.state = confirmed
+		s.layer.wheel.stop(&s.again)
+		s.state, s.last = confirmed, nil
 		s.over(s.layer.timers.T4) // I
 		return true
 	case confirmed:
@@ -157,7 +147,9 @@ func (s *Server) Ack() bool {
 // another final response: somebody has answered (RFC 3261 section 16.7 step 5).
 func (s *Server) Respond(status int, response []byte) {
 	l := s.layer
-	l.wheel.stop(&s.trying)
+	if s.state == trying {
+		l.wheel.stop(&s.again)
+	}
 	switch {
 	case s.state == gone:
 		return
@@ -169,7 +161,7 @@ func (s *Server) Respond(status int, response []byte) {
 	case s.invite && status < 300:
 		if s.state != accepted {
 			s.state, s.last = accepted, nil // another final response is not sent again
-			l.wheel.stop(&s.resend)
+			l.wheel.stop(&s.again)
 			l.set(&s.end, 64*l.timers.T1) // L
 		}
 	case s.state >= completed:
@@ -178,7 +170,7 @@ func (s *Server) Respond(status int, response []byte) {
 		s.state, s.last = completed, response
 		if !s.path.Reliable {
 			s.every = l.timers.T1
-			l.set(&s.resend, s.every) // G
+			l.set(&s.again, s.every) // G
 		}
 		l.set(&s.end, 64*l.timers.T1) // H
 	default:
@@ -196,11 +188,11 @@ func (s *Server) over(d time.Duration) {
 	s.layer.set(&s.end, d)
 }
 
-// again is timer G: the response may have been lost, or the ACK.
-func (s *Server) again() {
+// sendAgain is timer G: the response may have been lost, or the ACK.
+func (s *Server) sendAgain() {
 	s.layer.Send(s.path, s.last)
 	s.every = min(2*s.every, s.layer.timers.T2)
-	s.layer.set(&s.resend, s.every)
+	s.layer.set(&s.again, s.every)
 }
 
 func (s *Server) terminate() {
@@ -209,13 +201,10 @@ func (s *Server) terminate() {
 	}
 	s.state = gone
 	l := s.layer
-	l.wheel.stop(&s.resend)
+	l.wheel.stop(&s.again)
 	l.wheel.stop(&s.end)
-	l.wheel.stop(&s.trying)
 	delete(l.servers, s.key)
-	if s.Ended != nil {
-		s.Ended()
-	}
+	s.User.Over()
 }
 
 // Drop ends a transaction that was never answered and never will be.

@@ -11,10 +11,13 @@ const (
 // A timer is an entry of the wheel, part of what it belongs to: setting one
 // allocates nothing.
 type timer struct {
-	fire       func() // set before the timer is
+	of         owner  // set before the timer is
 	next, prev *timer // nil when the timer is not set
 	due        int64  // in ticks since the wheel began
 }
+
+// An owner is what timers are part of; it tells them apart by their address.
+type owner interface{ fired(t *timer) }
 
 // A wheel keeps timers by the tick at which they fire.
 type wheel struct {
@@ -70,7 +73,7 @@ func (w *wheel) advance(now time.Time) {
 				// A timer's function may set and stop others, in this very slot
 				// too, so the list is walked from its head again.
 				w.stop(t)
-				t.fire()
+				t.of.fired(t)
 				next = h.next
 			}
 			t = next

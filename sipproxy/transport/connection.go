@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -20,9 +21,12 @@ type conn struct {
 	accepted bool
 	source   netip.Addr // what it is counted by, if it was accepted
 	known    bool
+	place    uint64   // the how manyth it is of those accepted
 	names    []string // of the other side's certificate
 	framer   framer
-	direct   *direct // nil where something stands between us and the kernel
+	aliases  []netip.AddrPort // further addresses of the other side, under the stream's lock
+	direct   *direct          // nil where something stands between us and the kernel
+	ends     sync.Once
 
 	mu      sync.Mutex
 	raw     net.Conn // nil while it is being dialled
@@ -78,7 +82,7 @@ func (c *conn) handshake() (net.Conn, error) {
 		}
 		nc = t
 	}
-	if o.Kind.web() {
+	if o.Kind.Web() {
 		if err := acceptWeb(nc, o.Origins); err != nil {
 			return nil, err
 		}
@@ -217,12 +221,10 @@ func (c *conn) drain(batch []outgoing, size int, rest []byte) {
 				end, err = EndSlowReader, errUnread
 			}
 			c.close(end, err)
-			c.fail(batch, err)
+			c.lose(batch, end, err)
 			return
 		}
-		if c.direct != nil {
-			_ = c.nc.SetWriteDeadline(time.Time{}) // a past one would keep flush from trying
-		}
+		_ = c.nc.SetWriteDeadline(time.Time{}) // a past one would keep flush from trying, and TLS from answering a change of keys
 		if batch, size = c.next(batch, size); batch != nil {
 			buf = c.pack(buf[:0], batch)
 			rest = buf
@@ -255,7 +257,7 @@ func (c *conn) next(written []outgoing, size int) (batch []outgoing, taken int) 
 
 // single is the one message of a batch as it is, nil where there is more to do.
 func (c *conn) single(batch []outgoing) []byte {
-	if len(batch) > 1 || batch[0].packed != nil || c.s.o.Kind.web() {
+	if len(batch) > 1 || batch[0].packed != nil || c.s.o.Kind.Web() {
 		return nil
 	}
 	return batch[0].Payload
@@ -273,11 +275,23 @@ func (c *conn) pack(buf []byte, batch []outgoing) []byte {
 	return buf
 }
 
-// fail tells of messages that were not sent.
-func (c *conn) fail(lost []outgoing, err error) {
+// lose tells of messages that were not sent, or perhaps not. When the
+// connection has ended as connections do, a response (RFC 3261 section 18.2.2)
+// or an ACK goes over another one, once. Of other requests those decide who wait
+// for an answer.
+func (c *conn) lose(lost []outgoing, end End, err error) {
 	for i := range lost {
-		if lost[i].packed == nil {
-			c.s.handler.Failed(lost[i].Datagram, err)
+		if lost[i].packed != nil {
+			continue
+		}
+		d, failed := lost[i].Datagram, err
+		unanswered := bytes.HasPrefix(d.Payload, []byte("SIP/2.0 ")) || bytes.HasPrefix(d.Payload, []byte("ACK "))
+		if end.Common() && unanswered && !d.again {
+			d.again = true
+			failed = c.s.write([]Datagram{d})
+		}
+		if failed != nil {
+			c.s.handler.Failed(d, failed)
 		}
 	}
 }
@@ -310,25 +324,24 @@ func (c *conn) shut() {
 }
 
 // close ends the connection at once. The first reason given is the one counted.
+// When it returns, whoever called it, the end has been told.
 func (c *conn) close(end End, err error) {
-	c.mu.Lock()
-	if c.closed {
+	c.ends.Do(func() {
+		c.mu.Lock()
+		c.closed = true
+		lost, raw := c.queue, c.raw
+		c.queue = nil
 		c.mu.Unlock()
-		return
-	}
-	c.closed = true
-	lost, raw := c.queue, c.raw
-	c.queue = nil
-	c.mu.Unlock()
-	c.s.leave(c, end, err)
-	if raw != nil {
-		_ = raw.Close() // whatever it says, it is closed
-	}
-	if len(lost) > 0 {
-		// Whoever is told may write elsewhere and find the next connection
-		// full: that is not done on the way of the one who found this one so.
-		go c.fail(lost, err)
-	}
+		c.s.leave(c, end, err)
+		if raw != nil {
+			_ = raw.Close() // whatever it says, it is closed
+		}
+		if len(lost) > 0 {
+			// Whoever is told may write elsewhere and find the next connection
+			// full: that is not done on the way of the one who found this one so.
+			go c.lose(lost, end, err)
+		}
+	})
 }
 
 // Sizes of the buffer that a connection reads into, in octets.

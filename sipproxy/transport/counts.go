@@ -30,6 +30,10 @@ var endNames = [endCount]string{
 // String is the name in metrics.
 func (e End) String() string { return endNames[e] }
 
+// Common reports whether the connection ended as connections do, by nobody's
+// fault. What was on its way over it goes over another one.
+func (e End) Common() bool { return e == EndPeer || e == EndIdle }
+
 // Ends are all of them.
 func Ends() []End {
 	all := make([]End, endCount)

@@ -45,8 +45,8 @@ func (k Kind) Reliable() bool { return k != UDP }
 // Secure reports whether it is encrypted.
 func (k Kind) Secure() bool { return k == TLS || k == WSS }
 
-// web reports whether messages travel in WebSocket frames.
-func (k Kind) web() bool { return k == WS || k == WSS }
+// Web reports whether messages travel in WebSocket frames.
+func (k Kind) Web() bool { return k == WS || k == WSS }
 
 // ParseKind finds a transport by its name.
 func ParseKind(name string) (Kind, bool) {

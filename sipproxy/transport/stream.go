@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -77,7 +78,7 @@ type Stream struct {
 	handler Handler
 	handled bool
 	closed  bool
-	conns   map[netip.AddrPort]*conn // by whom they reach
+	conns   map[netip.AddrPort]*conn // by whom they reach, and by their aliases
 	all     map[*conn]bool           // those being set up too
 	sources map[netip.Addr]int       // accepted connections
 	foreign int                      // accepted connections of unknown sources
@@ -154,6 +155,45 @@ func (s *Stream) Accepted(remote netip.AddrPort) bool {
 	return c != nil && c.accepted
 }
 
+// maxAliases bounds the further addresses of one connection.
+const maxAliases = 4
+
+// Alias has what is written to another address of its other side go over the
+// accepted connection from remote (RFC 5923), until that ends. An address that
+// there is a connection of keeps it.
+func (s *Stream) Alias(remote, at netip.AddrPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.conns[remote]
+	if c == nil || !c.accepted || s.conns[at] != nil || len(c.aliases) >= maxAliases {
+		return
+	}
+	c.aliases = append(c.aliases, at)
+	s.conns[at] = c
+}
+
+// unlink takes a connection out of all addresses under which it is found.
+func (s *Stream) unlink(c *conn) {
+	for _, at := range slices.Concat(c.aliases, []netip.AddrPort{c.remote}) {
+		if s.conns[at] == c {
+			delete(s.conns, at)
+		}
+	}
+}
+
+// From is the address of the connection that a host has opened last.
+func (s *Stream) From(host netip.Addr) (remote netip.AddrPort, there bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := uint64(0)
+	for _, c := range s.conns {
+		if c.accepted && c.remote.Addr() == host && c.place > last {
+			last, remote = c.place, c.remote
+		}
+	}
+	return remote, last > 0
+}
+
 // Handle says who is told what happens. It comes before Serve and before the
 // first WriteBatch.
 func (s *Stream) Handle(h Handler) {
@@ -218,7 +258,7 @@ func (s *Stream) accept(nc net.Conn) {
 		}
 		s.wg.Add(1)
 		s.mu.Unlock()
-		s.Counts.accepted.Add(1)
+		c.place = s.Counts.accepted.Add(1)
 		go c.answer()
 		return
 	}
@@ -238,7 +278,7 @@ func sourceOf(a netip.Addr) netip.Addr {
 }
 
 func (s *Stream) framer(client bool) framer {
-	if s.o.Kind.web() {
+	if s.o.Kind.Web() {
 		return newFrames(client)
 	}
 	return &octets{}
@@ -260,9 +300,7 @@ func (s *Stream) leave(c *conn, end End, err error) {
 		end = EndClosed
 	}
 	delete(s.all, c)
-	if s.conns[c.remote] == c {
-		delete(s.conns, c.remote)
-	}
+	s.unlink(c)
 	if c.accepted {
 		if s.sources[c.source]--; s.sources[c.source] == 0 {
 			delete(s.sources, c.source)
@@ -317,9 +355,7 @@ func (s *Stream) write(ds []Datagram) error {
 func (s *Stream) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conns[c.remote] == c {
-		delete(s.conns, c.remote)
-	}
+	s.unlink(c)
 }
 
 // reach finds the connection for a message, or has one dialled.
@@ -385,7 +421,7 @@ func (s *Stream) client(nc net.Conn, to netip.AddrPort) (_ net.Conn, rest []byte
 		}
 		nc = t
 	}
-	if s.o.Kind.web() {
+	if s.o.Kind.Web() {
 		rest, err = dialWeb(nc, s.o.Kind, host, s.o.Limits.Handshake)
 	}
 	return nc, rest, err

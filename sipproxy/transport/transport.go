@@ -44,6 +44,8 @@ type Datagram struct {
 	// Broken tells why nothing can be read after this message, of which
 	// Payload may be only the beginning. Its connection ends.
 	Broken error
+
+	again bool // a connection has ended before it was sent
 }
 
 // A Conn writes messages in batches. Many goroutines may write.

@@ -141,6 +141,9 @@ func appendFrame(b []byte, r *Record, salt *[saltSize]byte) []byte {
 	return b
 }
 
+// number notes the sequence number in a frame.
+func number(b []byte, seq uint64) { binary.LittleEndian.PutUint64(b[16:], seq) }
+
 // seal notes the batch in a frame and computes its checksum.
 func seal(b []byte, batch uint64) {
 	binary.LittleEndian.PutUint64(b[64:], batch)

@@ -23,8 +23,8 @@ type Options struct {
 	// whoever can do without the evidence of the last moments before a crash.
 	Memory bool
 	// Linger is how long a record may wait for others when records come thick:
-	// there are at most 1/Linger syncs a second. A lone record does not wait.
-	// 0: 2 ms.
+	// there are at most 1/Linger syncs a second. A lone record does not wait, and
+	// none does when there is a [Ledger.Hurry]. 0: 2 ms.
 	Linger time.Duration
 	// Key is the file of the key that checkpoints are signed with; one is made
 	// when there is none. "": the file "key" in Dir.
@@ -47,6 +47,7 @@ type Ledger struct {
 	closed  bool
 	broken  error // why the last commit failed
 	wake    chan struct{}
+	rush    chan struct{} // somebody waits: no lingering
 	salts   *mathrand.ChaCha8
 
 	found   uint64 // the last sequence number that Open has found
@@ -70,9 +71,10 @@ type Ledger struct {
 }
 
 type frame struct {
-	size int
-	seq  uint64
-	done func(seq uint64, err error)
+	size  int
+	seq   uint64
+	place *Place // where to note its place, nil: nobody asks
+	done  func(seq uint64, err error)
 }
 
 const (
@@ -108,7 +110,7 @@ func Open(o Options) (*Ledger, error) {
 	}
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // never fails
-	l := &Ledger{o: o, lock: lock, wake: make(chan struct{}, 1), asked: make(chan request), done: make(chan struct{}), salts: mathrand.NewChaCha8(seed)}
+	l := &Ledger{o: o, lock: lock, wake: make(chan struct{}, 1), rush: make(chan struct{}, 1), asked: make(chan request), done: make(chan struct{}), salts: mathrand.NewChaCha8(seed)}
 	l.evidence.due = time.NewTimer(checkpointEvery)
 	l.evidence.armed = true
 	interrupted, err := l.finishErasure()
@@ -165,25 +167,11 @@ func lockDir(dir string) (*os.File, error) {
 // memory mode, and when the record is refused, done is called at once.
 func (l *Ledger) Append(r Record, done func(seq uint64, err error)) {
 	if len(r.Public) > maxPublic || len(r.Payload) > maxPayload {
-		done(0, fmt.Errorf("ledger: a record of %d and %d octets is too large", len(r.Public), len(r.Payload)))
+		done(0, tooLarge(&r))
 		return
 	}
 	l.mu.Lock()
-	switch {
-	case l.closed:
-		l.mu.Unlock()
-		done(0, ErrClosed)
-		return
-	case l.short && !r.Vital:
-		l.mu.Unlock()
-		done(0, fmt.Errorf("ledger: %w: there is no room for another file; free some space, it goes on by itself", ErrNoRoom))
-		return
-	case len(l.pending) > maxPending:
-		l.mu.Unlock()
-		done(0, ErrFull)
-		return
-	case l.broken != nil && l.o.Memory:
-		err := l.broken
+	if err := l.takes(r.Vital); err != nil {
 		l.mu.Unlock()
 		done(0, err)
 		return
@@ -200,12 +188,40 @@ func (l *Ledger) Append(r Record, done func(seq uint64, err error)) {
 	}
 	l.frames = append(l.frames, f)
 	l.mu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	signal(l.wake)
 	if l.o.Memory {
 		done(r.Seq, nil)
+	}
+}
+
+// takes tells why no record is taken at the moment, nil when one is; mu is held.
+func (l *Ledger) takes(vital bool) error {
+	switch {
+	case l.closed:
+		return ErrClosed
+	case l.short && !vital:
+		return fmt.Errorf("ledger: %w: there is no room for another file; free some space, it goes on by itself", ErrNoRoom)
+	case len(l.pending) > maxPending:
+		return ErrFull
+	case l.o.Memory:
+		return l.broken
+	}
+	return nil
+}
+
+// Hurry has the records that were appended written without waiting for others.
+// Whoever waits for them says so.
+func (l *Ledger) Hurry() {
+	if l.o.Memory {
+		return // nobody waits
+	}
+	signal(l.rush)
+}
+
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -217,6 +233,7 @@ func (l *Ledger) AppendSync(r Record) (uint64, error) {
 	}
 	c := make(chan result, 1)
 	l.Append(r, func(seq uint64, err error) { c <- result{seq, err} })
+	l.Hurry()
 	got := <-c
 	return got.seq, got.err
 }
@@ -247,10 +264,7 @@ func (l *Ledger) Close() error {
 	}
 	l.closed = true
 	l.mu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	signal(l.wake)
 	<-l.done
 	l.closeNext()
 	err := l.evidence.tree.settle()
@@ -265,6 +279,8 @@ func (l *Ledger) commit() {
 	defer l.evidence.due.Stop()
 	var buf []byte
 	var frames []frame
+	linger := time.NewTimer(time.Hour)
+	defer linger.Stop()
 	for {
 		var asked request
 		select {
@@ -282,7 +298,11 @@ func (l *Ledger) commit() {
 		closing := l.closed
 		l.mu.Unlock()
 		if wait > 0 && !closing && asked.done == nil {
-			time.Sleep(wait)
+			linger.Reset(wait)
+			select {
+			case <-linger.C:
+			case <-l.rush:
+			}
 		}
 		l.mu.Lock()
 		l.pending, buf = buf[:0], l.pending
@@ -306,10 +326,7 @@ func (l *Ledger) commit() {
 				_ = l.sign() // it has logged
 				return
 			}
-			select {
-			case l.wake <- struct{}{}:
-			default:
-			}
+			signal(l.wake)
 		}
 	}
 }
@@ -374,6 +391,9 @@ func (l *Ledger) store(buf []byte, frames []frame) error {
 		}
 		n, size := 0, 0
 		for n < len(frames) && l.file.end+int64(size+frames[n].size) <= l.file.size {
+			if p := frames[n].place; p != nil {
+				p.Offset = l.file.end + int64(size)
+			}
 			size += frames[n].size
 			n++
 		}

@@ -115,7 +115,7 @@ func TestACrashAnywhereLosesNothingAcknowledged(t *testing.T) {
 		before := len(l.pending)
 		l.pending = appendFrame(l.pending, &r, &[saltSize]byte{})
 		wg.Add(1)
-		l.frames = append(l.frames, frame{len(l.pending) - before, r.Seq, func(uint64, error) { wg.Done() }})
+		l.frames = append(l.frames, frame{size: len(l.pending) - before, seq: r.Seq, done: func(uint64, error) { wg.Done() }})
 	}
 	l.mu.Unlock()
 	l.wake <- struct{}{}

@@ -35,7 +35,7 @@ func (l *Ledger) prepare() {
 // has failed, only vital records are taken.
 func (l *Ledger) makeNext() {
 	for {
-		s, err := makeSegment(filepath.Join(l.o.Dir, nextFile), l.o.SegmentSize)
+		s, err := makeSegment(filepath.Join(l.o.Dir, nextFile), l.o.SegmentSize, !l.o.Memory)
 		l.mu.Lock()
 		first := err != nil && !l.short
 		again := err == nil && l.short

@@ -18,6 +18,10 @@ const window = 1 << 20
 // one is how much is read for a record that is read by itself: most are smaller.
 const one = 16 << 10
 
+// few is how much is read at first of records that are read one after another:
+// a page of decisions needs no more.
+const few = 64 << 10
+
 // A frameReader reads the frames of one segment one after another.
 type frameReader struct {
 	f    io.ReaderAt
@@ -27,7 +31,7 @@ type frameReader struct {
 	from int64 // where buf begins
 	pad  int   // zeros behind the last frame
 
-	first int64 // how much is read at first, 0: a window
+	ahead int64 // how much is read next, 0: a few records
 }
 
 // next reads one frame; the record is valid until the one after it is read.
@@ -35,11 +39,10 @@ func (r *frameReader) next() (rec Record, err error) {
 	if r.at >= r.size {
 		return rec, errNoFrame // also of an empty file
 	}
-	want := int64(window)
-	if r.first > 0 {
-		want = r.first
+	if r.ahead == 0 {
+		r.ahead = few
 	}
-	for ; ; want = int64(r.need()) {
+	for want := r.ahead; ; want = int64(r.need()) {
 		off := r.at - r.from
 		if r.buf != nil && off >= 0 && off <= int64(len(r.buf)) {
 			rec, size, err := parseFrame(r.buf[off:])
@@ -59,7 +62,7 @@ func (r *frameReader) next() (rec Record, err error) {
 		if _, err := r.f.ReadAt(r.buf, r.at); err != nil {
 			return rec, err
 		}
-		r.from = r.at
+		r.from, r.ahead = r.at, min(4*r.ahead, window) // whoever has read on will read on
 	}
 }
 
@@ -76,6 +79,11 @@ func (r *frameReader) need() int {
 // until the next one is asked for. An error ends the walk.
 func (l *Ledger) All(from uint64) iter.Seq2[Record, error] {
 	return walk(l.o.Dir, Place{Seq: from}, l.Durable(), nil)
+}
+
+// Until walks the records on disk up to one of them.
+func (l *Ledger) Until(last uint64) iter.Seq2[Record, error] {
+	return walk(l.o.Dir, Place{Seq: 1}, min(last, l.Durable()), nil)
 }
 
 // After walks the records on disk that follow one whose place is known.
@@ -203,7 +211,7 @@ func (w *walker) segment(name string, offset int64, from uint64, f func(*Record)
 	}
 	r := frameReader{f: file, size: info.Size(), at: offset}
 	if w.alone {
-		r.first = one
+		r.ahead = one
 	}
 	var rec Record
 	for w.next <= w.last {

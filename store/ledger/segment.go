@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -21,9 +22,10 @@ type segment struct {
 
 func segmentName(first uint64) string { return fmt.Sprintf("%020d.seg", first) }
 
-// makeSegment makes a segment that is filled with zeros and has no name of its
-// own yet.
-func makeSegment(path string, size int64) (*segment, error) {
+// makeSegment makes a segment of zeros that has no name of its own yet. Filled
+// tells that they are written: allocated blocks still cost a journal entry when
+// a sync first finds something in them; written zeros do not.
+func makeSegment(path string, size int64, filled bool) (*segment, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -33,13 +35,11 @@ func makeSegment(path string, size int64) (*segment, error) {
 		os.Remove(path)
 		return nil, err
 	}
-	// Allocated blocks still cost a journal entry when first written; written
-	// zeros do not.
 	if err := reserve(f, size); err != nil {
 		return fail(fmt.Errorf("no room for a segment of %d octets: %w", size, err))
 	}
-	zeros := make([]byte, 1<<20)
-	for at := int64(0); at < size; at += int64(len(zeros)) {
+	zeros := make([]byte, 64<<10) // which stay in the processor's cache
+	for at := int64(0); filled && at < size; at += int64(len(zeros)) {
 		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-at)], at); err != nil {
 			return fail(err)
 		}
@@ -106,7 +106,7 @@ func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
 func (l *Ledger) roll(first uint64, least int64) error {
 	next, err := l.takeNext(first, least)
 	if next == nil && err == nil {
-		if next, err = makeSegment(filepath.Join(l.o.Dir, segmentName(first)+".new"), max(l.o.SegmentSize, least)); err == nil {
+		if next, err = makeSegment(filepath.Join(l.o.Dir, segmentName(first)+".new"), max(l.o.SegmentSize, least), !l.o.Memory); err == nil {
 			err = l.name(next, first)
 		}
 	}
@@ -145,8 +145,7 @@ func segments(dir string) ([]string, error) {
 
 // firstOf is the first sequence number of a segment by its name.
 func firstOf(name string) uint64 {
-	var n uint64
-	_, _ = fmt.Sscanf(name, "%d.seg", &n) // the name was made by segmentName, else 0 fits nowhere
+	n, _ := strconv.ParseUint(strings.TrimSuffix(name, ".seg"), 10, 64) // the name was made by segmentName, else 0 fits nowhere
 	return n
 }
 
@@ -256,8 +255,9 @@ func ends(path string) (first, last uint64, err error) {
 	}
 	first = rec.Seq
 	const most = headerSize + maxPublic + saltSize + maxPayload + align
-	for to := info.Size(); to > 0; to -= window {
-		from := max(0, to-window)
+	// The last record is mostly near the end: at a start this is done with every file.
+	for to, step := info.Size(), int64(one); to > 0; to, step = to-step, min(4*step, window) {
+		from := max(0, to-step)
 		buf := make([]byte, min(to+most, info.Size())-from)
 		if _, err := f.ReadAt(buf, from); err != nil {
 			return 0, 0, err
