@@ -81,10 +81,7 @@ func (t *try) failover(why cause) bool {
 		return false
 	}
 	from := e.at.ID
-	if err := e.p.scratch.Parse(e.raw); err != nil {
-		panic("a message that was read once can't be read again: " + err.Error())
-	}
-	if !e.tryNext(&e.p.scratch) {
+	if !e.tryNext(e.read()) {
 		return false
 	}
 	t.end()

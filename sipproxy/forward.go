@@ -30,10 +30,7 @@ func (e *exchange) roomy(c *inForce, v *message.View, l *Listener, to netip.Addr
 	t := e.p.roomy(c, l, to, len(v.Raw)+more)
 	if t != l {
 		e.smaller = func() {
-			if err := e.p.scratch.Parse(e.raw); err != nil {
-				panic("a message that was read once can't be read again: " + err.Error())
-			}
-			leave(&e.p.scratch, l)
+			leave(e.read(), l)
 		}
 	}
 	leave(v, t)

@@ -158,7 +158,7 @@ func (p *Proxy) inDialog(c *inForce, l *Listener, from netip.AddrPort, who *sour
 		}
 	})
 	if judge != nil && !full {
-		e.ask(judge)
+		e.ask(judge, v)
 	}
 	if full {
 		p.metrics.overloaded(overTransactions)

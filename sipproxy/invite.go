@@ -46,7 +46,8 @@ type exchange struct {
 
 // A setUp is what an exchange needs until it has ended.
 type setUp struct {
-	raw     []byte // the request as it came
+	raw     []byte        // the request as it came
+	view    *message.View // of it, while it is worked off for the first time
 	began   time.Time
 	onward  func(v *message.View) // in a dialog: how the request goes on
 	smaller func()                // sends it over UDP after all, if it went over TCP for its size
@@ -127,7 +128,7 @@ func (p *Proxy) invite(c *inForce, l *Listener, from netip.AddrPort, who *source
 			p.locked(func() { e.know(); e.log(0); e.settle() })
 		})
 	default:
-		e.ask(c.Judge)
+		e.ask(c.Judge, v)
 	}
 }
 
@@ -204,7 +205,7 @@ const (
 
 // ask asks for the ruling. If it is not there at once the reader goes on,
 // and the call waits parked for its record to be durable.
-func (e *exchange) ask(judge Judge) {
+func (e *exchange) ask(judge Judge, v *message.View) {
 	judge(&e.attempt, func(r policy.Ruling) {
 		e.ruling = r
 		if !e.held.state.CompareAndSwap(0, ruled) {
@@ -212,6 +213,7 @@ func (e *exchange) ask(judge Judge) {
 		}
 	})
 	if !e.held.state.CompareAndSwap(0, parked) {
+		e.view = v
 		e.p.locked(e.decided)
 	}
 }
@@ -258,7 +260,6 @@ func (p *Proxy) runResumed() {
 
 // decided carries out the ruling.
 func (e *exchange) decided() {
-	p := e.p
 	d := &e.ruling.Decision
 	code := 0
 	e.know()
@@ -267,20 +268,16 @@ func (e *exchange) decided() {
 		// The dialer has cancelled, and was told so, while the call was judged.
 	case d.Verdict == policy.Allowed && e.refusesNow():
 		code = e.refuseObjected()
+	case d.Verdict == policy.Allowed && e.onward != nil:
+		e.onward(e.read())
 	case d.Verdict == policy.Allowed:
-		if err := p.scratch.Parse(e.raw); err != nil {
-			panic("a message that was read once can't be read again: " + err.Error())
-		}
-		if e.onward != nil {
-			e.onward(&p.scratch)
-			break
-		}
-		e.forward(&p.scratch)
+		e.forward(e.read())
 	default:
 		e.judged = true // also one that was only asked who calls
 		code = e.refuse(d.Reason)
 	}
 	e.log(code)
+	e.view = nil
 	e.settle()
 }
 
@@ -319,12 +316,22 @@ func (e *exchange) cancel(reason []byte) {
 	e.finish(487, policy.EndedByDialer)
 }
 
-// build makes a response of ours to the exchange's request.
-func (e *exchange) build(status int, text string, extra []byte) []byte {
+// read is a view of the exchange's request. It is the proxy's own, valid until
+// the next, but for whoever works the request off for the first time.
+func (e *exchange) read() *message.View {
+	if e.view != nil {
+		return e.view
+	}
 	v := &e.p.scratch
 	if err := v.Parse(e.raw); err != nil {
 		panic("a message that was read once can't be read again: " + err.Error())
 	}
+	return v
+}
+
+// build makes a response of ours to the exchange's request.
+func (e *exchange) build(status int, text string, extra []byte) []byte {
+	v := e.read()
 	return v.AppendResponse(nil, &message.Response{Status: status, Phrase: text, ToTag: e.p.tag(v), Source: e.source, Extra: extra})
 }
 

@@ -237,6 +237,9 @@ func numberOf(r *ledger.Record) (n policy.Number, err error) {
 	if to, ok := textAfter(r.Payload, `,"to":"`); ok && r.Kind == kindDecision {
 		return policy.ParseNumber(to)
 	}
+	if number, ok := textAfter(r.Payload, `,"number":"`); ok && r.Kind == kindFact {
+		return policy.ParseNumber(number)
+	}
 	if err := json.Unmarshal(r.Payload, &about); err != nil {
 		return n, fmt.Errorf("store: record %d of the ledger can't be read: %w", r.Seq, err)
 	}

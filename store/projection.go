@@ -99,7 +99,7 @@ func badgerOptions(dir string, log *slog.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(false).
 		WithCompression(options.None).WithBlockCacheSize(0).WithIndexCacheSize(0).
-		WithMemTableSize(16 << 20).WithNumMemtables(5).WithNumLevelZeroTables(5).WithNumLevelZeroTablesStall(15).
+		WithMemTableSize(8 << 20).WithNumMemtables(5).WithNumLevelZeroTables(5).WithNumLevelZeroTablesStall(15).
 		WithNumCompactors(2).WithValueThreshold(1 << 20).WithNumVersionsToKeep(1).WithDetectConflicts(false).
 		WithBloomFalsePositive(0.01).WithChecksumVerificationMode(options.OnTableRead).
 		WithLogger(badgerLog{log})

@@ -91,9 +91,14 @@ func (l *Layer) Unlock() {
 	l.mu.Unlock()
 }
 
+// batches is memory for what goes to a socket at once: a stack's would not stay
+// there, since it is handed to an interface.
+var batches = sync.Pool{New: func() any { return new([transport.Batch]transport.Datagram) }}
+
 // flush writes the datagrams of each socket in batches and in order.
 func (l *Layer) flush(out []outgoing) {
-	var batch [transport.Batch]transport.Datagram
+	batch := batches.Get().(*[transport.Batch]transport.Datagram)
+	defer batches.Put(batch)
 	for i := 0; i < len(out); {
 		conn, n := out[i].path.Conn, 0
 		for i+n < len(out) && n < len(batch) && out[i+n].path.Conn == conn {
@@ -108,6 +113,7 @@ func (l *Layer) flush(out []outgoing) {
 				done++ // what the network refused once is not tried again here: timers do that
 			}
 		}
+		clear(batch[:n])
 		i += n
 	}
 }

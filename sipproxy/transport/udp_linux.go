@@ -148,7 +148,7 @@ func (u *udp) ReadBatch(ds []Datagram) (int, error) {
 // One that has had the same turn for ten counts as a goroutine that does not
 // give way, and loses its processor at every system call.
 func (u *udp) giveWay() {
-	const turn = 4 * time.Millisecond
+	const turn = 8 * time.Millisecond
 	if now := time.Now(); now.Sub(u.yielded) > turn {
 		u.yielded = now
 		runtime.Gosched()
@@ -161,6 +161,9 @@ func (u *udp) WriteBatch(ds []Datagram) (int, error) {
 	defer u.use.RUnlock()
 	v := u.out.Get().(*vector)
 	defer u.out.Put(v)
+	if len(ds) == 1 {
+		return u.write(v, &ds[0])
+	}
 	for done := 0; done < len(ds); {
 		part := ds[done:min(len(ds), done+Batch)]
 		for i := range part {
@@ -181,6 +184,22 @@ func (u *udp) WriteBatch(ds []Datagram) (int, error) {
 		done += len(part)
 	}
 	return len(ds), nil
+}
+
+// write hands one datagram to the kernel, as most are: for that sendto costs less.
+func (u *udp) write(v *vector, d *Datagram) (int, error) {
+	v.set(0, d, u.is6)
+	for !u.closed.Load() {
+		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(u.fd), uintptr(unsafe.Pointer(v.iovs[0].Base)), uintptr(len(d.Payload)), 0,
+			uintptr(unsafe.Pointer(&v.names[0])), uintptr(v.hdrs[0].hdr.Namelen))
+		switch {
+		case errno == 0:
+			return 1, nil
+		case !isTransient(errno):
+			return 0, os.NewSyscallError("sendto", errno)
+		}
+	}
+	return 0, net.ErrClosed
 }
 
 // set prepares slot i for a datagram.
