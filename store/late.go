@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"strconv"
 	"time"
 
@@ -54,4 +55,37 @@ func notMade(r *ledger.Record) (to policy.Number, call *policy.EarlierCall, err 
 		return to, nil, fmt.Errorf("store: record %d of the ledger holds no outcome: %w", r.Seq, err)
 	}
 	return to, &policy.EarlierCall{At: l.Judged, Advertiser: l.Advertiser, Allowed: true, Attempt: policy.AttemptID(l.Attempt)}, nil
+}
+
+// A Late is a call that did not wait for its record, as its outcome tells.
+type Late struct {
+	Seq     uint64    `json:"seq"`
+	At      time.Time `json:"at"`
+	ID      string    `json:"id"` // of the decision
+	Code    int       `json:"code"`
+	Instead string    `json:"instead"` // the reason that it was answered by
+}
+
+// Late walks the calls on disk that did not wait for their records, from a
+// ledger record on.
+func (s *Store) Late(from uint64) iter.Seq2[Late, error] {
+	return func(yield func(Late, error) bool) {
+		for r, err := range s.ledger.All(max(from, 1)) {
+			if err != nil {
+				yield(Late{}, err)
+				return
+			}
+			if r.Kind != kindOutcome || !bytes.Contains(r.Public, []byte(`,"instead":"`)) {
+				continue
+			}
+			l := Late{Seq: r.Seq, At: r.Time}
+			if err := json.Unmarshal(r.Public, &l); err != nil {
+				yield(l, fmt.Errorf("store: record %d of the ledger holds no outcome: %w", r.Seq, err))
+				return
+			}
+			if !yield(l, nil) {
+				return
+			}
+		}
+	}
 }

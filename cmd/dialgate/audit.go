@@ -17,6 +17,7 @@ type auditCmd struct {
 	Key        auditKeyCmd        `cmd:"" help:"Print the node's public key."`
 	Checkpoint auditCheckpointCmd `cmd:"" help:"Print the signed checkpoint of all records, to be kept elsewhere."`
 	Repeats    auditRepeatsCmd    `cmd:"" help:"List how often refused calls were tried again, where they are only counted."`
+	Late       auditLateCmd       `cmd:"" help:"List allowed calls that were answered otherwise, or went on, before their record was on disk."`
 	Blocked    auditBlockedCmd    `cmd:"" help:"List allowed calls that were blocked as unwanted behind the carrier."`
 }
 

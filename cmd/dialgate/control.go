@@ -33,6 +33,7 @@ type keeper interface {
 	Export(w io.Writer) error
 	Decisions(from uint64) iter.Seq2[store.Decision, error]
 	Blocked(from uint64) iter.Seq2[store.Blocked, error]
+	Late(from uint64) iter.Seq2[store.Late, error]
 	Repeats(from uint64) iter.Seq2[store.Repeated, error]
 	Last(n int) ([]store.Decision, error)
 	ledgerKeeper
@@ -80,6 +81,7 @@ func serveControl(dir string, k *store.Store, reload func() (reloaded, error)) (
 	mux.HandleFunc("GET /decisions/last", func(w http.ResponseWriter, r *http.Request) { controlLast(k, w, r) })
 	mux.HandleFunc("GET /decisions", func(w http.ResponseWriter, r *http.Request) { controlDecisions(k, w, r) })
 	mux.HandleFunc("GET /blocked", serveRows(k.Blocked))
+	mux.HandleFunc("GET /late", serveRows(k.Late))
 	mux.HandleFunc("GET /repeats", serveRows(k.Repeats))
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, _ *http.Request) { controlReload(reload, w) })
 	handleLedger(mux, k)

@@ -94,6 +94,9 @@ func TestSlowDisk(t *testing.T) {
 			if got := strings.Join(instead, " "); got != strings.ReplaceAll(want, "I", c.instead) {
 				t.Errorf("the record says %s", got)
 			}
+			if list := w.command(0, "audit", "-c", w.config, "late"); strings.Count(list, "\n") != 3 || strings.Count(list, fmt.Sprint(" ", c.code, " ", c.instead)) != 3 {
+				t.Errorf("audit late lists %q", list)
+			}
 			f, err := w.node.store.History(yes)
 			if err != nil {
 				t.Fatal(err)
