@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -173,5 +174,45 @@ func TestAGapInTheCheckpoints(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Size() != int64(len(whole)) {
 		t.Errorf("the file was changed: %v %v", info.Size(), err)
+	}
+}
+
+// TestTheLastCheckpointIsFoundWhereverTheTailBegins: the part of the file that
+// is read may begin at any octet of a checkpoint.
+func TestTheLastCheckpointIsFoundWhereverTheTailBegins(t *testing.T) {
+	o := Options{Dir: filepath.Join(t.TempDir(), "ledger"), Key: filepath.Join(t.TempDir(), "key"), Linger: time.Microsecond}
+	l := open(t, o)
+	for i := range 120 {
+		fill(t, l, i+1)
+		sealed(t, l)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(filepath.Join(o.Dir, checkpointsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut := range 500 { // more than a checkpoint takes
+		part := whole[:len(whole)-cut]
+		if len(part) <= 4*maxCheckpoint {
+			t.Fatalf("only %d octets of checkpoints", len(part))
+		}
+		f, err := os.Create(filepath.Join(t.TempDir(), "part"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(part); err != nil {
+			t.Fatal(err)
+		}
+		c, end, err := lastCheckpoint(f)
+		f.Close()
+		want := len(whole) // where the last one ends that is there whole
+		for want > len(part) {
+			want = bytes.LastIndex(whole[:want-1], []byte("\n\n"+origin+"\n")) + 2
+		}
+		if err != nil || end != int64(want) || c.Size == 0 {
+			t.Fatalf("without the last %d octets: %v, checkpoint %d ends at %d, want %d", cut, err, c.Size, end, want)
+		}
 	}
 }
