@@ -51,13 +51,14 @@ func (s *servers) now() []netip.AddrPort {
 			s.read = nameservers(string(text))
 		}
 	}
-	if len(s.read) == 0 {
-		return []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), dnsPort)} // as resolv.conf(5) has it
+	if s.read == nil {
+		return nameservers("")
 	}
 	return s.read
 }
 
-// nameservers are those of a resolv.conf.
+// nameservers are those of a resolv.conf; one that names none means the host
+// itself, as resolv.conf(5) has it.
 func nameservers(text string) []netip.AddrPort {
 	all := []netip.AddrPort{}
 	for line := range strings.Lines(text) {
@@ -68,6 +69,9 @@ func nameservers(text string) []netip.AddrPort {
 		if a, err := netip.ParseAddr(words[1]); err == nil {
 			all = append(all, netip.AddrPortFrom(a, dnsPort))
 		}
+	}
+	if len(all) == 0 {
+		all = append(all, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), dnsPort))
 	}
 	return all
 }
