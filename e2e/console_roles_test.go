@@ -27,7 +27,7 @@ type seenRole struct {
 const everyMenu = "Now, Calls, Numbers, Try a call, Rules, Imports, Scrub, Proofs, Settings"
 
 var seenRoles = []seenRole{
-	{name: "advertiser", advertiser: "windkracht", pages: "Calls, Settings"},
+	{name: "advertiser", advertiser: "windkracht", pages: "Calls, Proofs, Settings"},
 	{name: "viewer", pages: "Now, Calls, Rules, Settings"},
 	{name: "analyst", pages: "Now, Calls, Numbers, Try a call, Rules, Scrub, Settings", onCall: "number, full", onNumber: ""},
 	{name: "editor", pages: "Now, Calls, Numbers, Try a call, Rules, Imports, Scrub, Settings", onCall: "number, full", onNumber: "objection, fact"},
