@@ -117,7 +117,7 @@ func (s *Store) Prove(n policy.Number, knownAt time.Time) (*Pack, error) {
 // ProveTo is Prove for one advertiser: the pack holds nothing that is or tells
 // of another's. "": all.
 func (s *Store) ProveTo(advertiser string, n policy.Number, knownAt time.Time) (*Pack, error) {
-	head, err := s.ledger.Seal()
+	head, err := s.sealed()
 	if err != nil {
 		return nil, err
 	}
@@ -422,6 +422,17 @@ func (s *Store) PublicKey() (ledger.Key, error) { return s.ledger.PublicKey(), n
 
 // Checkpoint signs and returns a checkpoint of all that is recorded.
 func (s *Store) Checkpoint() ([]byte, error) {
-	head, err := s.ledger.Seal()
+	head, err := s.sealed()
 	return head.Note, err
+}
+
+var errNothingRecorded = errors.New("store: nothing is recorded yet, so there is nothing to sign; the first fact or call makes a record")
+
+// sealed is a checkpoint of all that is recorded, which is something.
+func (s *Store) sealed() (ledger.Checkpoint, error) {
+	head, err := s.ledger.Seal()
+	if err == nil && head.Size == 0 {
+		err = errNothingRecorded
+	}
+	return head, err
 }

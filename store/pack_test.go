@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -309,6 +310,17 @@ func FuzzReadPack(f *testing.F) {
 			t.Fatalf("%+v", head)
 		}
 	})
+}
+
+func TestNothingRecordedIsNoProof(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer s.Close()
+	if p, err := s.Prove(alice, time.Time{}); !errors.Is(err, errNothingRecorded) {
+		t.Errorf("%+v %v", p, err)
+	}
+	if text, err := s.Checkpoint(); !errors.Is(err, errNothingRecorded) {
+		t.Errorf("%q %v", text, err)
+	}
 }
 
 func BenchmarkProve(b *testing.B) {
