@@ -42,8 +42,8 @@ type factPart struct {
 	gone  bool
 }
 
-// errNoRoom: the table has outgrown its bound, or was given up for that.
-var errNoRoom = errors.New("store: there is no room for the facts in memory")
+// errOutgrown: the table has outgrown its bound, or was given up for that.
+var errOutgrown = errors.New("store: there is no room for the facts in memory")
 
 func newFactTable(most int64) *factTable { return &factTable{shapes: newShapes(), most: most} }
 
@@ -80,7 +80,7 @@ func (t *factTable) facts(n policy.Number, into *policy.Facts) error {
 	defer p.mu.RUnlock()
 	switch {
 	case p.gone:
-		return errNoRoom
+		return errOutgrown
 	case len(p.keys) == 0:
 		return nil
 	}
@@ -107,7 +107,7 @@ func (t *factTable) put(n policy.Number, f *policy.Facts) error {
 		return err
 	}
 	if t.used.Add(p.octets()-before) > t.most {
-		return errNoRoom
+		return errOutgrown
 	}
 	return nil
 }
@@ -234,7 +234,7 @@ func (s *shelf) put(row []byte) (where uint32, err error) {
 		if int(s.end/perChunk) == len(s.chunks) {
 			c, err := unix.Mmap(-1, 0, chunkSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 			if err != nil {
-				return largeRow, errNoRoom
+				return largeRow, errOutgrown
 			}
 			s.chunks = append(s.chunks, c)
 		}

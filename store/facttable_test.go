@@ -117,14 +117,14 @@ func TestFactTableIsBounded(t *testing.T) {
 		n := policy.MustNumber(fmt.Sprint("+3161", 2000000+i))
 		err = table.put(n, &policy.Facts{All: []policy.Fact{{ID: fmt.Sprint(i), Kind: policy.Consent, At: noon}}})
 	}
-	if !errors.Is(err, errNoRoom) {
+	if !errors.Is(err, errOutgrown) {
 		t.Fatal(err)
 	}
 	if err := table.close(); err != nil {
 		t.Fatal(err)
 	}
 	var f policy.Facts
-	if err := table.facts(alice, &f); !errors.Is(err, errNoRoom) {
+	if err := table.facts(alice, &f); !errors.Is(err, errOutgrown) {
 		t.Errorf("a table that was given up says %v", err)
 	}
 }

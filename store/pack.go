@@ -117,7 +117,10 @@ func (s *Store) Prove(n policy.Number, knownAt time.Time) (*Pack, error) {
 // ProveTo is Prove for one advertiser: the pack holds nothing that is or tells
 // of another's. "": all.
 func (s *Store) ProveTo(advertiser string, n policy.Number, knownAt time.Time) (*Pack, error) {
-	head, err := s.sealed()
+	head, err := s.ledger.Seal()
+	if err == nil && head.Size == 0 {
+		err = errNothingRecorded
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -420,19 +423,10 @@ func (p *Pack) verify(keys []ledger.Key) (head ledger.Checkpoint, err error) {
 // PublicKey is the key that the ledger's checkpoints are verified with.
 func (s *Store) PublicKey() (ledger.Key, error) { return s.ledger.PublicKey(), nil }
 
-// Checkpoint signs and returns a checkpoint of all that is recorded.
+// Checkpoint signs and returns a checkpoint of all that is recorded, nothing when nothing is.
 func (s *Store) Checkpoint() ([]byte, error) {
-	head, err := s.sealed()
+	head, err := s.ledger.Seal()
 	return head.Note, err
 }
 
 var errNothingRecorded = errors.New("store: nothing is recorded yet, so there is nothing to sign; the first fact or call makes a record")
-
-// sealed is a checkpoint of all that is recorded, which is something.
-func (s *Store) sealed() (ledger.Checkpoint, error) {
-	head, err := s.ledger.Seal()
-	if err == nil && head.Size == 0 {
-		err = errNothingRecorded
-	}
-	return head, err
-}

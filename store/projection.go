@@ -209,7 +209,7 @@ func (p *projection) dirty() error {
 func (p *projection) facts(n policy.Number, into *policy.Facts) error {
 	into.Number = n
 	if t := p.table.Load(); t != nil {
-		if err := t.facts(n, into); !errors.Is(err, errNoRoom) {
+		if err := t.facts(n, into); !errors.Is(err, errOutgrown) {
 			return err
 		}
 	}
@@ -225,7 +225,7 @@ func (p *projection) remember(most int64, log *slog.Logger) error {
 	if err != nil {
 		_ = t.close() // there is an error that says more
 	}
-	if errors.Is(err, errNoRoom) {
+	if errors.Is(err, errOutgrown) {
 		log.Info("facts are read from disk: those of all numbers need more memory than store.memory allows", "octets", most)
 		return nil
 	}
@@ -478,7 +478,7 @@ func (p *projection) keepUp(changed map[policy.Number]*policy.Facts) error {
 	}
 	for n, f := range changed {
 		err := t.put(n, f)
-		if errors.Is(err, errNoRoom) {
+		if errors.Is(err, errOutgrown) {
 			p.table.Store(nil)
 			return t.close()
 		}
