@@ -65,6 +65,11 @@ func newNodeMetrics(r prometheus.Registerer, s *store.Store, w *world) *nodeMetr
 			}
 			return 1
 		}))
+	for _, cause := range []string{"late", "failed"} { // from 0, so that an alert sees the first one
+		for _, verdict := range []policy.Verdict{policy.Allowed, policy.Denied} {
+			m.late.WithLabelValues(cause, verdict.String())
+		}
+	}
 	return m
 }
 
