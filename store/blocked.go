@@ -2,12 +2,11 @@ package store
 
 import (
 	"bytes"
-	"encoding/json"
-	"fmt"
 	"iter"
 	"time"
 
 	"dialgate/policy"
+	"dialgate/store/ledger"
 )
 
 // appendBlock appends the personal part of a blocked call's outcome: whose
@@ -63,28 +62,7 @@ type Blocked struct {
 
 // Blocked walks the blocked calls on disk from a ledger record on.
 func (s *Store) Blocked(from uint64) iter.Seq2[Blocked, error] {
-	return func(yield func(Blocked, error) bool) {
-		for r, err := range s.ledger.All(max(from, 1)) {
-			if err != nil {
-				yield(Blocked{}, err)
-				return
-			}
-			if r.Kind != kindOutcome || !bytes.Contains(r.Public, []byte(`"blocked":`)) {
-				continue
-			}
-			b := Blocked{Seq: r.Seq, At: r.Time}
-			for _, part := range [][]byte{r.Public, r.Payload} {
-				if len(part) == 0 {
-					continue // erased
-				}
-				if err := json.Unmarshal(part, &b); err != nil {
-					yield(b, fmt.Errorf("store: record %d of the ledger holds no outcome: %w", r.Seq, err))
-					return
-				}
-			}
-			if !yield(b, nil) {
-				return
-			}
-		}
-	}
+	return walkRows(s, from, "outcome", func(r *ledger.Record) bool {
+		return r.Kind == kindOutcome && bytes.Contains(r.Public, []byte(`"blocked":`))
+	}, func(r *ledger.Record) Blocked { return Blocked{Seq: r.Seq, At: r.Time} })
 }

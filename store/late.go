@@ -69,23 +69,7 @@ type Late struct {
 // Late walks the calls on disk that did not wait for their records, from a
 // ledger record on.
 func (s *Store) Late(from uint64) iter.Seq2[Late, error] {
-	return func(yield func(Late, error) bool) {
-		for r, err := range s.ledger.All(max(from, 1)) {
-			if err != nil {
-				yield(Late{}, err)
-				return
-			}
-			if r.Kind != kindOutcome || !bytes.Contains(r.Public, []byte(`,"instead":"`)) {
-				continue
-			}
-			l := Late{Seq: r.Seq, At: r.Time}
-			if err := json.Unmarshal(r.Public, &l); err != nil {
-				yield(l, fmt.Errorf("store: record %d of the ledger holds no outcome: %w", r.Seq, err))
-				return
-			}
-			if !yield(l, nil) {
-				return
-			}
-		}
-	}
+	return walkRows(s, from, "outcome", func(r *ledger.Record) bool {
+		return r.Kind == kindOutcome && bytes.Contains(r.Public, []byte(`,"instead":"`))
+	}, func(r *ledger.Record) Late { return Late{Seq: r.Seq, At: r.Time} })
 }

@@ -1,8 +1,6 @@
 package store
 
 import (
-	"encoding/json"
-	"fmt"
 	"iter"
 	"strconv"
 	"time"
@@ -36,23 +34,6 @@ type Repeated struct {
 
 // Repeats walks the repeated refusals on disk from a ledger record on.
 func (s *Store) Repeats(from uint64) iter.Seq2[Repeated, error] {
-	return func(yield func(Repeated, error) bool) {
-		for r, err := range s.ledger.All(max(from, 1)) {
-			if err != nil {
-				yield(Repeated{}, err)
-				return
-			}
-			if r.Kind != kindRepeats {
-				continue
-			}
-			t := Repeated{Seq: r.Seq, Until: r.Time}
-			if err := json.Unmarshal(r.Public, &t); err != nil {
-				yield(t, fmt.Errorf("store: record %d of the ledger holds no repeats: %w", r.Seq, err))
-				return
-			}
-			if !yield(t, nil) {
-				return
-			}
-		}
-	}
+	return walkRows(s, from, "repeats", func(r *ledger.Record) bool { return r.Kind == kindRepeats },
+		func(r *ledger.Record) Repeated { return Repeated{Seq: r.Seq, Until: r.Time} })
 }
