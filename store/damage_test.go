@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"dialgate/policy"
@@ -92,6 +93,9 @@ func TestDamage(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	// Until it has begun, a new process holds what is open here, locks too: an
+	// opening that ends one Badger and begins the next would find its own.
+	var starting sync.RWMutex
 	for name, d := range damages {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -112,12 +116,22 @@ func TestDamage(t *testing.T) {
 			if d.dies {
 				cmd := exec.Command(os.Args[0], "-test.run", "^TestDamage$")
 				cmd.Env = append(os.Environ(), "STORE_DAMAGED_DIR="+dir)
-				if out, err := cmd.CombinedOutput(); err == nil {
-					t.Fatalf("it opened: %s", out)
+				var out bytes.Buffer
+				cmd.Stdout, cmd.Stderr = &out, &out
+				starting.Lock()
+				err := cmd.Start()
+				starting.Unlock()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := cmd.Wait(); err == nil {
+					t.Fatalf("it opened: %s", &out)
 				}
 			}
 			var log bytes.Buffer
+			starting.RLock()
 			s := open(t, dir, &log)
+			starting.RUnlock()
 			defer s.Close()
 			lost := 0
 			for i := range damagedFacts {
