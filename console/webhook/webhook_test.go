@@ -308,7 +308,7 @@ func TestARestartLosesNothing(t *testing.T) {
 	s = openHooks(t, dir, l, quick)
 	r.set(func() { r.answer = func(int) int { return 200 } })
 	until(t, "the thirtieth event", func() bool { return state(s).Cursor == 30 })
-	r.check(wanted(1, 30), false)
+	r.check(wanted(1, 30), true) // the end may have cut a delivery off that arrived all the same
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
