@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -195,7 +194,7 @@ func (e *exchange) Over() {
 }
 
 // A handOver decides who goes on with a call when its ruling is there: the
-// reader if it came at once, else the resumer.
+// reader if it came at once, else whoever brings it.
 type handOver struct{ state atomic.Int32 }
 
 const (
@@ -204,57 +203,19 @@ const (
 )
 
 // ask asks for the ruling. If it is not there at once the reader goes on,
-// and the call waits parked for its record to be durable.
+// and the call waits parked for its record to be durable. Then the ledger's
+// committer goes on with it, before it writes again: that takes less than to wake
+// another goroutine for it, and nothing that is done then waits.
 func (e *exchange) ask(judge Judge, v *message.View) {
 	judge(&e.attempt, func(r policy.Ruling) {
 		e.ruling = r
 		if !e.held.state.CompareAndSwap(0, ruled) {
-			e.p.resume.add(e)
+			e.p.locked(e.decided)
 		}
 	})
 	if !e.held.state.CompareAndSwap(0, parked) {
 		e.view = v
 		e.p.locked(e.decided)
-	}
-}
-
-// A resumer goes on with parked calls whose rulings have come. It is bounded
-// by the number of transactions.
-type resumer struct {
-	mu    sync.Mutex
-	ready []*exchange
-	wake  chan struct{}
-}
-
-func (r *resumer) add(e *exchange) {
-	r.mu.Lock()
-	r.ready = append(r.ready, e)
-	r.mu.Unlock()
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-}
-
-// runResumed works off all rulings of a batch under one lock, so that their
-// answers leave together.
-func (p *Proxy) runResumed() {
-	var ready []*exchange
-	for {
-		select {
-		case <-p.closed:
-			return
-		case <-p.resume.wake:
-		}
-		p.resume.mu.Lock()
-		ready, p.resume.ready = p.resume.ready, ready[:0]
-		p.resume.mu.Unlock()
-		p.locked(func() {
-			for _, e := range ready {
-				e.decided()
-			}
-		})
-		clear(ready)
 	}
 }
 

@@ -42,7 +42,6 @@ type Proxy struct {
 	guesses   guesses
 	scratch   message.View // for building responses, under the layer's lock
 
-	resume resumer
 	closed chan struct{}
 	wg     sync.WaitGroup
 }
@@ -66,7 +65,7 @@ func New(o Options) (*Proxy, error) {
 	}
 	p := &Proxy{
 		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]*exchange{}, asked: map[*exchange]bool{},
-		closed: make(chan struct{}), seed: maphash.MakeSeed(), names: names{known: map[Name]*known{}, wake: make(chan struct{}, 1)}, resume: resumer{wake: make(chan struct{}, 1)},
+		closed: make(chan struct{}), seed: maphash.MakeSeed(), names: names{known: map[Name]*known{}, wake: make(chan struct{}, 1)},
 	}
 	if o.Resolver == nil {
 		p.dns = dns.NewClient(o.DNS)
@@ -93,7 +92,6 @@ func New(o Options) (*Proxy, error) {
 // it closes the proxy and says why.
 func (p *Proxy) Serve() error {
 	p.wg.Go(func() { p.layer.Run(p.closed) })
-	p.wg.Go(p.runResumed)
 	p.wg.Go(p.runNames)
 	failed := make(chan error, len(p.o.Listeners))
 	for i := range p.o.Listeners {

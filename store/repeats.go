@@ -19,7 +19,7 @@ func (s *Store) AppendRepeats(r *policy.Repeats, done func(error)) {
 	b = strconv.AppendInt(b, int64(r.Count), 10)
 	b = append(b, `,"since":"`...)
 	b = append(r.Since.UTC().AppendFormat(b, time.RFC3339Nano), '"', '}')
-	s.ledger.Append(ledger.Record{Time: r.Until, Kind: kindRepeats, Public: b}, func(_ uint64, err error) { done(err) })
+	s.ledger.Append(ledger.Record{Time: r.Until, Kind: kindRepeats, Public: b, Later: true}, func(_ uint64, err error) { done(err) })
 }
 
 // A Repeated is a refusal that was repeated, as read back from the ledger.

@@ -392,9 +392,12 @@ func worthNoting(r *policy.Record) *change {
 	return &change{to: r.Attempt.Called.Number, call: &call}
 }
 
-// AppendOutcome records how the set-up of a judged call ended.
+// AppendOutcome records how the set-up of a judged call ended. Nobody waits for
+// it: it goes to the disk with the next decision, or after a moment.
 func (s *Store) AppendOutcome(o *policy.Outcome, done func(error)) {
-	s.ledger.Append(outcomeRecord(o), func(_ uint64, err error) { done(err) })
+	r := outcomeRecord(o)
+	r.Later = true
+	s.ledger.Append(r, func(_ uint64, err error) { done(err) })
 }
 
 // Export writes every fact as JSON Lines, ordered by number and time.

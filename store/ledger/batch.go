@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	mathrand "math/rand/v2"
+	"time"
 )
 
 // A Batch is records made ready to be appended together. To commit to a record
@@ -76,8 +77,7 @@ func (l *Ledger) AppendBatches(batches ...*Batch) error {
 		}
 	}
 	l.frames[len(l.frames)-1].done = func(_ uint64, err error) { written <- err }
+	l.writeBy(time.Now())
 	l.mu.Unlock()
-	signal(l.wake)
-	signal(l.rush)
 	return <-written
 }

@@ -61,6 +61,7 @@ type Record struct {
 	Erased     bool
 	Place      Place // where it lies, of a record that was read
 	Vital      bool  // of one to append: it is taken also while there is no room for another segment
+	Later      bool  // of one to append: nobody waits for it, and it goes with those that somebody waits for
 
 	batch uint64
 	frame []byte

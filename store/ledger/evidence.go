@@ -19,14 +19,13 @@ type evidence struct {
 	tree      *tree
 	key       note.Signer
 	public    Key
-	file      *os.File // the checkpoints
-	end       int64    // where the next one goes
-	due       *time.Timer
-	armed     bool
-	settledIn string // the segment in which the hashes were synced last
-	changed   bool   // the last checkpoint was signed with another key
-	before    string // that key, as far as is known
-	behind    bool   // the tree lacks records, since its file could not be written
+	file      *os.File  // the checkpoints
+	end       int64     // where the next one goes
+	due       time.Time // the next one, zero: there is nothing to sign
+	settledIn string    // the segment in which the hashes were synced last
+	changed   bool      // the last checkpoint was signed with another key
+	before    string    // that key, as far as is known
+	behind    bool      // the tree lacks records, since its file could not be written
 
 	head Checkpoint // the last one; under the ledger's mu
 }
@@ -168,9 +167,8 @@ func (l *Ledger) follow(buf []byte, frames []frame) {
 		_ = l.sign() // it has logged
 		return
 	}
-	if !e.armed {
-		e.due.Reset(checkpointEvery)
-		e.armed = true
+	if e.due.IsZero() {
+		e.due = time.Now().Add(checkpointEvery)
 	}
 }
 
@@ -186,7 +184,7 @@ func (l *Ledger) fallBehind(err error) {
 // sign appends a checkpoint for all that is on disk.
 func (l *Ledger) sign() error {
 	e := &l.evidence
-	e.armed = false
+	e.due = time.Time{}
 	l.mu.Lock()
 	durable, head := l.durable, e.head
 	l.mu.Unlock()
@@ -196,8 +194,7 @@ func (l *Ledger) sign() error {
 	err := l.signUp(durable)
 	if err != nil {
 		l.fallBehind(err)
-		e.due.Reset(checkpointEvery)
-		e.armed = true
+		e.due = time.Now().Add(checkpointEvery)
 		return fmt.Errorf("ledger: no checkpoint could be signed: %w", err)
 	}
 	if e.behind {
@@ -270,12 +267,15 @@ type request struct {
 
 func (l *Ledger) ask(r request) error {
 	r.done = make(chan error, 1)
-	select {
-	case l.asked <- r:
-		return <-r.done
-	case <-l.done:
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
 		return ErrClosed
 	}
+	l.asked = append(l.asked, r)
+	l.writeBy(time.Now())
+	l.mu.Unlock()
+	return <-r.done
 }
 
 func (l *Ledger) answer(r request) error {

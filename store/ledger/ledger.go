@@ -44,11 +44,16 @@ type Ledger struct {
 	pending []byte  // frames that wait
 	frames  []frame // of pending, in order
 	seq     uint64  // the last sequence number given
+	asked   []request
 	closed  bool
 	broken  error // why the last commit failed
-	wake    chan struct{}
-	rush    chan struct{} // somebody waits: no lingering
 	salts   *mathrand.ChaCha8
+
+	// when the committer writes; under mu
+	due    time.Time // what waits is to be written, zero: nothing waits
+	wakes  time.Time // the committer looks again by itself, zero: it is not waiting
+	synced time.Time // the last batch was on disk
+	bell   *bell
 
 	found   uint64 // the last sequence number that Open has found
 	durable uint64 // the last sequence number on disk, under mu
@@ -59,14 +64,12 @@ type Ledger struct {
 	makers sync.WaitGroup
 
 	first   uint64          // the first record of the first segment at Open, 0: none
-	asked   chan request    // for a checkpoint at once
 	erasing sync.Mutex      // one erasure at a time
 	begun   map[uint64]bool // records of an erasure that Open has finished
 
 	// the committer's own
 	file     *segment
 	done     chan struct{}
-	synced   time.Time
 	evidence evidence
 }
 
@@ -110,10 +113,12 @@ func Open(o Options) (*Ledger, error) {
 	}
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // never fails
-	l := &Ledger{o: o, lock: lock, wake: make(chan struct{}, 1), rush: make(chan struct{}, 1), asked: make(chan request), done: make(chan struct{}), salts: mathrand.NewChaCha8(seed)}
-	l.evidence.due = time.NewTimer(checkpointEvery)
-	l.evidence.armed = true
+	l := &Ledger{o: o, lock: lock, done: make(chan struct{}), salts: mathrand.NewChaCha8(seed)}
+	l.evidence.due = time.Now().Add(checkpointEvery)
 	interrupted, err := l.finishErasure()
+	if err == nil {
+		l.bell, err = newBell()
+	}
 	if err == nil {
 		err = l.recover()
 	}
@@ -143,6 +148,9 @@ func Open(o Options) (*Ledger, error) {
 func (l *Ledger) closeFiles() (err error) {
 	if l.file != nil {
 		err = l.file.close()
+	}
+	if l.bell != nil {
+		err = errors.Join(err, l.bell.close())
 	}
 	return errors.Join(err, l.lock.Close())
 }
@@ -187,8 +195,8 @@ func (l *Ledger) Append(r Record, done func(seq uint64, err error)) {
 		f.done = nil
 	}
 	l.frames = append(l.frames, f)
+	l.writeSoon(&r)
 	l.mu.Unlock()
-	signal(l.wake)
 	if l.o.Memory {
 		done(r.Seq, nil)
 	}
@@ -215,13 +223,10 @@ func (l *Ledger) Hurry() {
 	if l.o.Memory {
 		return // nobody waits
 	}
-	signal(l.rush)
-}
-
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.frames) > 0 {
+		l.writeBy(time.Now())
 	}
 }
 
@@ -263,72 +268,13 @@ func (l *Ledger) Close() error {
 		return nil
 	}
 	l.closed = true
+	l.writeBy(time.Now())
 	l.mu.Unlock()
-	signal(l.wake)
 	<-l.done
 	l.closeNext()
 	err := l.evidence.tree.settle()
 	l.closeEvidence()
 	return errors.Join(err, l.closeFiles())
-}
-
-// commit writes and syncs what has come in, again and again. In memory mode it
-// writes at a slow beat and syncs only what it signs.
-func (l *Ledger) commit() {
-	defer close(l.done)
-	defer l.evidence.due.Stop()
-	var buf []byte
-	var frames []frame
-	linger := time.NewTimer(time.Hour)
-	defer linger.Stop()
-	for {
-		var asked request
-		select {
-		case <-l.wake:
-		case asked = <-l.asked:
-		case <-l.evidence.due.C:
-			_ = l.sign() // it has logged
-			continue
-		}
-		wait := l.o.Linger - time.Since(l.synced)
-		if l.o.Memory {
-			wait = 20 * l.o.Linger
-		}
-		l.mu.Lock()
-		closing := l.closed
-		l.mu.Unlock()
-		if wait > 0 && !closing && asked.done == nil {
-			linger.Reset(wait)
-			select {
-			case <-linger.C:
-			case <-l.rush:
-			}
-		}
-		l.mu.Lock()
-		l.pending, buf = buf[:0], l.pending
-		l.frames, frames = frames[:0], l.frames
-		closing = l.closed
-		l.mu.Unlock()
-		if len(frames) > 0 {
-			l.write(buf, frames)
-			l.prepare()
-			l.synced = time.Now()
-		}
-		clear(frames)
-		if asked.done != nil {
-			asked.done <- l.answer(asked)
-		}
-		if closing {
-			l.mu.Lock()
-			left := len(l.frames)
-			l.mu.Unlock()
-			if left == 0 {
-				_ = l.sign() // it has logged
-				return
-			}
-			signal(l.wake)
-		}
-	}
 }
 
 // write puts a batch on disk and tells each record's owner. When the disk

@@ -117,8 +117,8 @@ func TestACrashAnywhereLosesNothingAcknowledged(t *testing.T) {
 		wg.Add(1)
 		l.frames = append(l.frames, frame{size: len(l.pending) - before, seq: r.Seq, done: func(uint64, error) { wg.Done() }})
 	}
+	l.writeBy(time.Now())
 	l.mu.Unlock()
-	l.wake <- struct{}{}
 	wg.Wait()
 	end := l.file.end
 	l.Close()
