@@ -343,9 +343,13 @@ func (e *exchange) settle() {
 
 // letGo lets go of what only the set-up needed, once that is over.
 func (e *exchange) letGo() {
-	if e.ended && e.told {
-		e.setUp, e.best.bytes = nil, nil
+	if !e.ended || !e.told || e.setUp == nil {
+		return
 	}
+	if e.server != nil && !e.isInvite() {
+		e.server.User = answered{} // which is left to answer again what comes again
+	}
+	e.setUp, e.best.bytes = nil, nil
 }
 
 // know notes that the ruling is there; the set-up may have ended before.

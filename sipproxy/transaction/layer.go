@@ -21,6 +21,22 @@ type Path struct {
 	Reliable bool           // the transport itself repeats what is lost
 }
 
+// mostShared bounds the paths that transactions share.
+const mostShared = 1 << 10
+
+// share is a path that all transactions of one way have in common: there are tens
+// of thousands of these, and a few ways.
+func (l *Layer) share(p Path) *Path {
+	if s := l.paths[p]; s != nil {
+		return s
+	}
+	if len(l.paths) == mostShared {
+		clear(l.paths) // who has one keeps it
+	}
+	l.paths[p] = &p
+	return &p
+}
+
 // A way is where requests go, and from which socket.
 type way struct {
 	conn   transport.Conn
@@ -36,6 +52,7 @@ type Layer struct {
 	wheel   *wheel
 	servers map[serverKey]*Server
 	clients map[uint64]*Client
+	paths   map[Path]*Path
 	calling map[way]int // requests over streams that were not answered yet
 	nextID  uint64
 	most    int
@@ -61,7 +78,7 @@ type outgoing struct {
 func New(t Timers, most int, failed func(p Path, payload []byte, err error)) *Layer {
 	return &Layer{
 		timers: t, wheel: newWheel(time.Now()), most: most, failed: failed,
-		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, calling: map[way]int{}, wake: make(chan struct{}, 1),
+		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, paths: map[Path]*Path{}, calling: map[way]int{}, wake: make(chan struct{}, 1),
 		Made: func(Path, string) {},
 	}
 }
