@@ -149,6 +149,9 @@ func (l *Layer) FindClient(v *message.View) *Client {
 		return nil
 	}
 	c := l.clients[id]
+	if r := l.accepted[id]; c == nil && r != nil {
+		_, c = r.again()
+	}
 	if c == nil {
 		return nil
 	}

@@ -52,6 +52,10 @@ type Layer struct {
 	wheel   *wheel
 	servers map[serverKey]*Server
 	clients map[uint64]*Client
+	// of INVITEs that were answered with a 2xx
+	remnants map[serverKey]*remnant
+	accepted map[uint64]*remnant // the same, by the client's number
+
 	paths   map[Path]*Path
 	calling map[way]int // requests over streams that were not answered yet
 	nextID  uint64
@@ -78,7 +82,7 @@ type outgoing struct {
 func New(t Timers, most int, failed func(p Path, payload []byte, err error)) *Layer {
 	return &Layer{
 		timers: t, wheel: newWheel(time.Now()), most: most, failed: failed,
-		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, paths: map[Path]*Path{}, calling: map[way]int{}, wake: make(chan struct{}, 1),
+		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, remnants: map[serverKey]*remnant{}, accepted: map[uint64]*remnant{}, paths: map[Path]*Path{}, calling: map[way]int{}, wake: make(chan struct{}, 1),
 		Made: func(Path, string) {},
 	}
 }
@@ -170,17 +174,19 @@ func (l *Layer) Run(done <-chan struct{}) {
 }
 
 // Full reports whether there is no room for another call.
-func (l *Layer) Full() bool { return len(l.servers) >= l.most }
+func (l *Layer) Full() bool { return l.count() >= l.most }
+
+func (l *Layer) count() int { return len(l.servers) + len(l.remnants) }
 
 // Exhausted reports whether there is no room for any transaction: what ends a
 // call that is up, or must not be refused, finds a tenth more room than a new call.
-func (l *Layer) Exhausted() bool { return len(l.servers) >= l.most+max(8, l.most/10) }
+func (l *Layer) Exhausted() bool { return l.count() >= l.most+max(8, l.most/10) }
 
 // Count is how many server and client transactions there are. It takes the lock itself.
 func (l *Layer) Count() (servers, clients int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.servers), len(l.clients)
+	return l.count(), len(l.clients) + len(l.accepted)
 }
 
 // A Timer is one of the layer's user: its function runs under the lock, at most

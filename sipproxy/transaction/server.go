@@ -99,11 +99,22 @@ func (l *Layer) FindServer(v *message.View) *Server {
 	if method == "ACK" {
 		method = "INVITE"
 	}
-	return l.servers[keyOf(v, method)]
+	return l.find(keyOf(v, method))
+}
+
+func (l *Layer) find(key serverKey) *Server {
+	if s := l.servers[key]; s != nil {
+		return s
+	}
+	if r := l.remnants[key]; r != nil {
+		s, _ := r.again()
+		return s
+	}
+	return nil
 }
 
 // FindInvite finds the INVITE transaction that a CANCEL is about.
-func (l *Layer) FindInvite(v *message.View) *Server { return l.servers[keyOf(v, "INVITE")] }
+func (l *Layer) FindInvite(v *message.View) *Server { return l.find(keyOf(v, "INVITE")) }
 
 // NewServer begins a transaction for a request whose responses go by path.
 func (l *Layer) NewServer(v *message.View, path Path, user ServerUser) *Server {
@@ -199,12 +210,15 @@ func (s *Server) terminate() {
 	if s.state == gone {
 		return
 	}
-	s.state = gone
-	l := s.layer
-	l.wheel.stop(&s.again)
-	l.wheel.stop(&s.end)
-	delete(l.servers, s.key)
+	s.remove()
 	s.User.Over()
+}
+
+func (s *Server) remove() {
+	s.state = gone
+	s.layer.wheel.stop(&s.again)
+	s.layer.wheel.stop(&s.end)
+	delete(s.layer.servers, s.key)
 }
 
 // Drop ends a transaction that was never answered and never will be.
