@@ -162,6 +162,7 @@ type Call struct {
 	Campaign   string    `json:"campaign,omitempty"`
 	Advertiser string    `json:"advertiser,omitempty"`
 	Purpose    string    `json:"purpose,omitempty"`
+	Mode       string    `json:"mode,omitempty" jsonschema:"live or robocall"`
 	CallID     string    `json:"call_id,omitempty"`
 	Fax        bool      `json:"fax,omitempty"`
 	Offers     []string  `json:"offers,omitempty"`
@@ -263,9 +264,10 @@ type Standing struct {
 	Campaign   string    `json:"campaign"`
 	Advertiser string    `json:"advertiser"`
 	Purpose    string    `json:"purpose"`
+	Mode       string    `json:"mode"`
 	Verdict    string    `json:"verdict"`
 	Reason     string    `json:"reason"`
-	Until      time.Time `json:"until,omitzero" jsonschema:"of an allowed call: when it would be refused if nothing new is learnt"`
+	Until      time.Time `json:"until,omitzero" jsonschema:"of an allowed call: when it would be refused if nothing new is learnt, hours and holidays apart"`
 }
 
 // ImportOptions say how a file of facts is read.

@@ -221,11 +221,8 @@ func (q *query) search(who *access.Principal) Search {
 	}
 	if reason, ok := policy.ParseReason(s.Reason); s.Reason != "" && !ok {
 		q.fail("reason", "there is no reason %q", s.Reason)
-	} else if who.Advertiser != "" && reason.Public() != reason {
+	} else if who.Advertiser != "" && reason.TellsOfOthers() {
 		q.fail("reason", "is not told") // it tells of another advertiser
-	}
-	if s.Rule != "" && who.Advertiser != "" {
-		q.fail("rule", "is not told") // of some it tells of another advertiser
 	}
 	s.Before = q.cursor()
 	return s

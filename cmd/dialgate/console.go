@@ -86,7 +86,7 @@ func callOf(d *store.Decision) console.Call {
 	c := console.Call{Seq: d.Seq, At: d.At, ID: d.ID, Erased: d.Erased, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule, Would: d.Would, By: d.By,
 		Book: d.Book, Config: d.Config, Node: d.Node, Answer: d.Answer, Micros: d.Us, From: d.From, FromText: d.FromText, To: d.To, ToText: d.ToText,
 		Emergency: d.Emergency, Hides: d.Hides, Malformed: d.Malformed, Named: d.Named, Peer: d.Peer, Campaign: d.Campaign, Advertiser: d.Advertiser,
-		Purpose: d.Purpose, CallID: d.CallID, Fax: d.Fax, Marks: d.Marks}
+		Purpose: d.Purpose, Mode: d.Mode, CallID: d.CallID, Fax: d.Fax, Marks: d.Marks}
 	if c.ToText == "" {
 		c.ToText = d.ToShort
 	}
@@ -207,6 +207,10 @@ func (n consoleNode) Standings(number policy.Number) (out []console.Standing, er
 	if err != nil {
 		return nil, err
 	}
+	lasting, err := w.lasting()
+	if err != nil {
+		return nil, err
+	}
 	var scratch policy.Decision
 	for i := range w.cfg.Campaigns[:min(len(w.cfg.Campaigns), mostStandings)] {
 		k := &w.cfg.Campaigns[i]
@@ -216,9 +220,9 @@ func (n consoleNode) Standings(number policy.Number) (out []console.Standing, er
 		}
 		a.Called = w.reader.Dialled([]byte(number.E164()), a.Peer)
 		d := w.books.Decide(a, &facts)
-		st := console.Standing{Campaign: k.ID, Advertiser: k.Advertiser, Purpose: k.Purpose, Verdict: d.Verdict.String(), Reason: d.Reason.String()}
+		st := console.Standing{Campaign: k.ID, Advertiser: k.Advertiser, Purpose: k.Purpose, Mode: a.Mode().String(), Verdict: d.Verdict.String(), Reason: d.Reason.String()}
 		if d.Verdict == policy.Allowed {
-			st.Until, _ = w.books.Until(&scratch, a, &facts)
+			st.Until, _ = lasting.Until(&scratch, a, &facts)
 		}
 		out = append(out, st)
 	}
