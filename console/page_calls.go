@@ -81,6 +81,14 @@ type callData struct {
 	Full     bool
 }
 
+// FactsAt is where a fact that a finding rests on is shown.
+func (d callData) FactsAt() string {
+	if d.To == "" {
+		return ""
+	}
+	return fmt.Sprintf("/calls/%d/number", d.Seq)
+}
+
 // A findingData is a finding with what its rule says.
 type findingData struct {
 	Finding
@@ -226,7 +234,11 @@ func (v *view) callToNumber() error {
 	if err != nil {
 		return problem(http.StatusNotFound, v.T("The call was not to a telephone number, or it was erased."))
 	}
-	return v.away(v.openNumber(n))
+	to := v.openNumber(n)
+	if fact := v.r.PostFormValue("fact"); fact != "" {
+		to += "#" + url.PathEscape("fact-"+fact)
+	}
+	return v.away(to)
 }
 
 // openNumber is the address of a number's page in this session. The number does

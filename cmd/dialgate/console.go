@@ -111,6 +111,10 @@ func (n consoleNode) Events(after uint64, most int) (events []console.Event, las
 	return events, last, missed, err
 }
 
+func (n consoleNode) Reasons(before uint64, tell func(at time.Time, reason policy.Reason)) (uint64, error) {
+	return n.store.Reasons(before, tell)
+}
+
 func (n consoleNode) LedgerEnd() uint64 { return n.store.LedgerEnd() }
 
 func (n consoleNode) LookedUp(l console.LookUp) error {

@@ -138,7 +138,7 @@ func TestAnImportIsUndone(t *testing.T) {
 func TestMappingAndUndoThroughThePages(t *testing.T) {
 	c := startConsole(t)
 	v := c.visit(access.Editor)
-	status, text := v.send("/imports", "leads.csv", consents, "step", "look", "dates", "dutch")
+	status, text := v.send("/imports?step=look", "leads.csv", consents, "dates", "dutch")
 	page := regexp.MustCompile(`/imports/[0-9a-f]{16}/mapping`).FindString(text)
 	if status != 200 || page == "" || !strings.Contains(text, "guessed") || !strings.Contains(text, `<option value="number" selected>telephone number · number</option>`) {
 		t.Fatal(status, text)
