@@ -226,10 +226,11 @@ func TestAnUndoOfSeveralImports(t *testing.T) {
 	}
 	at := time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)
 	runs := []ImportRun{{at.AddDate(0, 0, 7), at.AddDate(0, 0, 7).Add(time.Minute - 1), 12}, {at, at.Add(time.Minute - 1), 1000}}
+	role := access.Editor
 	page := func(o UndoOptions) string {
-		j := importJob{ID: "1", Name: "leads.csv", State: "done", DryRun: o.DryRun, undo: &o, Undo: &Undone{Undone: map[string]int{"consent": 12}, Runs: runs}}
+		j := importJob{ID: "1", Name: "leads.csv", State: "done", DryRun: o.DryRun, undo: &o, Undo: &Undone{Undone: map[string]int{"consent": 12}, Stay: map[string]int{"objection": 1}, Runs: runs}}
 		w := httptest.NewRecorder()
-		v := &view{s: s, w: w, r: httptest.NewRequest("GET", "/imports/1", nil), Lang: "en", Theme: "auto", who: &access.Principal{Role: access.Editor}}
+		v := &view{s: s, w: w, r: httptest.NewRequest("GET", "/imports/1", nil), Lang: "en", Theme: "auto", who: &access.Principal{Role: role}}
 		if err := v.show(200, "import", "One import", j); err != nil {
 			t.Fatal(err)
 		}
@@ -242,7 +243,14 @@ func TestAnUndoOfSeveralImports(t *testing.T) {
 		}
 	}
 	text = page(UndoOptions{Batch: "leads.csv", DryRun: true, From: runs[1].From, To: runs[1].To})
+	if !strings.Contains(text, "An administrator can undo") || strings.Contains(text, `name="ground" required`) {
+		t.Error(text)
+	}
 	if !strings.Contains(text, "Only what came in from 2026-11-01 10:00:00 to") || strings.Contains(text, `name="all"`) || !strings.Contains(text, "Undo it") {
+		t.Error(text)
+	}
+	role = access.Admin
+	if text = page(UndoOptions{Batch: "leads.csv", DryRun: true}); !strings.Contains(text, `name="ground" required`) || strings.Contains(text, "An administrator can undo") {
 		t.Error(text)
 	}
 	if text = page(UndoOptions{Batch: "leads.csv", All: true}); strings.Contains(text, "Choose which import") || strings.Contains(text, `value="undo"`) {

@@ -103,6 +103,7 @@ var dutch = map[string]string{
 	"evidence: where it is": "bewijs: waar het is", "evidence: its SHA-256": "bewijs: SHA-256 ervan", "evidence: version of the text": "bewijs: versie van de tekst", "evidence: SHA-256 of the text": "bewijs: SHA-256 van de tekst",
 	"evidence: who it was": "bewijs: wie het was", "evidence: IP address": "bewijs: IP-adres", "evidence: note": "bewijs: opmerking",
 
+	"Contents":                         "Inhoud",
 	"Calls, and why they were refused": "Oproepen, en waarom ze zijn geweigerd", "What the chart shows": "Wat de grafiek toont", "hour": "uur", "day": "dag", "week": "week",
 	"The last hour, by minute": "Het laatste uur, per minuut", "The last day, by hour": "De laatste dag, per uur", "The last week, by hour": "De laatste week, per uur",
 	"calls a minute": "per minuut", "calls an hour": "per uur", "over the last 10 seconds": "over de laatste 10 seconden",
@@ -121,6 +122,9 @@ var dutch = map[string]string{
 	"How it is read, where that is known already":                                            "Hoe het wordt gelezen, waar dat al bekend is", "Show how it would be read": "Toon hoe het zou worden gelezen", "Without a preview": "Zonder voorbeeld",
 	"Without a preview: a dry run, which reads and checks and changes nothing":                                                           "Zonder voorbeeld: een proef, die leest en controleert en niets verandert",
 	"One of the last imports is undone from its own page. An earlier one is found by the file's name; if there are several, you choose.": "Een van de laatste imports maakt u ongedaan op zijn eigen pagina. Een eerdere vindt u met de naam van het bestand; zijn er meer, dan kiest u.",
+
+	"Ground for undoing also what protects the called person":                        "Grond om ook wat de gebelde beschermt ongedaan te maken",
+	"An administrator can undo also what protects the called person, with a ground.": "Een beheerder kan ook ongedaan maken wat de gebelde beschermt, met een grond.",
 
 	"Webhooks": "Webhooks",
 	"Other programs are told of decisions and objections as they are recorded: in order, at least once, signed as Standard Webhooks has it.": "Andere programma's horen van oordelen en bezwaren zodra ze zijn vastgelegd: op volgorde, ten minste eenmaal, ondertekend volgens Standard Webhooks.",
