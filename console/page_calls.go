@@ -26,6 +26,16 @@ type callsData struct {
 // Get is a filter's value.
 func (d callsData) Get(name string) string { return d.Filter.Get(name) }
 
+// Filtered reports whether only some calls are asked for.
+func (d callsData) Filtered() bool {
+	for _, list := range d.Filter {
+		if list[0] != "" {
+			return true
+		}
+	}
+	return false
+}
+
 func (v *view) calls() error {
 	values := v.r.URL.Query()
 	for name, list := range values { // an empty field of the form asks for nothing

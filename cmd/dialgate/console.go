@@ -257,7 +257,7 @@ func (n consoleNode) State() console.State {
 	s := console.State{Node: n.world.cfg.Node, Version: version, Ready: true, Since: n.began, Facts: map[string]int64{}, Names: map[string]string{},
 		Peers: []console.Peer{}, Carriers: []console.Carrier{}, Campaigns: []console.CampaignState{},
 		Ledger: console.LedgerState{Records: n.store.LedgerEnd(), Octets: n.store.LedgerBytes(), Mode: n.world.cfg.Ledger.Mode},
-		Config: console.Config{File: n.o.config, ID: w.cfg.ID(), Loaded: *n.loaded.Load(), Cases: len(w.ran), Warnings: w.warnings()}}
+		Config: console.Config{File: n.o.config, ID: w.cfg.ID(), Loaded: *n.loaded.Load(), Cases: len(w.ran), Warnings: append([]string{}, w.warnings()...)}}
 	if err := n.ready(); err != nil {
 		s.Ready, s.Why = false, oneLine(err)
 	}
