@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -255,5 +256,24 @@ func TestAnUndoOfSeveralImports(t *testing.T) {
 	}
 	if text = page(UndoOptions{Batch: "leads.csv", All: true}); strings.Contains(text, "Choose which import") || strings.Contains(text, `value="undo"`) {
 		t.Error(text)
+	}
+}
+
+// TestTextsOfAFile: each is asked about once whatever its case, none that is a
+// word already, and no more than a form holds.
+func TestTextsOfAFile(t *testing.T) {
+	words := []string{"true", "false"}
+	d := mappingData{Preview: Preview{Columns: []PreviewColumn{{Name: "V", Field: "preticked", Texts: []string{"true", "Ja", "NEE"}, Words: words}, {Name: "B", Field: "bundled", Texts: []string{"Ja"}, Words: words}}},
+		Options: ImportOptions{Values: map[string]map[string]string{"preticked": {"nee": "false"}, "products": {"Stroom": "energy"}}}}
+	want := []textData{{"preticked", "Ja", "", words}, {"preticked", "NEE", "false", words}, {"bundled", "Ja", "", words}, {"products", "Stroom", "energy", []string{"energy"}}}
+	if got := d.Texts(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+	var many []PreviewColumn
+	for i := range maxTexts + 1 {
+		many = append(many, PreviewColumn{Field: "preticked", Texts: []string{fmt.Sprint("x", i)}, Words: words})
+	}
+	if got := (mappingData{Preview: Preview{Columns: many}}).Texts(); len(got) != maxTexts {
+		t.Errorf("%d texts", len(got))
 	}
 }

@@ -379,7 +379,7 @@ func (n consoleNode) Preview(ctx context.Context, o console.ImportOptions, in io
 		}
 		for i := range min(len(row.Cells), len(texts)) {
 			text := strings.TrimSpace(row.Cells[i])
-			if len(words[i]) > 0 && text != "" && len(texts[i]) < previewTexts && !slices.ContainsFunc(texts[i], func(t string) bool { return strings.EqualFold(t, text) }) {
+			if len(words[i]) > 0 && text != "" && len(text) <= maxWords && len(texts[i]) < previewTexts && !slices.ContainsFunc(texts[i], func(t string) bool { return strings.EqualFold(t, text) }) {
 				texts[i] = append(texts[i], text)
 			}
 		}
