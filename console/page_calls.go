@@ -99,6 +99,20 @@ func (d callData) FactsAt() string {
 	return fmt.Sprintf("/calls/%d/number", d.Seq)
 }
 
+// enderTexts is who ended a call, in words.
+var enderTexts = map[string]string{
+	policy.EndedByCallee.String(): "the called person", policy.EndedByDialer.String(): "the dialer", policy.EndedByGate.String(): "dialgate",
+	policy.EndedByObjection.String(): "an objection", policy.EndedByTimeout.String(): "a timer that ran out",
+}
+
+// Ender says who ended a call.
+func (v *view) Ender(name string) string {
+	if text, ok := enderTexts[name]; ok {
+		return v.T(text)
+	}
+	return name
+}
+
 // A findingData is a finding with what its rule says.
 type findingData struct {
 	Finding

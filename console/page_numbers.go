@@ -46,6 +46,7 @@ type numberData struct {
 	Own       string // the advertiser that the reader is bound to
 	Erasing   bool
 	Kinds     []policy.Kind
+	Fields    []string // that a fact can have, and this form asks for by name
 	Now       time.Time
 }
 
@@ -89,7 +90,7 @@ func (v *view) showNumber(status int, n policy.Number) error {
 		return err
 	}
 	d := numberData{Handle: v.r.PathValue("handle"), Number: n.E164(), Standings: k.standings, Facts: len(k.facts), Before: uint64(before), Next: k.next, Own: v.Who().Advertiser,
-		Names: v.s.o.Node.State().Names, Kinds: policy.Kinds(), Erasing: v.r.URL.Query().Get("erase") != "" && v.May("admin"), Now: v.s.o.Node.Now()}
+		Names: v.s.o.Node.State().Names, Kinds: policy.Kinds(), Fields: policy.FactFields(), Erasing: v.r.URL.Query().Get("erase") != "" && v.May("admin"), Now: v.s.o.Node.Now()}
 	for i := range k.facts {
 		f := &k.facts[i]
 		d.Timeline = append(d.Timeline, moment{At: f.At, Kind: f.Kind.String(), Who: f.Advertiser, Fields: v.fieldsOf(f), ID: f.ID})

@@ -38,8 +38,8 @@ var dutch = map[string]string{
 	"Offers": "Biedt aan", "Show the numbers in full": "Toon de nummers voluit", "The look is recorded.": "De inzage wordt vastgelegd.",
 	"On the wire": "Op de lijn", "Messages between dialer, dialgate and carrier:": "Berichten tussen belsysteem, dialgate en carrier:", "Ended with %d": "Geëindigd met %d", "by": "door",
 	"The decision was not on disk in time; the call was answered with": "De beslissing stond niet op tijd op schijf; de oproep is beantwoord met",
-	"callee": "de gebelde", "gate": "dialgate", "timeout": "een verlopen tijd", "How it ended is not known.": "Hoe hij eindigde is niet bekend.",
-	"Seen in the identity headers": "Gezien in de identiteitskoppen", "Every rule that was judged": "Alle regels die zijn beoordeeld",
+	"How it ended is not known.":                                       "Hoe hij eindigde is niet bekend.",
+	"Seen in the identity headers":                                     "Gezien in de identiteitskoppen", "Every rule that was judged": "Alle regels die zijn beoordeeld",
 	"The call was not to a telephone number, or it was erased.": "De oproep was niet naar een telefoonnummer, of het is gewist.",
 
 	"Telephone number": "Telefoonnummer", "Look it up": "Zoek op", "Each look at a number is recorded in the ledger with your name.": "Elke inzage in een nummer wordt met uw naam in het grootboek vastgelegd.",
@@ -126,6 +126,8 @@ var dutch = map[string]string{
 	"Ground for undoing also what protects the called person":                        "Grond om ook wat de gebelde beschermt ongedaan te maken",
 	"An administrator can undo also what protects the called person, with a ground.": "Een beheerder kan ook ongedaan maken wat de gebelde beschermt, met een grond.",
 
+	"the called person": "de gebelde", "the dialer": "het belsysteem", "dialgate": "dialgate", "an objection": "een bezwaar", "a timer that ran out": "een verlopen tijd",
+	"no end known": "geen einde bekend", "The fields that there are": "De velden die er zijn",
 	"Webhooks": "Webhooks",
 	"Other programs are told of decisions and objections as they are recorded: in order, at least once, signed as Standard Webhooks has it.": "Andere programma's horen van oordelen en bezwaren zodra ze zijn vastgelegd: op volgorde, ten minste eenmaal, ondertekend volgens Standard Webhooks.",
 	"The secret of the webhook, which signatures are verified with. It is shown this once:":                                                  "Het geheim van de webhook, waarmee handtekeningen worden nagegaan. Het wordt alleen nu getoond:",

@@ -60,6 +60,16 @@ func TestPagesLeadToEachOther(t *testing.T) {
 	if _, text = v.get(before); before == "" || strings.Count(text, "page of the number") < 2 || !strings.Contains(text, `href="/proofs"`) {
 		t.Error(before, text)
 	}
+	if _, text = v.post("/numbers", url.Values{"number": {"+31206234513"}}); strings.Contains(text, "no end known") {
+		t.Error(text) // nobody may call it
+	}
+	c.as(access.Editor, "POST", "/v1/facts", `{"kind":"subscriber","number":"+31206234513","at":"2026-11-01","subscriber":"legal","legal_form":"bv"}`, 201)
+	if _, text = v.post("/numbers", url.Values{"number": {"+31206234513"}}); !strings.Contains(text, "legal-person") || strings.Contains(text, "Add another fact") {
+		t.Error(text)
+	}
+	if _, text = c.visit(access.Editor).post("/numbers", url.Values{"number": {"+31206234513"}}); !strings.Contains(text, "<dt><code>evidence.note</code></dt>") {
+		t.Error(text)
+	}
 	// Who may see no numbers is led to none, and who is bound to no rules.
 	if _, text = c.visit(access.Viewer).get(call); strings.Contains(text, `name="fact"`) || !strings.Contains(text, "<code>o/1?</code>") {
 		t.Error(text)
