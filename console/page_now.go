@@ -66,16 +66,9 @@ var chartSpans = []string{"hour", "day", "week"}
 // Spans are the spans to choose from.
 func (d *nowData) Spans() []string { return chartSpans }
 
-// Shows says what the chart shows, and Unit what its height is.
+// Shows says what the chart shows.
 func (d *nowData) Shows() string {
-	return map[string]string{"hour": "The last hour, by minute", "day": "The last day, by hour", "week": "The last week, by hour"}[d.Span]
-}
-
-func (d *nowData) Unit() string {
-	if d.Span == "hour" {
-		return "calls a minute"
-	}
-	return "calls an hour"
+	return map[string]string{"hour": "Calls a minute in the last hour", "day": "Calls an hour in the last day", "week": "Calls an hour in the last week"}[d.Span]
 }
 
 func (v *view) now() error {

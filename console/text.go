@@ -105,8 +105,8 @@ var dutch = map[string]string{
 
 	"Contents":                         "Inhoud",
 	"Calls, and why they were refused": "Oproepen, en waarom ze zijn geweigerd", "What the chart shows": "Wat de grafiek toont", "hour": "uur", "day": "dag", "week": "week",
-	"The last hour, by minute": "Het laatste uur, per minuut", "The last day, by hour": "De laatste dag, per uur", "The last week, by hour": "De laatste week, per uur",
-	"calls a minute": "per minuut", "calls an hour": "per uur", "over the last 10 seconds": "over de laatste 10 seconden",
+	"Calls a minute in the last hour": "Oproepen per minuut in het laatste uur", "Calls an hour in the last day": "Oproepen per uur in de laatste dag", "Calls an hour in the last week": "Oproepen per uur in de laatste week",
+	"over the last 10 seconds":                     "over de laatste 10 seconden",
 	"Counted from %s on; what was before is under": "Geteld vanaf %s; wat eerder was staat onder",
 	"There was no call in this time.":              "In deze tijd was er geen oproep.", "There was no call in the last week.": "In de laatste week was er geen oproep.",
 	"Point the dialer at this node, at an address under listen in the configuration; or see what would become of a call under": "Richt het belsysteem op deze node, op een adres onder listen in de configuratie; of zie wat er van een oproep zou worden onder",

@@ -93,7 +93,7 @@ func TestTheFirstPageAfterARestart(t *testing.T) {
 	v := c.visit(access.Viewer)
 	for _, span := range []string{"day", "week"} {
 		text := v.await("/?span="+span, `<a href="/calls?reason=no-consent">no-consent</a> <b>3</b>`)
-		for _, want := range []string{"Counted from 2026-11-24 14:00 on", `data-renew="/now?span=` + span + `"`, `aria-current="true">` + span, "3 calls of the last week", "3 refused in one hour", "calls an hour"} {
+		for _, want := range []string{"Counted from 2026-11-24 14:00 on", `data-renew="/now?span=` + span + `"`, `aria-current="true">` + span, "3 calls of the last week", "3 refused in one hour", "Calls an hour in the last " + span} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s: %s is not in %s", span, want, text)
 			}
