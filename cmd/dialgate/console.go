@@ -211,6 +211,10 @@ func (n consoleNode) Standings(number policy.Number) (out []console.Standing, er
 	if err != nil {
 		return nil, err
 	}
+	lasting, err := w.lasting()
+	if err != nil {
+		return nil, err
+	}
 	var scratch policy.Decision
 	for i := range w.cfg.Campaigns[:min(len(w.cfg.Campaigns), mostStandings)] {
 		k := &w.cfg.Campaigns[i]
@@ -222,7 +226,7 @@ func (n consoleNode) Standings(number policy.Number) (out []console.Standing, er
 		d := w.books.Decide(a, &facts)
 		st := console.Standing{Campaign: k.ID, Advertiser: k.Advertiser, Purpose: k.Purpose, Verdict: d.Verdict.String(), Reason: d.Reason.String()}
 		if d.Verdict == policy.Allowed {
-			st.Until, _ = w.books.Until(&scratch, a, &facts)
+			st.Until, _ = lasting.Until(&scratch, a, &facts)
 		}
 		out = append(out, st)
 	}

@@ -64,7 +64,7 @@ func TestPagesLeadToEachOther(t *testing.T) {
 		t.Error(text) // nobody may call it
 	}
 	c.as(access.Editor, "POST", "/v1/facts", `{"kind":"subscriber","number":"+31206234513","at":"2026-11-01","subscriber":"legal","legal_form":"bv"}`, 201)
-	if _, text = v.post("/numbers", url.Values{"number": {"+31206234513"}}); !strings.Contains(text, "legal-person") || strings.Contains(text, "Add another fact") {
+	if _, text = v.post("/numbers", url.Values{"number": {"+31206234513"}}); !strings.Contains(text, "legal-person") || !strings.Contains(text, "no end known") || strings.Contains(text, "Add another fact") {
 		t.Error(text)
 	}
 	if _, text = c.visit(access.Editor).post("/numbers", url.Values{"number": {"+31206234513"}}); !strings.Contains(text, "<dt><code>evidence.note</code></dt>") {

@@ -25,7 +25,10 @@ type world struct {
 	domain *configs.Domain
 	reader *sipproxy.Reader
 	books  *policy.Books
-	ran    []console.CaseResult // acceptance cases that it was held to
+	// lasting are the books without opening hours and holidays, which come round
+	// each day: by them it is told until when a call is allowed.
+	lasting func() (*policy.Books, error)
+	ran     []console.CaseResult // acceptance cases that it was held to
 }
 
 // loadConfig reads the configuration file, or the embedded default when path
@@ -81,6 +84,11 @@ func newWorld(cfg *configs.Config, without []string) (*world, error) {
 	for _, n := range cfg.Emergency.Numbers {
 		w.reader.Emergency[n] = true
 	}
+	w.lasting = sync.OnceValues(func() (*policy.Books, error) {
+		settings := settings
+		settings.Without = clockRules(books)
+		return policy.NewBooks(settings, nl.Book())
+	})
 	return w, nil
 }
 
