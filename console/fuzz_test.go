@@ -13,7 +13,7 @@ var couldBeNumber = regexp.MustCompile(`[0-9]{6}`)
 // FuzzTexts: whatever a dialer, an upload or an address holds, what is shown of
 // it has no number, moves no cursor, and leads to no other host.
 func FuzzTexts(f *testing.F) {
-	for _, s := range []string{"0612345678", "<script>", "a\r\nSet-Cookie: x", "//evil.example", `/\evil`, "\x1b[31m", "../../etc/passwd", "\u202e", "\xff", strings.Repeat("9", 400)} {
+	for _, s := range []string{"0612345678", "<script>", "a\r\nSet-Cookie: x", "//evil.example", `/\evil`, "\x1b[31m", "../../etc/passwd", "\u202e", "\xff", strings.Repeat("9", 400), "evidence.note.a.b", "kind."} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -39,6 +39,9 @@ func FuzzTexts(f *testing.F) {
 		o := ImportOptions{}
 		if err := mapColumns(&o, s); err == nil && len(o.Columns)+len(o.Ignore) > strings.Count(s, "\n")+1 {
 			t.Errorf("%q maps %d columns", s, len(o.Columns))
+		}
+		if field, text := valueName(s); field != "" && field+"."+text != s || field == "" && text != "" {
+			t.Errorf("%q is the text %q of %q", s, text, field)
 		}
 		var c Call
 		c.FromText, c.CallID, c.Marks = s, s, []string{s}

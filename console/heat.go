@@ -1,18 +1,13 @@
 package console
 
-import (
-	"time"
+import "time"
 
-	"dialgate/policy"
-)
-
-// A heat counts calls by weekday and hour: all that this process has judged in
-// a week, and the last ones before it began.
+// A heat counts the calls of the last week by weekday and hour.
 type heat struct {
 	Calls uint64
 	Days  [7]heatDay // from Monday
 	Hours []int
-	most  uint64 // refused in one hour
+	Most  uint64 // refused in one hour
 }
 
 type heatDay struct {
@@ -27,16 +22,9 @@ type heatHour struct {
 	Level        int // 0 to 5
 }
 
-const (
-	heatCalls  = 2000 // that were judged before
-	heatLevels = 5
-)
+const heatLevels = 5
 
-func (s *Server) heat() (*heat, error) {
-	before, err := s.search(Search{Before: s.began + 1, Most: heatCalls})
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) heat() *heat {
 	h, zone := &heat{}, s.o.Node.Zone()
 	for i := range h.Days {
 		h.Days[i] = heatDay{Day: time.Weekday((i + 1) % 7), Y: 18 + 20*i}
@@ -47,33 +35,27 @@ func (s *Server) heat() (*heat, error) {
 	for hour := 0; hour < 24; hour += 3 {
 		h.Hours = append(h.Hours, hour)
 	}
-	for i := range before.Calls {
-		refused := uint64(0)
-		if before.Calls[i].Verdict == policy.Denied.String() {
-			refused = 1
-		}
-		h.add(before.Calls[i].At.In(zone), 1, refused)
-	}
-	for _, one := range s.meter.Hours() {
-		h.add(time.Unix(one.at*3600, 0).In(zone), one.all, one.refused)
+	for _, one := range s.meter.Hours(s.o.Node.Now(), meterHours).Spans {
+		allowed, refused := one.Sum()
+		at := one.At.In(zone)
+		cell := &h.Days[(int(at.Weekday())+6)%7].Hours[at.Hour()]
+		cell.All += uint64(allowed) + uint64(refused)
+		cell.Refused += uint64(refused)
+		h.Calls += uint64(allowed) + uint64(refused)
+		h.Most = max(h.Most, cell.Refused)
 	}
 	for i := range h.Days {
 		for j := range h.Days[i].Hours {
 			if one := &h.Days[i].Hours[j]; one.Refused > 0 {
-				one.Level = 1 + int((heatLevels-1)*one.Refused/h.most)
+				one.Level = 1 + int((heatLevels-1)*one.Refused/h.Most)
 			}
 		}
 	}
-	return h, nil
-}
-
-func (h *heat) add(at time.Time, all, refused uint64) {
-	one := &h.Days[(int(at.Weekday())+6)%7].Hours[at.Hour()]
-	one.All += all
-	one.Refused += refused
-	h.Calls += all
-	h.most = max(h.most, one.Refused)
+	return h
 }
 
 // HourX places the label of an hour.
 func (h *heat) HourX(hour int) int { return 40 + 22*hour }
+
+// Scale are the levels of the legend.
+func (h *heat) Scale() []int { return []int{0, 1, 2, 3, 4, 5} }

@@ -209,7 +209,7 @@ func (i *imports) brought(id string) (name string, from, to time.Time, err error
 // undo lets the undoing of an import wait for its turn.
 func (i *imports) undo(by string, o UndoOptions) (importJob, error) {
 	j := newJob(o.Batch, by, "waiting", i.now())
-	j.DryRun, j.undo, j.Undo = o.DryRun, &o, &Undone{Batch: o.Batch}
+	j.DryRun, j.undo, j.Undo = o.DryRun, &o, &Undone{Batch: o.Batch, Undone: map[string]int{}, Before: map[string]int{}, Stay: map[string]int{}}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if err := i.enqueue(j); err != nil {

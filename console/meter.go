@@ -8,15 +8,17 @@ import (
 )
 
 // A Meter counts decisions by second, by minute and by hour, for the page that
-// shows what the gate does. It costs a call one lock and four additions.
+// shows what the gate does. It costs a call one lock and four additions; who
+// reads it holds the lock for one count at a time.
 type Meter struct {
 	now func() time.Time
 
 	mu      sync.Mutex
 	seconds [meterSeconds]bucket
 	minutes [meterMinutes]bucket
-	hours   [meterHours]hourCount
+	hours   [meterHours]bucket
 	total   [reasons]uint64
+	since   time.Time // whole are the counts from then on
 }
 
 const (
@@ -27,16 +29,10 @@ const (
 	reasons = 256 // as many as a policy.Reason can be
 )
 
-// A bucket counts what was judged in one second or minute.
+// A bucket counts what was judged in one second, minute or hour.
 type bucket struct {
-	at     int64
+	at     int64 // seconds, minutes or hours since 1970
 	counts [reasons]uint32
-}
-
-// An hourCount counts what was judged in one hour.
-type hourCount struct {
-	at           int64 // hours since 1970
-	all, refused uint64
 }
 
 // byReason are the reasons that were counted.
@@ -55,41 +51,47 @@ func newMeter() *Meter { return &Meter{now: time.Now} }
 // Observe counts one decision. at is the time that the call was judged by, which
 // in a demo is not the clock's.
 func (m *Meter) Observe(reason policy.Reason, at time.Time) {
-	hour := at.Unix() / 3600
 	second := m.now().Unix()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seconds[second%meterSeconds].add(second, reason)
 	m.minutes[second/60%meterMinutes].add(second/60, reason)
+	m.hours[mod(at.Unix()/3600, meterHours)].add(at.Unix()/3600, reason)
 	m.total[reason]++
-	h := &m.hours[uint64(hour)%meterHours]
-	if h.at != hour {
-		*h = hourCount{at: hour}
-	}
-	h.all++
-	if !reason.Allows() {
-		h.refused++
-	}
 }
 
-// Hours are the counts of the last week's hours in which calls were judged.
-func (m *Meter) Hours() (hours []hourCount) {
+// Past counts a decision that was made before this process began.
+func (m *Meter) Past(reason policy.Reason, at time.Time) {
+	minute, hour := at.Unix()/60, at.Unix()/3600
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	newest := int64(0)
-	for i := range m.hours {
-		newest = max(newest, m.hours[i].at)
-	}
-	for _, h := range m.hours {
-		if h.all > 0 && h.at > newest-meterHours {
-			hours = append(hours, h)
-		}
-	}
-	return hours
+	m.minutes[mod(minute, meterMinutes)].add(minute, reason)
+	m.hours[mod(hour, meterHours)].add(hour, reason)
+	m.total[reason]++
 }
 
+func mod(at, size int64) int64 { return ((at % size) + size) % size }
+
+// WholeSince says from when on the counts are whole; Since tells it.
+func (m *Meter) WholeSince(t time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.since = t
+}
+
+// Since is from when on the counts are whole.
+func (m *Meter) Since() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.since
+}
+
+// add counts; what is older than what is counted there is not counted any more.
 func (b *bucket) add(at int64, reason policy.Reason) {
-	if b.at != at {
+	if at < b.at {
+		return
+	}
+	if at > b.at {
 		*b = bucket{at: at}
 	}
 	b.counts[reason]++
@@ -98,18 +100,18 @@ func (b *bucket) add(at int64, reason policy.Reason) {
 // A Reading is what a Meter shows.
 type Reading struct {
 	Allowed, Refused float64 // a second, over the last ten
-	Minutes          []Minute
-	Total            map[policy.Reason]uint64 // since the start
+	Spans            []Span
+	Total            map[policy.Reason]uint64 // of all that was counted
 }
 
-// A Minute counts decisions by reason.
-type Minute struct {
+// A Span counts the decisions of one minute or hour by reason.
+type Span struct {
 	At     time.Time
 	Counts map[policy.Reason]uint32
 }
 
 // Sum is how many were allowed and refused.
-func (m *Minute) Sum() (allowed, refused uint32) {
+func (m *Span) Sum() (allowed, refused uint32) {
 	for r, n := range m.Counts {
 		if r.Allows() {
 			allowed += n
@@ -122,28 +124,48 @@ func (m *Minute) Sum() (allowed, refused uint32) {
 
 const rateOver = 10
 
-// Read reads the meter: the last minutes, the oldest first.
-func (m *Meter) Read(minutes int) Reading {
-	now := m.now().Unix()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r := Reading{Total: map[policy.Reason]uint64{}}
-	for at := now - rateOver; at < now; at++ {
-		if b := &m.seconds[at%meterSeconds]; b.at == at {
-			one := Minute{Counts: b.byReason()}
-			allowed, refused := one.Sum()
-			r.Allowed += float64(allowed) / rateOver
-			r.Refused += float64(refused) / rateOver
-		}
-	}
-	for at := now/60 - int64(min(minutes, meterMinutes)) + 1; at <= now/60; at++ {
-		one := Minute{At: time.Unix(at*60, 0), Counts: map[policy.Reason]uint32{}}
-		if b := &m.minutes[at%meterMinutes]; b.at == at {
+// Minutes reads the last minutes, the oldest first.
+func (m *Meter) Minutes(count int) Reading {
+	r := m.rates()
+	r.Spans = m.spans(m.minutes[:], time.Minute, m.now(), count)
+	return r
+}
+
+// Hours reads the hours up to a time, the oldest first.
+func (m *Meter) Hours(until time.Time, count int) Reading {
+	r := m.rates()
+	r.Spans = m.spans(m.hours[:], time.Hour, until, count)
+	return r
+}
+
+func (m *Meter) spans(buckets []bucket, length time.Duration, until time.Time, count int) (spans []Span) {
+	size, seconds := int64(len(buckets)), int64(length/time.Second)
+	last := until.Unix() / seconds
+	for at := last - min(int64(count), size) + 1; at <= last; at++ {
+		m.mu.Lock()
+		b := buckets[mod(at, size)]
+		m.mu.Unlock()
+		one := Span{At: time.Unix(at*seconds, 0), Counts: map[policy.Reason]uint32{}}
+		if b.at == at {
 			one.Counts = b.byReason()
 		}
-		r.Minutes = append(r.Minutes, one)
+		spans = append(spans, one)
 	}
-	for reason, n := range m.total {
+	return spans
+}
+
+func (m *Meter) rates() Reading {
+	now := m.now()
+	r := Reading{Total: map[policy.Reason]uint64{}}
+	for _, one := range m.spans(m.seconds[:], time.Second, now.Add(-time.Second), rateOver) {
+		allowed, refused := one.Sum()
+		r.Allowed += float64(allowed) / rateOver
+		r.Refused += float64(refused) / rateOver
+	}
+	m.mu.Lock()
+	total := m.total
+	m.mu.Unlock()
+	for reason, n := range total {
 		if n > 0 {
 			r.Total[policy.Reason(reason)] = n
 		}

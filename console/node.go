@@ -37,6 +37,9 @@ type Calls interface {
 	Search(s Search) (Page, error)
 	// Call is one decision by its record, [ErrNoCall] when there is none.
 	Call(seq uint64) (*Call, *Outcome, error)
+	// Reasons tells of some decisions before a record when each was judged and
+	// with which reason, and where to go on from: 0 at the beginning.
+	Reasons(before uint64, tell func(at time.Time, reason policy.Reason)) (next uint64, err error)
 	// LedgerEnd is the last record.
 	LedgerEnd() uint64
 	// Events are the decisions and objections behind a record, in the ledger's

@@ -26,6 +26,16 @@ type callsData struct {
 // Get is a filter's value.
 func (d callsData) Get(name string) string { return d.Filter.Get(name) }
 
+// Filtered reports whether only some calls are asked for.
+func (d callsData) Filtered() bool {
+	for _, list := range d.Filter {
+		if list[0] != "" {
+			return true
+		}
+	}
+	return false
+}
+
 func (v *view) calls() error {
 	values := v.r.URL.Query()
 	for name, list := range values { // an empty field of the form asks for nothing
@@ -79,6 +89,28 @@ type callData struct {
 	Height   int
 	Findings []findingData
 	Full     bool
+}
+
+// FactsAt is where a fact that a finding rests on is shown.
+func (d callData) FactsAt() string {
+	if d.To == "" {
+		return ""
+	}
+	return fmt.Sprintf("/calls/%d/number", d.Seq)
+}
+
+// enderTexts is who ended a call, in words.
+var enderTexts = map[string]string{
+	policy.EndedByCallee.String(): "the called person", policy.EndedByDialer.String(): "the dialer", policy.EndedByGate.String(): "dialgate",
+	policy.EndedByObjection.String(): "an objection", policy.EndedByTimeout.String(): "a timer that ran out",
+}
+
+// Ender says who ended a call.
+func (v *view) Ender(name string) string {
+	if text, ok := enderTexts[name]; ok {
+		return v.T(text)
+	}
+	return name
 }
 
 // A findingData is a finding with what its rule says.
@@ -226,7 +258,11 @@ func (v *view) callToNumber() error {
 	if err != nil {
 		return problem(http.StatusNotFound, v.T("The call was not to a telephone number, or it was erased."))
 	}
-	return v.away(v.openNumber(n))
+	to := v.openNumber(n)
+	if fact := v.r.PostFormValue("fact"); fact != "" {
+		to += "#" + url.PathEscape("fact-"+fact)
+	}
+	return v.away(to)
 }
 
 // openNumber is the address of a number's page in this session. The number does

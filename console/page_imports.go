@@ -34,6 +34,8 @@ type textData struct {
 	Words              []string
 }
 
+const maxTexts = 200 // that the page asks about
+
 // Texts are those that the file has in columns of few words, and those that it
 // was said of what they mean. One that is a word itself needs no meaning.
 func (d mappingData) Texts() (texts []textData) {
@@ -46,7 +48,7 @@ func (d mappingData) Texts() (texts []textData) {
 				means, said = as, true
 			}
 		}
-		if slices.Contains(there, folded) || !said && slices.Contains(words, text) {
+		if len(texts) == maxTexts || slices.Contains(there, folded) || !said && slices.Contains(words, text) {
 			return
 		}
 		there = append(there, folded)

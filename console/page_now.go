@@ -6,27 +6,37 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"dialgate/policy"
 )
 
 // A nowData is the page that shows what the gate does.
 type nowData struct {
 	State   State
 	Reading Reading
+	Span    string // that the chart shows: hour, day or week
+	Since   time.Time
 	Bars    []bar
+	Width   float64 // of a bar
+	Ticks   []tick
 	Legend  []share
-	Most    uint32 // calls of the fullest minute
+	Most    uint32 // calls of the fullest minute or hour
 	Calls   []Call
 	Heat    *heat
 	Facts   int64
 	Waiting int // imports that wait or run
 }
 
-// A bar is one minute of the drawing.
+// A bar is one minute or hour of the drawing.
 type bar struct {
-	X     int
-	At    time.Time
-	Sum   uint32
+	X     float64
 	Parts []part
+}
+
+// A tick is a time under the drawing.
+type tick struct {
+	X    float64
+	Text string
 }
 
 // A part is one reason's share of a bar, in the drawing's own measure.
@@ -36,7 +46,7 @@ type part struct {
 	Text      string
 }
 
-// A share is one reason among all calls since the start.
+// A share is one reason among all calls of the drawing.
 type share struct {
 	Reason string
 	Class  string
@@ -45,10 +55,21 @@ type share struct {
 }
 
 const (
-	shownMinutes = 60
+	chartWidth   = 720.0
 	chartHeight  = 140.0
 	shownReasons = 6 // refusals that have a colour of their own
 )
+
+// chartSpans are what the chart can show.
+var chartSpans = []string{"hour", "day", "week"}
+
+// Spans are the spans to choose from.
+func (d *nowData) Spans() []string { return chartSpans }
+
+// Shows says what the chart shows.
+func (d *nowData) Shows() string {
+	return map[string]string{"hour": "Calls a minute in the last hour", "day": "Calls an hour in the last day", "week": "Calls an hour in the last week"}[d.Span]
+}
 
 func (v *view) now() error {
 	d, err := v.s.readNow(v)
@@ -69,7 +90,15 @@ func (v *view) nowPart() error {
 }
 
 func (s *Server) readNow(v *view) (*nowData, error) {
-	d := &nowData{State: s.o.Node.State(), Reading: s.meter.Read(shownMinutes)}
+	d := &nowData{State: s.o.Node.State(), Span: v.r.URL.Query().Get("span"), Since: s.meter.Since(), Heat: s.heat()}
+	switch now := s.o.Node.Now(); d.Span {
+	case "day":
+		d.Reading = s.meter.Hours(now, 24)
+	case "week":
+		d.Reading = s.meter.Hours(now, meterHours)
+	default:
+		d.Span, d.Reading = "hour", s.meter.Minutes(60)
+	}
 	for _, n := range d.State.Facts {
 		d.Facts += n
 	}
@@ -86,68 +115,80 @@ func (s *Server) readNow(v *view) (*nowData, error) {
 	for _, c := range page.Calls {
 		d.Calls = append(d.Calls, show(c, v.Who(), false))
 	}
-	d.Heat, err = s.heated.get(s.o.Now(), s.heat)
-	return d, err
+	return d, nil
 }
 
-// chart draws the minutes, with a colour for what was allowed and for each of
-// the most frequent refusals.
-func (d *nowData) chart(v *view) {
+// classes gives what was allowed and each of the most frequent refusals a colour.
+// They go by all that was counted, so that a colour does not change with the span.
+func (d *nowData) classes() {
 	var refused []share
-	allowed := share{Reason: "allowed", Class: "allow", Allows: true}
 	for reason, n := range d.Reading.Total {
-		if reason.Allows() {
-			allowed.Count += n
-		} else {
+		if !reason.Allows() {
 			refused = append(refused, share{Reason: reason.String(), Count: n})
 		}
 	}
 	slices.SortFunc(refused, func(a, b share) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Reason, b.Reason))
 	})
-	class := map[string]string{}
-	other := share{Reason: "other", Class: "c-other"}
-	d.Legend = []share{allowed}
-	for i, r := range refused {
-		if i >= shownReasons {
-			other.Count += r.Count
-			continue
-		}
-		r.Class = fmt.Sprint("c", i+1)
-		class[r.Reason] = r.Class
-		d.Legend = append(d.Legend, r)
+	d.Legend = []share{{Reason: "allowed", Class: "allow", Allows: true}}
+	for i := range min(len(refused), shownReasons) {
+		d.Legend = append(d.Legend, share{Reason: refused[i].Reason, Class: fmt.Sprint("c", i+1)})
 	}
-	if other.Count > 0 {
-		d.Legend = append(d.Legend, other)
+	d.Legend = append(d.Legend, share{Reason: "other", Class: "c-other"})
+}
+
+// shareOf is the place of a reason in the legend.
+func (d *nowData) shareOf(r policy.Reason) int {
+	if r.Allows() {
+		return 0
 	}
-	for i := range d.Reading.Minutes {
-		a, r := d.Reading.Minutes[i].Sum()
+	name, other := r.String(), len(d.Legend)-1
+	if i := slices.IndexFunc(d.Legend[1:other], func(l share) bool { return l.Reason == name }); i >= 0 {
+		return i + 1
+	}
+	return other
+}
+
+// chart draws the minutes or hours.
+func (d *nowData) chart(v *view) {
+	d.classes()
+	spans := d.Reading.Spans
+	for i := range spans {
+		a, r := spans[i].Sum()
 		d.Most = max(d.Most, a+r)
 	}
-	for i, m := range d.Reading.Minutes {
-		b := bar{X: i * 12, At: m.At}
-		counts := map[string]uint32{}
+	step := chartWidth / float64(len(spans))
+	d.Width = step * 5 / 6
+	for i, m := range spans {
+		b := bar{X: step * float64(i)}
+		counts := make([]uint32, len(d.Legend))
 		for reason, n := range m.Counts {
-			b.Sum += n
-			switch c, ok := class[reason.String()]; {
-			case reason.Allows():
-				counts["allow"] += n
-			case ok:
-				counts[c] += n
-			default:
-				counts["c-other"] += n
-			}
+			counts[d.shareOf(reason)] += n
 		}
 		y := chartHeight
-		for _, l := range d.Legend {
-			n := counts[l.Class]
+		for j, n := range counts {
 			if n == 0 {
 				continue
 			}
+			l := &d.Legend[j]
+			l.Count += uint64(n)
 			h := chartHeight * float64(n) / float64(d.Most)
 			y -= h
 			b.Parts = append(b.Parts, part{y, h, l.Class, fmt.Sprintf("%s  %s: %d", v.Minute(m.At), v.T(l.Reason), n)})
 		}
 		d.Bars = append(d.Bars, b)
 	}
+	for i := range 4 {
+		at := i * len(spans) / 4
+		d.Ticks = append(d.Ticks, tick{step * float64(at), d.tickText(v, spans[at].At)})
+	}
+	d.Legend = slices.DeleteFunc(d.Legend, func(l share) bool { return l.Count == 0 && !l.Allows })
+}
+
+func (d *nowData) tickText(v *view, at time.Time) string {
+	at = at.In(v.s.o.Node.Zone())
+	if d.Span == "week" {
+		return v.T(at.Weekday().String())[:2] + at.Format(" 15:04")
+	}
+	return at.Format("15:04")
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -39,11 +40,13 @@ type numberData struct {
 	Standings []Standing
 	Timeline  []moment
 	Facts     int
-	More      bool // there are more calls than are shown
+	Before    uint64 // the calls shown are older than this record; 0: they are the newest
+	Next      uint64 // the first record of older ones is before it; 0: there are none
 	Names     map[string]string
 	Own       string // the advertiser that the reader is bound to
 	Erasing   bool
 	Kinds     []policy.Kind
+	Fields    []string // that a fact can have, and this form asks for by name
 	Now       time.Time
 }
 
@@ -77,12 +80,17 @@ func (v *view) oneNumber() error {
 
 func (v *view) showNumber(status int, n policy.Number) error {
 	v.Name = "numbers"
-	k, err := v.s.numberOf(v.Who(), n, time.Time{}, 0)
+	q := &query{r: v.r}
+	before := q.count("before", 0, math.MaxInt64)
+	if err := q.err(); err != nil {
+		return err
+	}
+	k, err := v.s.numberOf(v.Who(), n, time.Time{}, uint64(before))
 	if err != nil {
 		return err
 	}
-	d := numberData{Handle: v.r.PathValue("handle"), Number: n.E164(), Standings: k.standings, Facts: len(k.facts), More: k.next != 0, Own: v.Who().Advertiser,
-		Names: v.s.o.Node.State().Names, Kinds: policy.Kinds(), Erasing: v.r.URL.Query().Get("erase") != "" && v.May("admin"), Now: v.s.o.Node.Now()}
+	d := numberData{Handle: v.r.PathValue("handle"), Number: n.E164(), Standings: k.standings, Facts: len(k.facts), Before: uint64(before), Next: k.next, Own: v.Who().Advertiser,
+		Names: v.s.o.Node.State().Names, Kinds: policy.Kinds(), Fields: policy.FactFields(), Erasing: v.r.URL.Query().Get("erase") != "" && v.May("admin"), Now: v.s.o.Node.Now()}
 	for i := range k.facts {
 		f := &k.facts[i]
 		d.Timeline = append(d.Timeline, moment{At: f.At, Kind: f.Kind.String(), Who: f.Advertiser, Fields: v.fieldsOf(f), ID: f.ID})

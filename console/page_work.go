@@ -33,6 +33,9 @@ func (v *view) try() error {
 	return v.show(http.StatusOK, "try", v.T("Try a call"), d)
 }
 
+// FactsAt is the form that a fact is opened by; here the number is opened instead.
+func (d tryData) FactsAt() string { return "" }
+
 func (d *tryData) callers() {
 	for _, k := range d.State.Campaigns {
 		d.Callers = append(d.Callers, k.Callers...)
@@ -191,6 +194,7 @@ func (v *view) upload(most int64) (fields map[string]string, file *multipart.Par
 
 func (v *view) startImport() error {
 	v.Name = "imports"
+	look := v.r.URL.Query().Get("step") == "look" // it is shown first
 	fields, file, err := v.upload(maxUpload)
 	if err == nil {
 		o := v.s.templateOptions(fields["template"])
@@ -202,8 +206,8 @@ func (v *view) startImport() error {
 		}
 		if err = mapColumns(&o, fields["columns"]); err == nil {
 			var j importJob
-			if j, err = v.s.imports.add(file, file.FileName(), v.Who().Name, fields["dry"] != "", fields["step"] == "look", o); err == nil {
-				if fields["step"] == "look" {
+			if j, err = v.s.imports.add(file, file.FileName(), v.Who().Name, fields["dry"] != "", look, o); err == nil {
+				if look {
 					return v.away("/imports/" + j.ID + "/mapping?" + url.Values{"template": {fields["template"]}}.Encode())
 				}
 				return v.away("/imports/" + j.ID)
@@ -306,7 +310,26 @@ type proofsData struct {
 	Ledger LedgerState
 	Number string
 	Looks  []Look
+	First  bool   // the newest look-ups
+	Next   uint64 // older ones are before it; 0: there are none
 }
+
+// Looked says what somebody looked at.
+func (v *view) Looked(what string) string {
+	if text, ok := lookTexts[what]; ok {
+		return v.T(text)
+	}
+	if seq, ok := strings.CutPrefix(what, "decision "); ok {
+		return v.T("call of record %s", seq)
+	}
+	if campaign, ok := strings.CutPrefix(what, "scrub for campaign "); ok {
+		return v.T("list for the campaign %s", campaign)
+	}
+	return what
+}
+
+// lookTexts are looks in words.
+var lookTexts = map[string]string{"number": "page of the number", "decide": "hypothetical call", "proof pack": "proof pack"}
 
 func (v *view) proofs() error { return v.showProofs(http.StatusOK, "") }
 
@@ -315,9 +338,14 @@ func (v *view) showProofs(status int, number string) error {
 	if err != nil {
 		return err
 	}
-	d := proofsData{Key: key, Number: number}
+	q := &query{r: v.r}
+	before := q.cursor()
+	if err := q.err(); err != nil {
+		return err
+	}
+	d := proofsData{Key: key, Number: number, First: before == 0}
 	if v.May("proof") {
-		if d.Looks, _, err = v.s.looks(0, 20); err != nil {
+		if d.Looks, d.Next, err = v.s.looks(before, 20); err != nil {
 			return err
 		}
 		d.Ledger = v.s.o.Node.State().Ledger

@@ -78,6 +78,9 @@ func (v *view) May(right string) bool {
 var rightNames = map[string]access.Right{"calls": access.SeeCalls, "state": access.SeeState, "numbers": access.SeeNumbers,
 	"proof": access.SeeProof, "change": access.Change, "admin": access.Administer}
 
+// Place is where the times of the pages are those of.
+func (v *view) Place() string { return v.s.o.Node.Zone().String() }
+
 // T is a text of ours in the reader's language. The English is the key.
 func (v *view) T(text string, args ...any) string {
 	if v.Lang == "nl" {
@@ -138,6 +141,11 @@ func (v *view) Nav() (links []navLink) {
 		}
 	}
 	return links
+}
+
+// Opens reports whether somebody may open a page.
+func (v *view) Opens(name string) bool {
+	return slices.ContainsFunc(v.Nav(), func(l navLink) bool { return l.Name == name })
 }
 
 type navLink struct {

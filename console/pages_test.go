@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http/httptest"
 	"os"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -60,9 +61,20 @@ func TestEveryTextIsInDutch(t *testing.T) {
 	}
 	// Words of ours that are data: results, strengths, modes, states, days, who ended a call.
 	for _, w := range strings.Fields("pass deny allow flag not-applicable statute code supervisor policy enforce shadow off ground mapping waiting running done failed working failing disabled decision up probing down " +
-		"Monday Tuesday Wednesday Thursday Friday Saturday Sunday callee dialer gate timeout objection") {
+		"Monday Tuesday Wednesday Thursday Friday Saturday Sunday dialer objection " +
+		"hour day week allowed other durable memory permit commercial ideal charitable service research requested") {
 		said[w] = true
 	}
+	for _, span := range chartSpans {
+		said[(&nowData{Span: span}).Shows()] = true
+	}
+	for _, text := range enderTexts {
+		said[text] = true
+	}
+	for _, text := range lookTexts {
+		said[text] = true
+	}
+	said["in the configuration"] = true // why a carrier's target is up
 	for text := range said {
 		if dutch[text] == "" {
 			t.Errorf("%q is not in Dutch", text)
@@ -217,10 +229,11 @@ func TestAnUndoOfSeveralImports(t *testing.T) {
 	}
 	at := time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)
 	runs := []ImportRun{{at.AddDate(0, 0, 7), at.AddDate(0, 0, 7).Add(time.Minute - 1), 12}, {at, at.Add(time.Minute - 1), 1000}}
+	role := access.Editor
 	page := func(o UndoOptions) string {
-		j := importJob{ID: "1", Name: "leads.csv", State: "done", DryRun: o.DryRun, undo: &o, Undo: &Undone{Undone: map[string]int{"consent": 12}, Runs: runs}}
+		j := importJob{ID: "1", Name: "leads.csv", State: "done", DryRun: o.DryRun, undo: &o, Undo: &Undone{Undone: map[string]int{"consent": 12}, Stay: map[string]int{"objection": 1}, Runs: runs}}
 		w := httptest.NewRecorder()
-		v := &view{s: s, w: w, r: httptest.NewRequest("GET", "/imports/1", nil), Lang: "en", Theme: "auto", who: &access.Principal{Role: access.Editor}}
+		v := &view{s: s, w: w, r: httptest.NewRequest("GET", "/imports/1", nil), Lang: "en", Theme: "auto", who: &access.Principal{Role: role}}
 		if err := v.show(200, "import", "One import", j); err != nil {
 			t.Fatal(err)
 		}
@@ -233,10 +246,36 @@ func TestAnUndoOfSeveralImports(t *testing.T) {
 		}
 	}
 	text = page(UndoOptions{Batch: "leads.csv", DryRun: true, From: runs[1].From, To: runs[1].To})
+	if !strings.Contains(text, "An administrator can undo") || strings.Contains(text, `name="ground" required`) {
+		t.Error(text)
+	}
 	if !strings.Contains(text, "Only what came in from 2026-11-01 10:00:00 to") || strings.Contains(text, `name="all"`) || !strings.Contains(text, "Undo it") {
+		t.Error(text)
+	}
+	role = access.Admin
+	if text = page(UndoOptions{Batch: "leads.csv", DryRun: true}); !strings.Contains(text, `name="ground" required`) || strings.Contains(text, "An administrator can undo") {
 		t.Error(text)
 	}
 	if text = page(UndoOptions{Batch: "leads.csv", All: true}); strings.Contains(text, "Choose which import") || strings.Contains(text, `value="undo"`) {
 		t.Error(text)
+	}
+}
+
+// TestTextsOfAFile: each is asked about once whatever its case, none that is a
+// word already, and no more than a form holds.
+func TestTextsOfAFile(t *testing.T) {
+	words := []string{"true", "false"}
+	d := mappingData{Preview: Preview{Columns: []PreviewColumn{{Name: "V", Field: "preticked", Texts: []string{"true", "Ja", "NEE"}, Words: words}, {Name: "B", Field: "bundled", Texts: []string{"Ja"}, Words: words}}},
+		Options: ImportOptions{Values: map[string]map[string]string{"preticked": {"nee": "false"}, "products": {"Stroom": "energy"}}}}
+	want := []textData{{"preticked", "Ja", "", words}, {"preticked", "NEE", "false", words}, {"bundled", "Ja", "", words}, {"products", "Stroom", "energy", []string{"energy"}}}
+	if got := d.Texts(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+	var many []PreviewColumn
+	for i := range maxTexts + 1 {
+		many = append(many, PreviewColumn{Field: "preticked", Texts: []string{fmt.Sprint("x", i)}, Words: words})
+	}
+	if got := (mappingData{Preview: Preview{Columns: many}}).Texts(); len(got) != maxTexts {
+		t.Errorf("%d texts", len(got))
 	}
 }

@@ -44,12 +44,11 @@ type Server struct {
 	hooks    *webhook.Hooks
 	gatherer *gatherer
 	pages    *pages
-	heated   remembered[heat]
 	spared   remembered[spared]
 	handler  http.Handler
 
 	computing sync.Mutex // held by who reads the ledger or makes a page
-	began     uint64     // record of the ledger that was the last when it was made
+	pastRead  chan struct{}
 
 	mu    sync.Mutex
 	setUp string // "" once it was used
@@ -60,7 +59,7 @@ func New(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), gatherer: &gatherer{add: o.Node.Add}, setUp: o.SetUp, began: o.Node.LedgerEnd()}
+	s := &Server{o: o, sessions: access.NewSessions(o.Keys), throttle: access.NewThrottle(), meter: newMeter(), gatherer: &gatherer{add: o.Node.Add}, setUp: o.SetUp, pastRead: make(chan struct{})}
 	s.stream = newStream(o.Node)
 	var err error
 	if s.imports, err = newImports(o.Dir, o.Node, o.Now); err != nil {
@@ -81,12 +80,16 @@ func New(o Options) (*Server, error) {
 	}
 	s.handlePages(mux)
 	s.handler = mux
+	go s.readPast(o.Node.LedgerEnd() + 1)
 	return s, nil
 }
 
 // Close ends live streams, deliveries and the import under way.
 func (s *Server) Close() error {
 	s.stream.close()
+	if s.handler != nil {
+		<-s.pastRead
+	}
 	return errors.Join(s.hooks.Close(), s.imports.close())
 }
 

@@ -149,12 +149,13 @@ func (b *browser) importFile(rows string) {
 		b.t.Fatal(err)
 	}
 	b.open("/imports")
+	b.click("#known summary")
 	for field, value := range map[string]string{"#kind": "objection", "#advertiser": "*", "#dates": "dutch", "#columns": "Telefoon=number\nDatum=at"} {
 		b.fill(field, value)
 	}
 	b.do(chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{list}))
 	b.click("[name=dry]")
-	b.press("main button.primary")
+	b.press("#file + .buttons button:not(.primary)")
 	b.await("a[href$='/rejects']") // the page loads itself anew until it is done
 }
 

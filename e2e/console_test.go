@@ -320,6 +320,7 @@ func TestConsoleInABrowser(t *testing.T) {
 		b.press("main button.primary")
 	})
 	b.shootState(dir, "import-done", func() { b.importFile("0612399901;24-11-2026\n12;24-11-2026\n") })
+	b.shootState(dir, "now-week", func() { b.open("/?span=week") })
 	b.shootAll(dir, []string{"/", "/calls", "/calls?reason=overloaded", call, "/numbers", number, number + "?erase=1", "/try", "/rules", "/imports", "/scrub", "/proofs", "/settings", "/nothing"})
 }
 

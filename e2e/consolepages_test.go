@@ -33,17 +33,22 @@ func TestConsoleOfOtherPrograms(t *testing.T) {
 	}
 
 	list := filepath.Join(t.TempDir(), "leads.csv")
-	if err := os.WriteFile(list, []byte("Telefoonnummer;Datum;Naam\n0612399902;24-11-2026;A\n12;24-11-2026;B\n"), 0o644); err != nil {
+	if err := os.WriteFile(list, []byte("Telefoonnummer;Datum;Naam;Soort\n0612399902;24-11-2026;A;Bezwaar\n12;24-11-2026;B;Bezwaar\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	b.open("/imports")
-	for field, value := range map[string]string{"#kind": "objection", "#advertiser": "*", "#dates": "dutch"} {
+	b.click("#known summary")
+	for field, value := range map[string]string{"#advertiser": "*", "#dates": "dutch"} {
 		b.fill(field, value)
 	}
 	b.do(chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{list}))
-	b.click("[name=step]")
 	b.press("main button.primary")
-	if got := b.text("main"); !strings.Contains(got, "guessed") || !strings.Contains(got, "+31612399902") {
+	if got := b.text("main"); !strings.Contains(got, "guessed") || !strings.Contains(got, "Bezwaar") || strings.Contains(got, "+31612399902") {
+		t.Error(got)
+	}
+	b.fill("[name=valuemeans0]", "objection") // what the file's Bezwaar means
+	b.press("button[value=look]")
+	if got := b.text("main"); !strings.Contains(got, "+31612399902") {
 		t.Error(got)
 	}
 	b.fill("#template", "leads")
@@ -61,10 +66,9 @@ func TestConsoleOfOtherPrograms(t *testing.T) {
 
 	b.open("/imports")
 	b.do(chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{list}))
-	b.click("[name=step]")
 	b.press("main button.primary")
 	mapping := strings.Split(strings.TrimPrefix(get(b, chromedp.Location()), address), "?")[0]
-	for _, path := range []string{"/settings/webhooks", one, undo, mapping} {
-		b.shootAll(dir, []string{path})
+	for name, path := range map[string]string{"webhooks": "/settings/webhooks", "one-import": one, "undo": undo, "mapping": mapping} {
+		b.shootState(dir, name, func() { b.open(path) })
 	}
 }

@@ -237,3 +237,47 @@ func TestManyFactsHideNoDecision(t *testing.T) {
 		t.Errorf("%d looks, next %d, %v", len(looks), next, err)
 	}
 }
+
+// TestReasonsOfAllThatWasDecided: each decision once, whatever lies between, in
+// steps of a bounded size, before and after the places are noted.
+func TestReasonsOfAllThatWasDecided(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer s.Close()
+	if next, err := s.Reasons(0, func(time.Time, policy.Reason) { t.Error("of an empty ledger") }); next != 0 || err != nil {
+		t.Error(next, err)
+	}
+	reasons := []policy.Reason{policy.ReasonNoConsent, policy.ReasonObjected, policy.ReasonCallerAnonymous}
+	for i := range 20 {
+		if i == 10 { // whole steps hold no decision
+			var between []policy.Fact
+			for j := range 3 * searchChunk {
+				between = append(between, objection(fmt.Sprint("o", j), bob, noon))
+			}
+			add(t, s, between...)
+		}
+		decided(t, s, i, alice, reasons[i%3])
+	}
+	for _, indexed := range []bool{false, true} {
+		if indexed {
+			if err := s.catchUpIndex(0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := map[time.Time]policy.Reason{}
+		steps := 0
+		for before := uint64(0); steps == 0 || before != 0; steps++ {
+			var err error
+			if before, err = s.Reasons(before, func(at time.Time, r policy.Reason) { got[at.UTC()] = r }); err != nil || steps > 10 {
+				t.Fatal(steps, err)
+			}
+		}
+		for i := range 20 {
+			if r, there := got[noon.Add(time.Duration(i)*time.Second).UTC()]; !there || r != reasons[i%3] {
+				t.Errorf("decision %d: %s, %t", i, r, there)
+			}
+		}
+		if len(got) != 20 || steps != 4 {
+			t.Errorf("%d decisions in %d steps", len(got), steps)
+		}
+	}
+}

@@ -488,13 +488,17 @@ func FuzzRows(f *testing.F) {
 	f.Add([]byte("\xef\xbb\xbfkind;number\n\"x;y"))
 	f.Add([]byte(`{"kind":"objection","number":"+31612345678","advertiser":"*","at":"2026-01-01"}`))
 	f.Add([]byte("Telefoon;Tel;Datum;Naam\n0612345678;1;2026-01-01;x\n"))
+	f.Add([]byte("Telefoon;Soort;bedrijf;Datum\n0612345678;BEZWAAR;*;2026-01-01\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, columns := range []*Columns{nil, {Guess: true, Dutch: true}} {
+		for _, columns := range []*Columns{nil, {Guess: true, Dutch: true, Values: map[string]map[string]string{"kind": {"Bezwaar": "objection", "": "consent"}}}} {
 			var heads, fields []string
 			in := Intake{Form: policy.FactForm{Zone: time.UTC}, Batch: "b", Columns: columns, Heads: func(c, f []string) { heads, fields = c, f }}
 			for row, err := range in.Rows(bytes.NewReader(data)) {
 				if err == nil && row.Err == nil && (row.Fact.ID == "" || row.Fact.Number.IsZero()) {
 					t.Fatalf("row %d is no fact and no error", row.Line)
+				}
+				if err == nil && row.Err == nil && len(row.Cells) != len(heads) {
+					t.Fatalf("row %d has %d cells beneath %d columns", row.Line, len(row.Cells), len(heads))
 				}
 			}
 			if len(heads) != len(fields) {

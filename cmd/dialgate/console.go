@@ -111,6 +111,10 @@ func (n consoleNode) Events(after uint64, most int) (events []console.Event, las
 	return events, last, missed, err
 }
 
+func (n consoleNode) Reasons(before uint64, tell func(at time.Time, reason policy.Reason)) (uint64, error) {
+	return n.store.Reasons(before, tell)
+}
+
 func (n consoleNode) LedgerEnd() uint64 { return n.store.LedgerEnd() }
 
 func (n consoleNode) LookedUp(l console.LookUp) error {
@@ -257,7 +261,7 @@ func (n consoleNode) State() console.State {
 	s := console.State{Node: n.world.cfg.Node, Version: version, Ready: true, Since: n.began, Facts: map[string]int64{}, Names: map[string]string{},
 		Peers: []console.Peer{}, Carriers: []console.Carrier{}, Campaigns: []console.CampaignState{},
 		Ledger: console.LedgerState{Records: n.store.LedgerEnd(), Octets: n.store.LedgerBytes(), Mode: n.world.cfg.Ledger.Mode},
-		Config: console.Config{File: n.o.config, ID: w.cfg.ID(), Loaded: *n.loaded.Load(), Cases: len(w.ran), Warnings: w.warnings()}}
+		Config: console.Config{File: n.o.config, ID: w.cfg.ID(), Loaded: *n.loaded.Load(), Cases: len(w.ran), Warnings: append([]string{}, w.warnings()...)}}
 	if err := n.ready(); err != nil {
 		s.Ready, s.Why = false, oneLine(err)
 	}
@@ -379,7 +383,7 @@ func (n consoleNode) Preview(ctx context.Context, o console.ImportOptions, in io
 		}
 		for i := range min(len(row.Cells), len(texts)) {
 			text := strings.TrimSpace(row.Cells[i])
-			if len(words[i]) > 0 && text != "" && len(texts[i]) < previewTexts && !slices.ContainsFunc(texts[i], func(t string) bool { return strings.EqualFold(t, text) }) {
+			if len(words[i]) > 0 && text != "" && len(text) <= maxWords && len(texts[i]) < previewTexts && !slices.ContainsFunc(texts[i], func(t string) bool { return strings.EqualFold(t, text) }) {
 				texts[i] = append(texts[i], text)
 			}
 		}

@@ -138,7 +138,7 @@ func TestAnImportIsUndone(t *testing.T) {
 func TestMappingAndUndoThroughThePages(t *testing.T) {
 	c := startConsole(t)
 	v := c.visit(access.Editor)
-	status, text := v.send("/imports", "leads.csv", consents, "step", "look", "dates", "dutch")
+	status, text := v.send("/imports?step=look", "leads.csv", consents, "dates", "dutch")
 	page := regexp.MustCompile(`/imports/[0-9a-f]{16}/mapping`).FindString(text)
 	if status != 200 || page == "" || !strings.Contains(text, "guessed") || !strings.Contains(text, `<option value="number" selected>telephone number · number</option>`) {
 		t.Fatal(status, text)
@@ -271,6 +271,12 @@ func TestImportsOfOneName(t *testing.T) {
 	first, second := c.done(c.upload("name=list.csv", rows("+31612345601"), 202)), c.done(c.upload("name=list.csv", rows("+31612345602"), 202))
 	third := c.done(c.upload("name=list.csv", rows("+31612345603"), 202))
 	undo := func(ask string) job { return c.done(c.as(access.Editor, "POST", "/v1/imports/undo", ask, 202)) }
+	if got := c.as(access.Editor, "POST", "/v1/imports/undo", `{"batch":"list.csv","dry_run":true}`, 202); strings.Contains(got, "null") {
+		t.Error(got) // the document says that they are objects
+	}
+	if got := c.as(access.Viewer, "GET", "/v1/config", "", 200); strings.Contains(got, "null") {
+		t.Error(got)
+	}
 	if j := undo(`{"batch":"list.csv","dry_run":true}`); j.Undo.Undone["consent"] != 3 || len(j.Undo.Runs) != 1 {
 		t.Errorf("%+v", j.Undo) // they came within a minute
 	}

@@ -25,11 +25,10 @@ type world struct {
 	domain *configs.Domain
 	reader *sipproxy.Reader
 	books  *policy.Books
-	ran    []console.CaseResult // acceptance cases that it was held to
-
-	lasts       sync.Once // lasting is made when somebody asks
-	lastingBook *policy.Books
-	lastingErr  error
+	// lasting are the books without opening hours and holidays, which come round
+	// each day: by them it is told until when a call is allowed.
+	lasting func() (*policy.Books, error)
+	ran     []console.CaseResult // acceptance cases that it was held to
 }
 
 // loadConfig reads the configuration file, or the embedded default when path
@@ -85,18 +84,12 @@ func newWorld(cfg *configs.Config, without []string) (*world, error) {
 	for _, n := range cfg.Emergency.Numbers {
 		w.reader.Emergency[n] = true
 	}
-	return w, nil
-}
-
-// lasting is the books without the rules that ask for the hour and the day
-// alone: by them it is asked until when a call that may be made now may be made.
-func (w *world) lasting() (*policy.Books, error) {
-	w.lasts.Do(func() {
-		settings := w.cfg.Settings()
-		settings.Without = clockRules(w.books)
-		w.lastingBook, w.lastingErr = policy.NewBooks(settings, nl.Book())
+	w.lasting = sync.OnceValues(func() (*policy.Books, error) {
+		settings := settings
+		settings.Without = clockRules(books)
+		return policy.NewBooks(settings, nl.Book())
 	})
-	return w.lastingBook, w.lastingErr
+	return w, nil
 }
 
 // settingErrors places errors about rules in the configuration file.
