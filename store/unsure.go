@@ -2,7 +2,9 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"dialgate/policy"
@@ -45,7 +47,7 @@ func (s *Store) endOpenCalls() error {
 	if end > openCallsWithin {
 		first = end - openCallsWithin
 	}
-	open := map[string]ledger.Record{} // by the id of the decision, as long as there is no outcome
+	open := map[string]ledger.Place{} // by the id of the decision, as long as there is no outcome
 	for r, err := range s.ledger.All(first) {
 		if err != nil {
 			return err
@@ -59,24 +61,23 @@ func (s *Store) endOpenCalls() error {
 		case r.Kind == kindOutcome:
 			delete(open, string(id))
 		case r.Kind == kindDecision && !r.Erased && bytes.HasPrefix(r.Public[len(`{"id":"`)+at:], []byte(`","verdict":"allow"`)):
-			r.Public, r.Payload = bytes.Clone(r.Public), bytes.Clone(r.Payload)
-			open[string(id)] = r
+			open[string(id)] = r.Place
 		}
 	}
-	left := make([]ledger.Record, 0, len(open))
-	for _, r := range open {
-		left = append(left, r)
-	}
-	slices.SortFunc(left, func(a, b ledger.Record) int { return int(int64(a.Seq) - int64(b.Seq)) })
+	left := slices.SortedFunc(maps.Values(open), func(a, b ledger.Place) int { return cmp.Compare(a.Seq, b.Seq) })
 	return s.appendUnknown(left)
 }
 
 // appendUnknown records the outcomes of decisions, a batch at a time.
-func (s *Store) appendUnknown(left []ledger.Record) error {
+func (s *Store) appendUnknown(left []ledger.Place) error {
 	ended := 0
 	for some := range slices.Chunk(left, changesPerTxn) {
 		done, waiting := make(chan error, len(some)), 0
-		for _, r := range some {
+		for _, place := range some {
+			r, err := s.ledger.Read(place)
+			if err != nil {
+				return err
+			}
 			d, err := readDecision(r)
 			if err != nil {
 				return err
