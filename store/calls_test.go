@@ -264,7 +264,7 @@ func TestTooManyLateCalls(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); s.Ready() == nil && time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); s.Ready() == nil && time.Now().Before(end); {
 		time.Sleep(time.Millisecond) // the call is noted once it is acknowledged
 	}
 	s.queue.mu.Lock()

@@ -350,7 +350,7 @@ func TestUploadsAreBounded(t *testing.T) {
 		if status != http.StatusAccepted || strings.Contains(text, "..") {
 			t.Errorf("%q: %d %s", name, status, text)
 		}
-		for range 500 {
+		for range 4000 {
 			if !strings.Contains(c.as(access.Editor, "GET", "/v1/imports", "", 200), `"waiting"`) {
 				break
 			}

@@ -87,7 +87,7 @@ func (c *consoleTest) sendWhole(from, to string, headers ...string) string {
 	}
 	buf := make([]byte, 4096)
 	for {
-		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 		n, err := conn.Read(buf)
 		if err != nil {
 			c.t.Fatal(err)
@@ -129,7 +129,7 @@ func TestCarriersAndPeersTellTheirState(t *testing.T) {
 			t.Fatal(err, carriers)
 		}
 	}
-	for range 500 {
+	for range 4000 {
 		if read(); carriers[0].State == "down" {
 			break
 		}

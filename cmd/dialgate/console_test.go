@@ -448,7 +448,7 @@ func TestImportThroughTheAPI(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &job); err != nil || status != 202 || job.Name != "passwd" {
 			t.Fatal(status, text)
 		}
-		for range 500 {
+		for range 4000 {
 			if text = c.as(access.Editor, "GET", "/v1/imports/"+job.ID, "", 200); strings.Contains(text, `"state":"done"`) {
 				break
 			}

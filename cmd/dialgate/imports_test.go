@@ -31,7 +31,7 @@ func (c *consoleTest) done(text string) (j job) {
 	if err := json.Unmarshal([]byte(text), &j); err != nil {
 		c.t.Fatal(text, err)
 	}
-	for range 1000 {
+	for range 10_000 {
 		text = c.as(access.Editor, "GET", "/v1/imports/"+j.ID, "", 200)
 		if err := json.Unmarshal([]byte(text), &j); err != nil {
 			c.t.Fatal(err)
@@ -169,7 +169,7 @@ func TestMappingAndUndoThroughThePages(t *testing.T) {
 	if _, text = v.send("/imports", "leads2.csv", strings.ReplaceAll(consents, "0612345601", "0612345609"), "template", "leads"); !strings.Contains(text, "leads2.csv") {
 		t.Error(text)
 	}
-	for range 500 {
+	for range 4000 {
 		if c.store.Counts()[policy.Objection] == 2 {
 			break
 		}
@@ -191,7 +191,7 @@ func TestMappingAndUndoThroughThePages(t *testing.T) {
 // await reads a page until it says something.
 func (v *visitor) await(path, says string) (text string) {
 	v.c.t.Helper()
-	for range 500 {
+	for range 4000 {
 		if _, text = v.get(path); strings.Contains(text, says) {
 			return text
 		}

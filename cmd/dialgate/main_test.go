@@ -35,7 +35,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || len(args) > 2 {
 		ts.Fatalf("usage: await FILE [PATTERN]")
 	}
-	for range 500 {
+	for range 1500 {
 		if len(args) == 1 {
 			if _, err := os.Lstat(ts.MkAbs(args[0])); err == nil {
 				return
@@ -45,7 +45,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	ts.Fatalf("%v: not within 10 s", args)
+	ts.Fatalf("%v: not within 30 s", args)
 }
 
 // hangUp sends SIGHUP to what runs in the background.

@@ -67,7 +67,7 @@ func TestAnObjectionEndsARingingCall(t *testing.T) {
 	if got := hear(t, dialer, "SIP/2.0 603"); !strings.Contains(got, "objected") {
 		t.Errorf("%s", got)
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		p, err := n.store.Prove(called, time.Time{})
 		if err != nil {
 			t.Fatal(err)

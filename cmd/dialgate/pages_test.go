@@ -262,7 +262,7 @@ func TestAFileThroughThePages(t *testing.T) {
 	if id == "" || strings.Contains(text, "<script>alert") {
 		t.Fatal(text)
 	}
-	for range 500 {
+	for range 4000 {
 		if _, text = v.get("/imports"); strings.Contains(text, "<td>done</td>") {
 			break
 		}

@@ -28,7 +28,7 @@ func TestUnwantedCalls(t *testing.T) {
 			t.Fatalf("the 607 was not passed on: %d", got.code)
 		}
 		list := ""
-		for range 200 { // the outcome's record is nobody's to wait for
+		for range 2000 { // the outcome's record is nobody's to wait for
 			if list = w.command(exitOK, "audit", "blocked", "-c", w.config, "--by", "unwanted"); list != "" && counted(w, `dialgate_unwanted_total{became="`+c.became+`"}`) {
 				break
 			}

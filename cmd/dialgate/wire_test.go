@@ -187,7 +187,7 @@ func (w *wire) call(h hypothetical, cseq int, at time.Time) wireCall {
 	}
 	buf := make([]byte, 1<<16)
 	for {
-		if err := w.dialer.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		if err := w.dialer.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			w.t.Fatal(err)
 		}
 		n, err := w.dialer.Read(buf)
