@@ -62,6 +62,7 @@ func dialgate(t *testing.T, want int, args ...string) string {
 // TestFactsOfARunningNode: dry run, import, registers and undo through the
 // control socket, with the same answers.
 func TestFactsOfARunningNode(t *testing.T) {
+	t.Parallel()
 	n, k, config := nodeAndKeeper(t)
 	list := filepath.Join(t.TempDir(), "list.csv")
 	rows := "kind,number,advertiser,at,preticked,bundled\n" +
@@ -180,6 +181,7 @@ func TestObjectionsDuringAnImport(t *testing.T) {
 
 // TestAnImportIsPaced: facts beyond the rate wait.
 func TestAnImportIsPaced(t *testing.T) {
+	t.Parallel()
 	s, err := store.Open(store.Options{Dir: t.TempDir(), ImportRate: 5000})
 	if err != nil {
 		t.Fatal(err)
@@ -208,6 +210,7 @@ func TestAnImportIsPaced(t *testing.T) {
 // TestAnInterruptedImportGoesOn: it is killed and interrupted half way; the
 // same command finishes it, says what was in, and takes nothing twice.
 func TestAnInterruptedImportGoesOn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	const rows = 30_000
 	var list bytes.Buffer

@@ -59,6 +59,7 @@ const consents = "Telefoonnummer;Datum;Naam\n0612345601;24-11-2026;A\n12;24-11-2
 // TestAFileIsLookedAtBeforeItIsImported: kept, shown with its columns guessed,
 // imported by a mapping that has a name, without being sent again.
 func TestAFileIsLookedAtBeforeItIsImported(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	var kept job
 	if err := json.Unmarshal([]byte(c.upload("keep=true&name=list.csv", consents, 202)), &kept); err != nil || kept.State != "mapping" || !kept.Kept {
@@ -106,6 +107,7 @@ func TestAFileIsLookedAtBeforeItIsImported(t *testing.T) {
 // TestAnImportIsUndone: first as a dry run; what protects stays, unless an
 // administrator lifts it with a ground.
 func TestAnImportIsUndone(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	const list = "kind,number,advertiser,at,purposes,products,preticked,bundled\n" +
 		"consent,+31612345601,windkracht,2026-11-01,commercial,energy,false,false\nconsent,+31612345602,windkracht,2026-11-01,commercial,energy,false,false\nobjection,+31612345603,*,2026-11-01,,,,\n"
@@ -134,6 +136,7 @@ func TestAnImportIsUndone(t *testing.T) {
 
 // TestMappingAndUndoThroughThePages does both as people do.
 func TestMappingAndUndoThroughThePages(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	v := c.visit(access.Editor)
 	status, text := v.send("/imports", "leads.csv", consents, "step", "look", "dates", "dutch")

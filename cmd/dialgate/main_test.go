@@ -1,9 +1,11 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -12,7 +14,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// most is how many tests run at a time: they wait for the disk more than they
+// compute.
+const most = 6
+
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", strconv.Itoa(most)); err != nil { // -parallel still says otherwise
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"dialgate": main, "judge": judgeCalls})
 }
 

@@ -17,6 +17,7 @@ import (
 // TestAnObjectionEndsARingingCall: the whole way from a fact that is recorded
 // to the phone that stops ringing.
 func TestAnObjectionEndsARingingCall(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	carrier := listenUDP(t)
 	text := strings.Replace(fmt.Sprintf(reloadText, "safe", "windkracht", filepath.Join(dir, "data")), "192.0.2.1:5060", carrier.LocalAddr().String(), 1)

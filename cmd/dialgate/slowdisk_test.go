@@ -41,7 +41,7 @@ func TestSlowDisk(t *testing.T) {
 			t.Parallel()
 			var slow, syncing atomic.Bool
 			var syncs atomic.Int64 // that ended
-			w := newWireOn(t, c.permit+slowDiskConfig+fmt.Sprintf("ledger: {answer_within: %s}\n", bound), func(f *os.File) error {
+			w := newWireOn(t, c.permit+slowDiskConfig+fmt.Sprintf("ledger: {segment_size: 1MiB, answer_within: %s}\n", bound), func(f *os.File) error {
 				defer syncs.Add(1)
 				if slow.Load() {
 					syncing.Store(true)

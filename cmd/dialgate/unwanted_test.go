@@ -12,6 +12,7 @@ import (
 // TestUnwantedCalls: a 607 is listed, and binds the next call where the peer's
 // configuration says that it is an objection.
 func TestUnwantedCalls(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		peer   string
 		became string

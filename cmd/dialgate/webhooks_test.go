@@ -69,6 +69,7 @@ func (c *consoleTest) makeHook(body string) string {
 // of the ledger, nothing of another advertiser, and full numbers only with a
 // look-up on record.
 func TestWebhooksTellWhatTheirRoleMaySee(t *testing.T) {
+	t.Parallel()
 	c := hookTest(t)
 	ears := map[access.Role]*ear{}
 	for _, role := range []access.Role{access.Viewer, access.Analyst, access.Advertiser} {
@@ -168,6 +169,7 @@ func TestWebhooksThroughTheAPI(t *testing.T) {
 // TestAnEndpointThatHangsHoldsNothingUp: calls are judged as before, and the
 // console answers.
 func TestAnEndpointThatHangsHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	c := hookTest(t)
 	hang := make(chan struct{})
 	e := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
@@ -190,6 +192,7 @@ var secretShown = regexp.MustCompile(`whsec_[^<]+`)
 
 // TestWebhooksThroughThePages: made, tested, removed by an administrator.
 func TestWebhooksThroughThePages(t *testing.T) {
+	t.Parallel()
 	c := hookTest(t)
 	v := c.visit(access.Admin)
 	e := listenForHooks(t)

@@ -77,6 +77,9 @@ func newWireWith(t *testing.T, sections, peer string, sync func(*os.File) error)
 	}
 	dir := t.TempDir()
 	w.config = filepath.Join(dir, "dialgate.yaml")
+	if !strings.Contains(sections, "ledger:") {
+		sections += "\nledger: {segment_size: 1MiB}\n" // it is filled with zeros first
+	}
 	text := fmt.Sprintf(wireConfig, peer, w.carrier.LocalAddr(), filepath.Join(dir, "data"), sections)
 	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
