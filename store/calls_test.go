@@ -307,7 +307,7 @@ func TestVersion1IsRead(t *testing.T) {
 // TestKillBetweenCalls kills a process that calls numbers from several
 // goroutines, three times each at most: every call that was acknowledged is
 // counted by the next process, and no number is called a fourth time.
-func TestKillBetweenCalls(t *testing.T) {
+func TestKillBetweenCalls(t *testing.T) { // not beside others: a process that begins holds their locks for a moment
 	const most, goroutines = 3, 8
 	if dir := os.Getenv("STORE_KILL_CALLS_DIR"); dir != "" {
 		callForEver(dir, most, goroutines)

@@ -39,6 +39,7 @@ func (d *testDisk) has(t *testing.T, s *Store, free uint64) {
 // withdrawals are taken and bind as long as anything is, and everything goes on
 // by itself when there is space again.
 func TestAFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var disk testDisk
 	disk.free.Store(1 << 40)

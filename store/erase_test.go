@@ -286,9 +286,7 @@ func TestACrashAfterTheLedgersErasure(t *testing.T) {
 	}
 	before := filepath.Join(top, "before")
 	s.Close()
-	if err := os.CopyFS(before, os.DirFS(filepath.Join(dir, "state"))); err != nil {
-		t.Fatal(err)
-	}
+	copyTree(t, filepath.Join(dir, "state"), before)
 	s = open(t, dir, nil)
 	eraseCarol(t, s)
 	s.Close()

@@ -13,6 +13,7 @@ import (
 // says nothing may have gone out or not. After a crash that is on record, once,
 // and stays so however the projection is made; an erasure reaches it.
 func TestWhatACrashLeavesOpen(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, dir, nil)
 	ended, died := call(alice, "ended", 0), call(alice, "died", 1000)
