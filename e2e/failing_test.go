@@ -28,11 +28,11 @@ func TestCarriersThatFail(t *testing.T) {
 		most     time.Duration // of every other call: the machine may be busy
 		first    bool          // answers all of them, if not the second does; with flaps both
 	}{
-		{name: "blackholed", deaf: true, least: time.Second, most: 1500 * time.Millisecond},
-		{name: "blackholed and probed", settings: probed, deaf: true, most: 500 * time.Millisecond},
+		{name: "blackholed", deaf: true, least: time.Second, most: 1900 * time.Millisecond},
+		{name: "blackholed and probed", settings: probed, deaf: true, most: 900 * time.Millisecond},
 		{name: "flapping and probed", settings: probed, flaps: 2 * time.Second, most: 1500 * time.Millisecond},
-		{name: "slow", answers: 400 * time.Millisecond, least: 400 * time.Millisecond, most: 900 * time.Millisecond, first: true},
-		{name: "too slow", answers: 2 * time.Second, least: time.Second, most: 1500 * time.Millisecond},
+		{name: "slow", answers: 400 * time.Millisecond, least: 400 * time.Millisecond, most: 1500 * time.Millisecond, first: true},
+		{name: "too slow", answers: 2 * time.Second, least: time.Second, most: 1900 * time.Millisecond},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			n := newNode(t)

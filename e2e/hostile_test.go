@@ -30,7 +30,9 @@ type fort struct {
 	calls           int
 }
 
-// mostWait is what an attack may make a good call's answer take at the 99th percentile.
+// mostWait is what an attack may make a good call's answer take at the 99th
+// percentile; where calls took a good part of that before the attack, the
+// machine is busy, and it may make them take three times as long.
 const mostWait = 50 * time.Millisecond
 
 // mostGrowth is by how much an attack may raise the resident memory, in octets,
@@ -167,9 +169,10 @@ func (f *fort) under(what string, during time.Duration, a attack) (sent int) {
 			time.Sleep(500 * time.Millisecond)
 		}
 	}()
+	most := max(mostWait, 3*quantile(quiet, 0.99))
 	// Of three looks the best counts: other work on this machine only adds.
 	calls, streams := f.well(during)
-	for tries := 1; tries < 3 && quantile(calls, 0.99) > mostWait; tries++ {
+	for tries := 1; tries < 3 && quantile(calls, 0.99) > most; tries++ {
 		f.t.Logf("%s: p99 %s, looked at again", what, quantile(calls, 0.99))
 		calls, streams = f.well(during)
 	}
@@ -179,7 +182,7 @@ func (f *fort) under(what string, during time.Duration, a attack) (sent int) {
 	p99 := quantile(calls, 0.99)
 	f.t.Logf("%s: %d good calls, p50 %s, p99 %s (quiet: %s, %s); %d new connections answered, p99 %s (quiet %s)\nbefore: %s\nmost: %s",
 		what, len(calls), quantile(calls, 0.5), p99, quantile(quiet, 0.5), quantile(quiet, 0.99), len(streams), quantile(streams, 0.99), quantile(quietStreams, 0.99), before, peak)
-	if p99 > mostWait {
+	if p99 > most {
 		f.t.Errorf("%s: a good call's answer takes %s at the 99th percentile", what, p99)
 	}
 	if grown := peak.resident - before.resident; grown > mostGrowth {

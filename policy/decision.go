@@ -172,8 +172,9 @@ const (
 	EndedByGate                   // refused here
 	EndedByTimeout                // a timer ran out
 	EndedByObjection              // an objection was recorded while the phone rang
+	EndedUnknown                  // the node died before
 )
 
-var partyNames = [...]string{EndedByCallee: "callee", EndedByDialer: "dialer", EndedByGate: "gate", EndedByTimeout: "timeout", EndedByObjection: "objection"}
+var partyNames = [...]string{EndedByCallee: "callee", EndedByDialer: "dialer", EndedByGate: "gate", EndedByTimeout: "timeout", EndedByObjection: "objection", EndedUnknown: "unknown"}
 
 func (p Party) String() string { return nameOf(partyNames[:], int(p)) }

@@ -244,6 +244,14 @@ type EarlierCall struct {
 	Allowed    bool
 	Purpose    Purpose   // that it was judged by, NoPurpose: not known
 	Attempt    AttemptID // 0: not known
+	// Unsure: the node died before it was known whether the call went out. It
+	// counts where calls are too many, and not where one had to be made.
+	Unsure bool
+}
+
+// SameRecord reports whether two calls are of one decision.
+func (e *EarlierCall) SameRecord(f *EarlierCall) bool {
+	return e.At.Equal(f.At) && e.Advertiser == f.Advertiser && e.Attempt == f.Attempt
 }
 
 // Telemarketing reports whether it was a telemarketing call; one of which the

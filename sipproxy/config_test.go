@@ -170,7 +170,7 @@ func TestNoCallIsHandledByTwoConfigurations(t *testing.T) {
 	for i := range calls {
 		select {
 		case room <- struct{}{}:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatalf("call %d: those before it are not answered", i)
 		}
 		invite := fmt.Appendf(nil, "INVITE sip:+31612345678@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK-r%d\r\nMax-Forwards: 70\r\n"+
@@ -183,7 +183,7 @@ func TestNoCallIsHandledByTwoConfigurations(t *testing.T) {
 	for range inFlight { // full again when every call is answered
 		select {
 		case room <- struct{}{}:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("the last calls are not answered")
 		}
 	}

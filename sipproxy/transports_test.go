@@ -350,7 +350,7 @@ func TestADeadCarrierOverTCPIsKnownAtOnce(t *testing.T) {
 	began := time.Now()
 	dialer.send(dialer.invite("gone", ""), h.at["udp4"].Conn.LocalAddr())
 	dialer.expect("480")
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 15*time.Second { // timer B is 32 s
 		t.Errorf("the answer took %s", took)
 	}
 }

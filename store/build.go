@@ -46,6 +46,7 @@ const (
 	rowCarried
 	rowLooked // nothing either: somebody looked at the number. It stands in the index on disk
 	rowUnmade // by an outcome, which the index has no row of
+	rowUnsure // likewise
 )
 
 // The streams that Badger gets: each has its keys in order, and none shares a
@@ -197,7 +198,7 @@ func (b *builder) read(c *recordChunk) error {
 			outcome.size = len(octets) - from
 			rows, from = append(rows, outcome), len(octets)
 		}
-		if r.Kind != kindOutcome || tellsNotMade(r) {
+		if r.Kind != kindOutcome || tellsNotMade(r) || tellsUnsure(r) {
 			add.hi, octets, err = appendChangeRow(octets, r)
 		}
 		if err != nil {
@@ -234,6 +235,8 @@ func appendChangeRow(row []byte, r *ledger.Record) (number uint64, _ []byte, err
 		kind = rowCall
 	case c.unmade != nil:
 		kind = rowUnmade
+	case c.unsure != nil:
+		kind = rowUnsure
 	case c.carried != nil:
 		kind = rowCarried
 	default:
@@ -252,6 +255,8 @@ func appendChangeRow(row []byte, r *ledger.Record) (number uint64, _ []byte, err
 		row = appendCall(row, c.call)
 	case rowUnmade:
 		row = appendCall(row, c.unmade)
+	case rowUnsure:
+		row = appendCall(row, c.unsure)
 	case rowCarried:
 		row = append(row, r.Payload[8:]...)
 	}
@@ -406,7 +411,7 @@ func (g *group) add(hi, seq uint64, row []byte) error {
 		return errValue
 	}
 	kind := row[size]
-	if kind != rowUnmade {
+	if kind != rowUnmade && kind != rowUnsure {
 		g.key = append(g.key[:0], 'I')
 		g.key = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(g.key, hi), seq)
 		place := row[:size]
@@ -464,14 +469,19 @@ func (g *group) merge(kind byte, row []byte) error {
 		if r.fact(c.fact); r.bad || r.s != "" {
 			return errValue
 		}
-	case rowCall, rowUnmade:
+	case rowCall, rowUnmade, rowUnsure:
 		r := valueReader{s: string(row)}
 		call := r.call(valueVersion)
-		if c.call = &call; r.bad || r.s != "" {
+		if r.bad || r.s != "" {
 			return errValue
 		}
-		if kind == rowUnmade {
-			c.call, c.unmade = nil, &call
+		switch kind {
+		case rowCall:
+			c.call = &call
+		case rowUnmade:
+			c.unmade = &call
+		case rowUnsure:
+			c.unsure = &call
 		}
 	case rowCarried:
 		c.carried = &policy.Facts{}

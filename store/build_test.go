@@ -76,7 +76,7 @@ func TestBuiltLikeFollowed(t *testing.T) {
 		switch random.IntN(8) {
 		case 0:
 			if i%5 == 0 {
-				if _, err := s.Erase(number(), "asked"); err != nil {
+				if _, err := s.erase(number(), "asked"); err != nil {
 					t.Fatal(err)
 				}
 			}

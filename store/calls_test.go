@@ -169,6 +169,7 @@ func TestARetryIsNoOtherAttempt(t *testing.T) {
 		s = open(t, dir, nil)
 		got := callsTo(t, s, alice)
 		for i := range got {
+			got[i].Unsure = false // when the projection is gone, nothing tells a crash from a clean stop
 			if got[i] != want[i] {
 				t.Errorf("rebuilt %t: %+v, want %+v", damage, got[i], want[i])
 			}
@@ -263,7 +264,7 @@ func TestTooManyLateCalls(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); s.Ready() == nil && time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); s.Ready() == nil && time.Now().Before(end); {
 		time.Sleep(time.Millisecond) // the call is noted once it is acknowledged
 	}
 	s.queue.mu.Lock()
@@ -306,7 +307,7 @@ func TestVersion1IsRead(t *testing.T) {
 // TestKillBetweenCalls kills a process that calls numbers from several
 // goroutines, three times each at most: every call that was acknowledged is
 // counted by the next process, and no number is called a fourth time.
-func TestKillBetweenCalls(t *testing.T) {
+func TestKillBetweenCalls(t *testing.T) { // not beside others: a process that begins holds their locks for a moment
 	const most, goroutines = 3, 8
 	if dir := os.Getenv("STORE_KILL_CALLS_DIR"); dir != "" {
 		callForEver(dir, most, goroutines)

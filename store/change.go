@@ -17,10 +17,11 @@ type change struct {
 	fact      *policy.Fact        // a fact, or
 	call      *policy.EarlierCall // a call that went out, or
 	unmade    *policy.EarlierCall // one that did not, whatever the record before says, or
+	unsure    *policy.EarlierCall // one of which that is not known, or
 	erase     *erasure            // nothing that came before is known any more, or
 	carried   *policy.Facts       // what was carried over from removed records
 	registers *Registers          // the copies of registers, of no number
-	to        policy.Number       // of call, unmade, erase and carried
+	to        policy.Number       // of call, unmade, unsure, erase and carried
 	done      func(error)
 }
 
@@ -171,9 +172,13 @@ func merge(into *policy.Facts, c *change) {
 		return
 	}
 	if c.unmade != nil {
-		into.Calls = slices.DeleteFunc(into.Calls, func(have policy.EarlierCall) bool {
-			return have.At.Equal(c.unmade.At) && have.Advertiser == c.unmade.Advertiser && have.Attempt == c.unmade.Attempt
-		})
+		into.Calls = slices.DeleteFunc(into.Calls, func(have policy.EarlierCall) bool { return have.SameRecord(c.unmade) })
+		return
+	}
+	if c.unsure != nil {
+		for i := range into.Calls {
+			into.Calls[i].Unsure = into.Calls[i].Unsure || into.Calls[i].SameRecord(c.unsure)
+		}
 		return
 	}
 	for i := range into.All {
@@ -232,12 +237,15 @@ func trimCalls(f *policy.Facts, like *policy.EarlierCall) {
 }
 
 // firstCall reports whether a call is the first of its advertiser, or the
-// first since a consent to it.
+// first since a consent to it. One that may not have gone out is none.
 func firstCall(f *policy.Facts, i int) bool {
 	c := &f.Calls[i]
+	if c.Unsure {
+		return false
+	}
 	var previous *policy.EarlierCall
 	for j := i - 1; j >= 0 && previous == nil; j-- {
-		if f.Calls[j].Advertiser == c.Advertiser {
+		if f.Calls[j].Advertiser == c.Advertiser && !f.Calls[j].Unsure {
 			previous = &f.Calls[j]
 		}
 	}

@@ -15,9 +15,10 @@ import (
 // policy.Fact.Compare, then its earlier calls. Each fact is a bitmap of the
 // fields that are set, then those fields. What this version does not know is
 // an error, never "nothing known". Version 1 kept no purpose and no attempt of
-// an earlier call, version 2 no batch and no undo.
+// an earlier call, version 2 no batch and no undo, version 3 not whether a call
+// is unsure.
 const (
-	valueVersion  = 3
+	valueVersion  = 4
 	valueVersion1 = 1
 )
 
@@ -100,10 +101,17 @@ func appendValue(b []byte, facts []policy.Fact, calls []policy.EarlierCall) []by
 	return b
 }
 
+// unsureBit of an earlier call's purpose.
+const unsureBit = 0x80
+
 func appendCall(b []byte, c *policy.EarlierCall) []byte {
 	b = appendText(b, c.Advertiser)
 	b = binary.AppendVarint(b, c.At.UnixNano())
-	b = append(b, byte(c.Purpose))
+	purpose := byte(c.Purpose)
+	if c.Unsure {
+		purpose |= unsureBit
+	}
+	b = append(b, purpose)
 	return binary.BigEndian.AppendUint64(b, uint64(c.Attempt))
 }
 
@@ -303,7 +311,8 @@ func readValue(value []byte, n policy.Number, into *policy.Facts) error {
 func (r *valueReader) call(version byte) policy.EarlierCall {
 	c := policy.EarlierCall{Advertiser: r.text(), At: r.time(), Allowed: true}
 	if version != valueVersion1 {
-		c.Purpose, c.Attempt = policy.Purpose(r.byte()), policy.AttemptID(r.uint64())
+		purpose := r.byte()
+		c.Purpose, c.Unsure, c.Attempt = policy.Purpose(purpose&^unsureBit), purpose&unsureBit != 0, policy.AttemptID(r.uint64())
 	}
 	return c
 }

@@ -28,7 +28,7 @@ func openOn(t *testing.T, dir string, disk *testDisk, log *bytes.Buffer) (*Store
 func (d *testDisk) has(t *testing.T, s *Store, free uint64) {
 	t.Helper()
 	d.free.Store(free)
-	for end := time.Now().Add(10 * time.Second); s.DiskFree() != free; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); s.DiskFree() != free; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("nobody looks at the disk")
 		}
@@ -39,6 +39,7 @@ func (d *testDisk) has(t *testing.T, s *Store, free uint64) {
 // withdrawals are taken and bind as long as anything is, and everything goes on
 // by itself when there is space again.
 func TestAFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	var disk testDisk
 	disk.free.Store(1 << 40)
@@ -158,7 +159,7 @@ func TestCallsWaitOnAFullDisk(t *testing.T) {
 		t.Error("a call or an objection is missing while they wait")
 	}
 	disk.has(t, s, 1<<40)
-	for end := time.Now().Add(10 * time.Second); s.parked.any.Load(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); s.parked.any.Load(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("what waited does not go on")
 		}

@@ -21,11 +21,16 @@ func appendNotMade(b []byte, l *policy.Late) []byte {
 	if l.Called.IsZero() {
 		return b
 	}
-	b = append(l.Called.AppendE164(append(b, `{"to":"`...)), '"')
-	b = appendField(b, "advertiser", l.Made.Advertiser)
+	return appendJudged(b, l.Called, &l.Made)
+}
+
+// appendJudged names a call in its outcome's record.
+func appendJudged(b []byte, to policy.Number, call *policy.EarlierCall) []byte {
+	b = append(to.AppendE164(append(b, `{"to":"`...)), '"')
+	b = appendField(b, "advertiser", call.Advertiser)
 	b = append(b, `,"judged":"`...)
-	b = append(l.Made.At.AppendFormat(b, time.RFC3339Nano), `","attempt":`...)
-	return append(strconv.AppendUint(b, uint64(l.Made.Attempt), 10), '}')
+	b = append(call.At.AppendFormat(b, time.RFC3339Nano), `","attempt":`...)
+	return append(strconv.AppendUint(b, uint64(call.Attempt), 10), '}')
 }
 
 // tellsInstead reports whether an outcome's record tells of a call that did not
@@ -43,6 +48,11 @@ func notMade(r *ledger.Record) (to policy.Number, call *policy.EarlierCall, err 
 	if !tellsNotMade(r) {
 		return to, nil, nil
 	}
+	return judgedCall(r)
+}
+
+// judgedCall is the call that an outcome's record names, nil if it names none.
+func judgedCall(r *ledger.Record) (to policy.Number, call *policy.EarlierCall, err error) {
 	var l struct {
 		To         string    `json:"to"`
 		Advertiser string    `json:"advertiser"`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,9 +52,7 @@ func TestLoadSurvivesACrash(t *testing.T) {
 		}
 	}
 	copied := filepath.Join(t.TempDir(), "data") // as a crash leaves it
-	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
+	copyTree(t, dir, copied)
 	if err := load.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 // What is loaded is what would have been added, with the same answers, and the
 // projection that a load leaves is the one that is made of the ledger.
 func TestLoadLikeAdd(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(2) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		fact := func() policy.Fact {
@@ -84,6 +85,7 @@ func TestLoadLikeAdd(t *testing.T) {
 // A load whose facts go straight into a new projection leaves what reading the
 // ledger gives, also when records came before it.
 func TestLoadedLikeRebuilt(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	o := testOptions(dir, nil)
 	o.foldAtMost = 50
@@ -160,6 +162,7 @@ func TestLoadedRowsAreGivenUp(t *testing.T) {
 
 // Large facts go to the ledger by so many octets at a time, and none is left out.
 func TestLoadOfLargeFacts(t *testing.T) {
+	t.Parallel()
 	s, err := Open(Options{Dir: filepath.Join(t.TempDir(), "data")})
 	if err != nil {
 		t.Fatal(err)

@@ -126,6 +126,7 @@ func TestAPackOfWhatWasKnownThen(t *testing.T) {
 
 // TestNothingInAPackCanBeChanged changes the octets of a pack, its page and an export.
 func TestNothingInAPackCanBeChanged(t *testing.T) {
+	t.Parallel()
 	s := open(t, t.TempDir(), nil)
 	defer s.Close()
 	example(t, s)

@@ -117,6 +117,7 @@ func TestCarriedOverIsKeptApart(t *testing.T) {
 // TestEventsSinceARecord: decisions and objections in the ledger's order, each
 // under a key that stays, in steps of any size; what was erased is left out.
 func TestEventsSinceARecord(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, dir, nil)
 	add(t, s, consent("c1", alice), objection("o1", alice, noon), objection("o2", bob, noon))
@@ -206,6 +207,7 @@ func TestReasonsOfRecords(t *testing.T) {
 
 // TestAKeptInviteIsErasedWithItsNumber.
 func TestAKeptInviteIsErasedWithItsNumber(t *testing.T) {
+	t.Parallel()
 	s := open(t, t.TempDir(), nil)
 	defer s.Close()
 	raw := []byte("INVITE sip:+31612345678@x SIP/2.0\r\nSubject: \xff\"\\\r\n\r\n")

@@ -174,7 +174,7 @@ func readUsed(path string) ([]byte, error) {
 // and calls come in: the next start finds everything that was acknowledged, or
 // makes the projection anew from it, and Badger never ends the process. The
 // ledger verifies.
-func TestPowerLoss(t *testing.T) {
+func TestPowerLoss(t *testing.T) { // not beside others: a process that begins holds their locks for a moment
 	if dir := os.Getenv("STORE_POWERLESS_DIR"); dir != "" {
 		afterPowerLoss(t, dir)
 		return

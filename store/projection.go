@@ -202,6 +202,12 @@ func (p *projection) close() error {
 	return noteClean(p.dir)
 }
 
+// closedCleanly reports whether there is a note of a clean close.
+func closedCleanly(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, cleanFile))
+	return err == nil
+}
+
 // dirty forgets the note of the last clean close, before the first write.
 func (p *projection) dirty() error {
 	err := os.Remove(filepath.Join(p.dir, cleanFile))

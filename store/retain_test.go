@@ -13,6 +13,7 @@ import (
 // TestRetentionKeepsWhatIsKnown: records of calls go, facts and earlier calls
 // and blocks stay, also when the projection is made anew.
 func TestRetentionKeepsWhatIsKnown(t *testing.T) {
+	t.Parallel()
 	top := t.TempDir()
 	dir := filepath.Join(top, "data")
 	now := noon

@@ -14,6 +14,7 @@ import (
 // TestProofsAtScale says how long proofs take in a large store: 200,000 facts
 // and a million decisions, in the long form.
 func TestProofsAtScale(t *testing.T) {
+	t.Parallel()
 	facts, decisions := 2000, 5000
 	if os.Getenv("DIALGATE_LONG") != "" {
 		facts, decisions = 200_000, 1_000_000

@@ -49,6 +49,7 @@ func walk(t *testing.T, s *Store, q Search) (ids []string) {
 // TestSearchTurnsEveryPage: each decision is found once, the newest first, with
 // every filter and every size of page, before and after the places are noted.
 func TestSearchTurnsEveryPage(t *testing.T) {
+	t.Parallel()
 	s := open(t, t.TempDir(), nil)
 	defer s.Close()
 	const n = 2600
@@ -136,6 +137,7 @@ func TestOneDecisionWithItsOutcome(t *testing.T) {
 // TestLookUpsAreRecordedAndErased: who looked stays on record, at whom is gone
 // with the number, and a proof pack tells of neither.
 func TestLookUpsAreRecordedAndErased(t *testing.T) {
+	t.Parallel()
 	s := open(t, t.TempDir(), nil)
 	defer s.Close()
 	add(t, s, objection("o1", bob, noon))
@@ -203,6 +205,7 @@ func TestLooksCostASearchNothing(t *testing.T) {
 // TestManyFactsHideNoDecision: what lies before an import of tens of thousands of
 // rows is found at once, more records back than one page looks at.
 func TestManyFactsHideNoDecision(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, dir, nil)
 	defer func() { s.Close() }()

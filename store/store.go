@@ -90,6 +90,7 @@ func Open(o Options) (*Store, error) {
 	}
 	o.Ledger.Dir, o.Ledger.Log = filepath.Join(o.Dir, "ledger"), o.Log
 	o.Ledger.Key = filepath.Join(o.Dir, ledgerKeyFile) // not beside the segments: who copies them does not get it
+	died := !closedCleanly(filepath.Join(o.Dir, "state"))
 	l, err := ledger.Open(o.Ledger)
 	if err != nil {
 		return nil, err
@@ -117,6 +118,11 @@ func Open(o Options) (*Store, error) {
 		return nil, errors.Join(err, l.Close(), s.state.db.Close())
 	}
 	go s.follow(l.Durable())
+	if died {
+		if err := s.endOpenCalls(); err != nil {
+			s.o.Log.Error("calls that a crash left without an outcome could not be given one, so they count as made", "error", err)
+		}
+	}
 	s.openRetention()
 	debug.FreeOSMemory() // opening reads a whole segment, and may sort all of the ledger: none of that is needed again
 	return s, nil
@@ -237,7 +243,7 @@ func (s *Store) catchUp() error {
 		if err != nil {
 			return err
 		}
-		if c.fact == nil && c.call == nil && c.unmade == nil && c.carried == nil {
+		if c.fact == nil && c.call == nil && c.unmade == nil && c.unsure == nil && c.carried == nil {
 			continue
 		}
 		if changes = append(changes, c); len(changes) == changesPerTxn {
@@ -269,7 +275,9 @@ func changeOf(r ledger.Record) (c change, err error) {
 		}
 		c.fact = &f
 	case kindOutcome:
-		c.to, c.unmade, err = notMade(&r)
+		if c.to, c.unmade, err = notMade(&r); err == nil && c.unmade == nil {
+			c.to, c.unsure, err = unsureOf(&r)
+		}
 		return c, err
 	case kindDecision:
 		d, err := readDecision(r)

@@ -37,8 +37,10 @@ func open(t testing.TB, dir string, log *bytes.Buffer) *Store {
 	return s
 }
 
+// testOptions are those of most tests: nothing is synced, since a process that
+// is killed loses nothing without either. TestPowerLoss has a disk of its own.
 func testOptions(dir string, log *bytes.Buffer) Options {
-	o := Options{Dir: dir, Node: "test", Memory: 64 << 20, Ledger: ledger.Options{SegmentSize: 1 << 20, Linger: time.Microsecond}}
+	o := Options{Dir: dir, Node: "test", Memory: 64 << 20, Ledger: ledger.Options{SegmentSize: 1 << 20, Linger: time.Microsecond, Sync: func(*os.File) error { return nil }}}
 	if log != nil {
 		o.Log = slog.New(slog.NewTextHandler(log, nil))
 	}
@@ -150,6 +152,7 @@ func TestManyAndLargeFacts(t *testing.T) {
 // TestModel holds the store against a plain map of facts under random
 // additions and reopenings. Ids are unique among the facts of a number.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp("", "store")
 		if err != nil {
@@ -395,7 +398,7 @@ func TestExportIsWhatImportTakes(t *testing.T) {
 
 // TestKill kills a process that adds facts, again and again: what it had
 // acknowledged is always there.
-func TestKill(t *testing.T) {
+func TestKill(t *testing.T) { // not beside others: a process that begins holds their locks for a moment
 	if dir := os.Getenv("STORE_KILL_DIR"); dir != "" {
 		addForEver(dir)
 		return

@@ -149,6 +149,7 @@ func TestWhatWasUndoneAndComesAgain(t *testing.T) {
 
 // TestErasureKeepsNoLiftedObjection: and a number's undos go with it.
 func TestErasureKeepsNoLiftedObjection(t *testing.T) {
+	t.Parallel()
 	s := open(t, t.TempDir(), nil)
 	defer s.Close()
 	o := objection("o1", alice, noon)
@@ -170,6 +171,7 @@ func TestErasureKeepsNoLiftedObjection(t *testing.T) {
 // undos, objections given again and reopenings. Each run has numbers and
 // batches of its own in one store.
 func TestUndoModel(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, dir, nil)
 	run := uint64(0)

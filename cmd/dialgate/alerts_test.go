@@ -12,6 +12,7 @@ import (
 // TestAlertsAskForMetricsThatAre: the alert rules can be read, and ask for
 // metrics that a node has.
 func TestAlertsAskForMetricsThatAre(t *testing.T) {
+	t.Parallel()
 	w := newWire(t, agreeConfig)
 	h := hypothetical{from: "+31205550100", to: "+31612345678"}
 	for i, id := range []string{"one", "two", "three"} {

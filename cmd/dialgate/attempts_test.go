@@ -30,6 +30,7 @@ var workday = time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
 // and a higher CSeq, is the same attempt. A call after it is another one, also
 // when the node has been started again.
 func TestARetryWithCredentialsIsOneAttempt(t *testing.T) {
+	t.Parallel()
 	w := newWire(t, fmt.Sprintf(attemptsConfig, 1))
 	to := policy.MustNumber("+31612345678")
 	w.add(legal(to))
@@ -62,6 +63,7 @@ func TestARetryWithCredentialsIsOneAttempt(t *testing.T) {
 // TestCallsAtOnceAreCountedExactly: 200 goroutines want to call one number
 // three times in all, through gate, store and the whole book.
 func TestCallsAtOnceAreCountedExactly(t *testing.T) {
+	t.Parallel()
 	w := newWire(t, fmt.Sprintf(attemptsConfig, 3))
 	to := policy.MustNumber("+31612345678")
 	w.add(legal(to))

@@ -38,6 +38,7 @@ func dutchCases(t *testing.T) []string {
 // TestAcceptanceCases runs every case of the Dutch book and the demo's story,
 // as `dialgate check` does.
 func TestAcceptanceCases(t *testing.T) {
+	t.Parallel()
 	beside := 0 // the decision table of the law
 	for _, name := range append(dutchCases(t), filepath.Join("demo", "story.yaml")) {
 		file := caseFile(t, name)
@@ -101,6 +102,7 @@ func TestCasesStandOnBothSides(t *testing.T) {
 // TestCasesReachEveryRule: each rule and condition that can refuse a call does
 // so in some case, each ground allows one, and each flag is raised.
 func TestCasesReachEveryRule(t *testing.T) {
+	t.Parallel()
 	reached, allowed := map[string]int{}, map[string]int{}
 	for _, path := range dutchCases(t) {
 		file := caseFile(t, path)

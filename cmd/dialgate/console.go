@@ -75,7 +75,7 @@ func (n consoleNode) Call(seq uint64) (*console.Call, *console.Outcome, error) {
 	}
 	c := callOf(&d)
 	c.Invite = string(d.Raw)
-	if o == nil {
+	if o == nil || o.EndedBy == policy.EndedUnknown.String() {
 		return &c, nil, nil
 	}
 	return &c, &console.Outcome{At: o.At, Code: o.Code, RingMS: o.RingMS, EndedBy: o.EndedBy, Carrier: o.Carrier, Tried: o.Tried, Instead: o.Instead}, nil

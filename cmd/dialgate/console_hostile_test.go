@@ -87,6 +87,7 @@ func invites(i int, nasty, via string) (all []string) {
 // TestHostileInvitesOverTheWire: whatever a dialer writes into a real INVITE,
 // nobody believes it: no page, no answer of the API, no export, no log.
 func TestHostileInvitesOverTheWire(t *testing.T) {
+	t.Parallel()
 	c, log := startLogged(t)
 	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(c.sip[0]))
 	if err != nil {
@@ -350,7 +351,7 @@ func TestUploadsAreBounded(t *testing.T) {
 		if status != http.StatusAccepted || strings.Contains(text, "..") {
 			t.Errorf("%q: %d %s", name, status, text)
 		}
-		for range 500 {
+		for range 4000 {
 			if !strings.Contains(c.as(access.Editor, "GET", "/v1/imports", "", 200), `"waiting"`) {
 				break
 			}
@@ -381,6 +382,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // TestManyLogInsAtOnce get no further than one after the other.
 func TestManyLogInsAtOnce(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	c.visit(access.Viewer)
 	var wg sync.WaitGroup
@@ -408,6 +410,7 @@ func TestManyLogInsAtOnce(t *testing.T) {
 // TestSessionsEndToEnd: a session is what the server made, does what its person
 // may now, and ends with it.
 func TestSessionsEndToEnd(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	v := c.stranger()
 	u, err := url.Parse(c.url())
@@ -475,6 +478,7 @@ var addresses = regexp.MustCompile(`(?:href|action|src)="([^"]*)"`)
 // TestNoSecretIsToldOn: no password, token, session or number stands in an
 // address or in the log, whatever one does.
 func TestNoSecretIsToldOn(t *testing.T) {
+	t.Parallel()
 	c, log := startLogged(t)
 	c.judgeOne("+31205550100", "+31612345678", "one")
 	v := c.stranger()

@@ -23,6 +23,7 @@ import (
 // TestProofsForAnAdvertiser: only its own facts and calls, also by page, and
 // each look on record.
 func TestProofsForAnAdvertiser(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	for _, who := range []string{"windkracht", "zonbank"} {
 		c.as(access.Editor, "POST", "/v1/facts", fmt.Sprintf(`{"id":"fact-%s","kind":"consent","number":"+31612345678","advertiser":%q,"at":"2026-10-01T10:00:00+02:00","purposes":["commercial"],"products":["energy","savings"],"preticked":false,"bundled":false,"verified_at":"2026-10-01T10:05:00+02:00","verified_by":"sms","evidence":{"uri":"form:1","person":"p"}}`, who, who), 201)
@@ -87,7 +88,7 @@ func (c *consoleTest) sendWhole(from, to string, headers ...string) string {
 	}
 	buf := make([]byte, 4096)
 	for {
-		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 		n, err := conn.Read(buf)
 		if err != nil {
 			c.t.Fatal(err)
@@ -114,6 +115,7 @@ func (c *consoleTest) firstCall() uint64 {
 
 // TestCarriersAndPeersTellTheirState, through the API and on the page.
 func TestCarriersAndPeersTellTheirState(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t, `carriers: [{id: silent, targets: ["127.0.0.1:9"], priority: 1, probing: {every: 100ms, timeout: 50ms, down: 1}}, {id: plain, targets: ["127.0.0.1:9"]}, {id: named, targets: ["nowhere.invalid"]}]`)
 	var carriers []struct {
 		ID, State string
@@ -129,7 +131,7 @@ func TestCarriersAndPeersTellTheirState(t *testing.T) {
 			t.Fatal(err, carriers)
 		}
 	}
-	for range 500 {
+	for range 4000 {
 		if read(); carriers[0].State == "down" {
 			break
 		}
@@ -160,6 +162,7 @@ func TestCarriersAndPeersTellTheirState(t *testing.T) {
 // TestAKeptInviteIsShownToWhoMaySeeNumbers, without credentials, and each look
 // is recorded; without the key nothing is kept.
 func TestAKeptInviteIsShownToWhoMaySeeNumbers(t *testing.T) {
+	t.Parallel()
 	for _, most := range []string{"", `sip: {keep_invite: 16KiB}`, `sip: {keep_invite: 64}`} {
 		var sections []string
 		if most != "" {
@@ -219,6 +222,7 @@ const passingCases = `cases:
 // TestRulesShowTheirCasesAndWhatTheySpare: the acceptance cases with their
 // result, the calls that a rule in shadow would have refused, the book on a date.
 func TestRulesShowTheirCasesAndWhatTheySpare(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t, "rules: {nl.basis: shadow}")
 	for i := range 3 {
 		c.judgeOne("+31205550100", "+31612345678", fmt.Sprint("call-", i))

@@ -101,6 +101,7 @@ func fillStore(t *testing.T, o store.Options, facts, decisions int) {
 // TestConsoleAtSize: what people look at comes as quickly from a large store as
 // from a small one. e2e/long/run has ten million facts and decisions.
 func TestConsoleAtSize(t *testing.T) {
+	t.Parallel()
 	facts, decisions := sizeOf(t, "DIALGATE_FACTS", 5_000), sizeOf(t, "DIALGATE_DECISIONS", 10_000)
 	large := facts >= 1_000_000
 	dir := t.TempDir()
@@ -181,6 +182,7 @@ func (c *consoleTest) lastCalled() string {
 // TestObjectionsKeepUp: five thousand objections a second through the API, each
 // durable when it is answered.
 func TestObjectionsKeepUp(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	n := sizeOf(t, "DIALGATE_OBJECTIONS", 2000)
 	lines := func(first, many int) string {

@@ -40,6 +40,7 @@ campaigns:
   - {id: bank, advertiser: zonbank, purpose: commercial, products: [savings], callers: ["+31205550101"], objection_offered: true}
 api: {address: "127.0.0.1:0"}
 store: {path: %q}
+ledger: {segment_size: 1MiB}
 `
 
 var tuesday = time.Date(2026, 11, 24, 14, 0, 0, 0, calledZone())
@@ -208,6 +209,7 @@ var everyEndpoint = map[string]string{
 // else is wrong with the request; who has no token gets nowhere; and no
 // endpoint is missing from the table.
 func TestEveryEndpointWithEveryRole(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	status, text := c.ask("", "GET", "/openapi.json", "", "")
 	var document struct {
@@ -268,6 +270,7 @@ func TestEveryEndpointWithEveryRole(t *testing.T) {
 
 // TestAnObjectionThroughTheAPIBindsTheNextCall, and a second time it changes nothing.
 func TestAnObjectionThroughTheAPIBindsTheNextCall(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	const body = `{"id":"o-1","number":"0612345678","via":"agent"}`
 	c.judgeOne("+31205550100", "+31612345678", "before")
@@ -292,6 +295,7 @@ func TestAnObjectionThroughTheAPIBindsTheNextCall(t *testing.T) {
 
 // TestErrorsListEverything with its path.
 func TestErrorsListEverything(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	got := c.as(access.Editor, "POST", "/v1/facts", `{"kind":"consent","number":"+31612345678","purposes":["sales"],"evidence":{"sha256":"zz"},"colour":"red"}`, 422)
 	var p struct {
@@ -339,6 +343,7 @@ func TestErrorsListEverything(t *testing.T) {
 
 // TestManyFactsAreAnsweredLineByLine: good lines go in whatever is wrong with others.
 func TestManyFactsAreAnsweredLineByLine(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	var body strings.Builder
 	for i := range 1200 {
@@ -372,6 +377,7 @@ func TestManyFactsAreAnsweredLineByLine(t *testing.T) {
 // TestLooksAreRecordedAndOthersAreMasked: nobody sees a full number without a
 // record of it in the ledger, and an advertiser sees nothing of another.
 func TestLooksAreRecordedAndOthersAreMasked(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	c.as(access.Editor, "POST", "/v1/facts", `{"id":"c1","kind":"consent","number":"+31612345678","advertiser":"zonbank","at":"2026-10-01T10:00:00+02:00","purposes":["commercial"],"products":["savings"],"preticked":false,"bundled":false}`, 201)
 	c.judgeOne("+31205550100", "+31612345678", "31612345678-own")
@@ -437,6 +443,7 @@ func TestLooksAreRecordedAndOthersAreMasked(t *testing.T) {
 
 // TestImportThroughTheAPI: dry run, rejects, and the real run.
 func TestImportThroughTheAPI(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	const list = "number,at,via\n0612345601,2026-11-01,=cmd()\n12,2026-11-01,x\n0612345602,2026-11-02,<script>\n"
 	for _, dry := range []string{"true", "false"} {
@@ -448,7 +455,7 @@ func TestImportThroughTheAPI(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &job); err != nil || status != 202 || job.Name != "passwd" {
 			t.Fatal(status, text)
 		}
-		for range 500 {
+		for range 4000 {
 			if text = c.as(access.Editor, "GET", "/v1/imports/"+job.ID, "", 200); strings.Contains(text, `"state":"done"`) {
 				break
 			}
@@ -483,6 +490,7 @@ func TestImportThroughTheAPI(t *testing.T) {
 
 // TestScrubThroughTheAPI is the same list as from the command line.
 func TestScrubThroughTheAPI(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	status, text := c.ask(c.tokens[access.Analyst], "POST", "/v1/scrub?campaign=energy", "text/csv", "name;number\nA;0612345601\nB;12\n")
 	if want := "name;number;verdict;reason;valid-until\nA;0612345601;deny;no-consent;\nB;12;deny;callee-invalid;\n"; status != 200 || text != want {
@@ -498,6 +506,7 @@ func TestScrubThroughTheAPI(t *testing.T) {
 
 // TestTheStreamTellsOfNewCalls and of nothing that its listener may not know.
 func TestTheStreamTellsOfNewCalls(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	c.judgeOne("+31205550100", "+31612345601", "old")
 	res := c.open(c.tokens[access.Advertiser], "GET", "/v1/decisions?follow=true", "", nil)
@@ -526,6 +535,7 @@ func TestTheStreamTellsOfNewCalls(t *testing.T) {
 
 // TestTokensThroughTheAPI: made, used, revoked.
 func TestTokensThroughTheAPI(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	var made struct{ ID, Token string }
 	if err := json.Unmarshal([]byte(c.as(access.Admin, "POST", "/v1/tokens", `{"name":"crm","role":"viewer"}`, 201)), &made); err != nil {
@@ -559,6 +569,7 @@ func TestTokensThroughTheAPI(t *testing.T) {
 // TestNobodyStartsOpen: a console that can be reached from elsewhere needs
 // somebody with access before, and asks for a token before it tells metrics.
 func TestNobodyStartsOpen(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "dialgate.yaml")
 	authority := testca.New(t)

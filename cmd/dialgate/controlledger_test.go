@@ -17,6 +17,7 @@ import (
 // TestEvidenceOfARunningNode: what the commands do they also do through the
 // control socket, with the same answers.
 func TestEvidenceOfARunningNode(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "dialgate.yaml")
 	if err := os.WriteFile(path, fmt.Appendf(nil, reloadText, "safe", "windkracht", filepath.Join(dir, "data")), 0o600); err != nil {

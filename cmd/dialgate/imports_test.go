@@ -33,7 +33,7 @@ func (c *consoleTest) done(text string) (j job) {
 	if err := json.Unmarshal([]byte(text), &j); err != nil {
 		c.t.Fatal(text, err)
 	}
-	for range 1000 {
+	for range 10_000 {
 		text = c.as(access.Editor, "GET", "/v1/imports/"+j.ID, "", 200)
 		if err := json.Unmarshal([]byte(text), &j); err != nil {
 			c.t.Fatal(err)
@@ -61,6 +61,7 @@ const consents = "Telefoonnummer;Datum;Naam\n0612345601;24-11-2026;A\n12;24-11-2
 // TestAFileIsLookedAtBeforeItIsImported: kept, shown with its columns guessed,
 // imported by a mapping that has a name, without being sent again.
 func TestAFileIsLookedAtBeforeItIsImported(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	var kept job
 	if err := json.Unmarshal([]byte(c.upload("keep=true&name=list.csv", consents, 202)), &kept); err != nil || kept.State != "mapping" || !kept.Kept {
@@ -108,6 +109,7 @@ func TestAFileIsLookedAtBeforeItIsImported(t *testing.T) {
 // TestAnImportIsUndone: first as a dry run; what protects stays, unless an
 // administrator lifts it with a ground.
 func TestAnImportIsUndone(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	const list = "kind,number,advertiser,at,purposes,products,preticked,bundled\n" +
 		"consent,+31612345601,windkracht,2026-11-01,commercial,energy,false,false\nconsent,+31612345602,windkracht,2026-11-01,commercial,energy,false,false\nobjection,+31612345603,*,2026-11-01,,,,\n"
@@ -136,6 +138,7 @@ func TestAnImportIsUndone(t *testing.T) {
 
 // TestMappingAndUndoThroughThePages does both as people do.
 func TestMappingAndUndoThroughThePages(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	v := c.visit(access.Editor)
 	status, text := v.send("/imports?step=look", "leads.csv", consents, "dates", "dutch")
@@ -171,7 +174,7 @@ func TestMappingAndUndoThroughThePages(t *testing.T) {
 	if _, text = v.send("/imports", "leads2.csv", strings.ReplaceAll(consents, "0612345601", "0612345609"), "template", "leads"); !strings.Contains(text, "leads2.csv") {
 		t.Error(text)
 	}
-	for range 500 {
+	for range 4000 {
 		if c.store.Counts()[policy.Objection] == 2 {
 			break
 		}
@@ -343,7 +346,7 @@ func TestImportsOfOneName(t *testing.T) {
 // await reads a page until it says something.
 func (v *visitor) await(path, says string) (text string) {
 	v.c.t.Helper()
-	for range 500 {
+	for range 4000 {
 		if _, text = v.get(path); strings.Contains(text, says) {
 			return text
 		}

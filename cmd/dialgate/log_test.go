@@ -10,6 +10,7 @@ import (
 )
 
 func TestLinesWaitAndWarningsDoNot(t *testing.T) {
+	t.Parallel()
 	path := t.TempDir() + "/log"
 	l, err := newLog(configs.Log{File: path, Level: "info"}, streams{})
 	if err != nil {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -12,7 +14,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// most is how many tests run at a time: they wait for the disk more than they
+// compute.
+const most = 6
+
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", strconv.Itoa(most)); err != nil { // -parallel still says otherwise
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"dialgate": main, "judge": judgeCalls})
 }
 
@@ -35,7 +44,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 || len(args) > 2 {
 		ts.Fatalf("usage: await FILE [PATTERN]")
 	}
-	for range 500 {
+	for range 1500 {
 		if len(args) == 1 {
 			if _, err := os.Lstat(ts.MkAbs(args[0])); err == nil {
 				return
@@ -45,7 +54,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	ts.Fatalf("%v: not within 10 s", args)
+	ts.Fatalf("%v: not within 30 s", args)
 }
 
 // hangUp sends SIGHUP to what runs in the background.

@@ -14,6 +14,7 @@ import (
 // TestRedialsAreCounted: with redial.collapse, three refused calls make one
 // decision, whose id all of them are answered with, and a count.
 func TestRedialsAreCounted(t *testing.T) {
+	t.Parallel()
 	w := newWire(t, agreeConfig+"redial: {window: 5m, collapse: true}\n")
 	h := hypothetical{from: "+31205550100", to: "+31612345678"}
 	var ids []string
@@ -49,7 +50,8 @@ func TestRedialsAreCounted(t *testing.T) {
 // TestACrashLosesOnlyTheCount: what is on disk while the node runs has the
 // refusal, and its repeats as far as they were told.
 func TestACrashLosesOnlyTheCount(t *testing.T) {
-	durable := strings.Replace(agreeConfig, "ledger: {mode: memory}", "ledger: {mode: durable}", 1)
+	t.Parallel()
+	durable := strings.Replace(agreeConfig, "ledger: {mode: memory,", "ledger: {mode: durable,", 1)
 	w := newWire(t, durable+"redial: {window: 5m, collapse: true}\n")
 	h := hypothetical{from: "+31205550100", to: "+31612345678"}
 	for i := range 14 {

@@ -150,6 +150,7 @@ func judgeSome(t *testing.T, w *world, dir string, calls int) (*store.Store, map
 // under the same configuration, after all those facts, each comes out with the
 // same verdict, reason and rule.
 func TestThePastIsJudgedAgainAsItWas(t *testing.T) {
+	t.Parallel()
 	const calls = 500
 	w := testWorld(t, rejudgeConfig)
 	s, live := judgeSome(t, w, t.TempDir(), calls)
@@ -245,6 +246,7 @@ func TestAnotherDateMovesTheCallWithItsFacts(t *testing.T) {
 // TestANodeAnswersLikeItsStore: what a command finds through the control
 // socket is what it would find in the store.
 func TestANodeAnswersLikeItsStore(t *testing.T) {
+	t.Parallel()
 	w, dir := testWorld(t, rejudgeConfig), t.TempDir()
 	s, _ := judgeSome(t, w, dir, 400)
 	defer s.Close()

@@ -22,12 +22,14 @@ carriers: [{id: carrier, targets: ["192.0.2.1:5060"]}]
 advertisers: [{id: %s}]
 campaigns: [{id: %[2]s, advertiser: %[2]s, purpose: commercial, products: [energy], callers: ["+31205550100"], objection_offered: true}]
 store: {path: %q}
+ledger: {segment_size: 1MiB}
 api: {address: "127.0.0.1:0"}
 `
 
 // TestReloadsWhileCallsAreJudged reloads from two goroutines, also what is
 // wrong, while calls are judged: the record of each call is of one configuration.
 func TestReloadsWhileCallsAreJudged(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "dialgate.yaml")
 	put := func(text string) {

@@ -62,7 +62,7 @@ func TestReplayLive(t *testing.T) {
 	}
 	defer to.Close()
 	h := hypothetical{from: "+31205550100", to: "+31612345678"}
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(out.String(), "no-consent"); {
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(out.String(), "no-consent"); {
 		if time.Now().After(deadline) {
 			t.Fatalf("nothing was judged: %s%s", out.String(), errs.String())
 		}

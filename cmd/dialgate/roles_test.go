@@ -49,6 +49,7 @@ func TestEveryDoorIsInATable(t *testing.T) {
 // TestWhoIsBoundStaysWithin: a person of a wide role who is bound to one
 // advertiser gets through no door that leads beyond it.
 func TestWhoIsBoundStaysWithin(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t)
 	if err := c.keys.SetPerson(access.Person{Name: "bound", Role: access.Editor, Advertiser: "windkracht"}, testPassword, time.Now()); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ var ownIs = regexp.MustCompile(`"(seq|id|call_id|at|us)":("[^"]*"|\d+),?|;?id=[-
 // are answered alike, and an advertiser reads the same of both wherever it may
 // read.
 func TestNoOutletTellsOfAnotherAdvertiser(t *testing.T) {
+	t.Parallel()
 	c := startConsole(t, `campaigns: [{id: energy, advertiser: windkracht, purpose: commercial, products: [energy], callers: ["+31205550100"], objection_offered: true}, {id: machine, advertiser: windkracht, purpose: commercial, mode: robocall, products: [energy], callers: ["+31205550102"], objection_offered: true}, {id: bank, advertiser: zonbank, purpose: commercial, products: [savings], callers: ["+31205550101"], objection_offered: true}]`,
 		`api: {address: "127.0.0.1:0", webhooks_to: [127.0.0.1]}`)
 	const nobodys, theirs = "+31611111111", "+31622222222"

@@ -12,6 +12,7 @@ import (
 // TestUnwantedCalls: a 607 is listed, and binds the next call where the peer's
 // configuration says that it is an objection.
 func TestUnwantedCalls(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		peer   string
 		became string
@@ -28,7 +29,7 @@ func TestUnwantedCalls(t *testing.T) {
 			t.Fatalf("the 607 was not passed on: %d", got.code)
 		}
 		list := ""
-		for range 200 { // the outcome's record is nobody's to wait for
+		for range 2000 { // the outcome's record is nobody's to wait for
 			if list = w.command(exitOK, "audit", "blocked", "-c", w.config, "--by", "unwanted"); list != "" && counted(w, `dialgate_unwanted_total{became="`+c.became+`"}`) {
 				break
 			}

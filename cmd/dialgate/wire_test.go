@@ -77,6 +77,9 @@ func newWireWith(t *testing.T, sections, peer string, sync func(*os.File) error)
 	}
 	dir := t.TempDir()
 	w.config = filepath.Join(dir, "dialgate.yaml")
+	if !strings.Contains(sections, "ledger:") {
+		sections += "\nledger: {segment_size: 1MiB}\n" // it is filled with zeros first
+	}
 	text := fmt.Sprintf(wireConfig, peer, w.carrier.LocalAddr(), filepath.Join(dir, "data"), sections)
 	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -187,7 +190,7 @@ func (w *wire) call(h hypothetical, cseq int, at time.Time) wireCall {
 	}
 	buf := make([]byte, 1<<16)
 	for {
-		if err := w.dialer.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		if err := w.dialer.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			w.t.Fatal(err)
 		}
 		n, err := w.dialer.Read(buf)

@@ -263,7 +263,10 @@ func TestALogInTellsNobodyByItsTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	took := map[string][]time.Duration{}
-	for range 9 { // in turn, so that what else runs here slows both
+	ratio := 0.0
+	// In turn, so that what else runs here slows both; on a busy machine it takes
+	// longer until each was once let alone. A difference that is one stays.
+	for tries := 0; tries < 9 || tries < 60 && (ratio < 0.7 || ratio > 1.4); tries++ {
 		for _, name := range []string{"an", "bob"} {
 			began := time.Now()
 			if _, err := k.Password(name, "wrong horse battery"); !errors.Is(err, ErrUnknown) {
@@ -271,10 +274,11 @@ func TestALogInTellsNobodyByItsTime(t *testing.T) {
 			}
 			took[name] = append(took[name], time.Since(began))
 		}
+		ratio = float64(slices.Min(took["an"])) / float64(slices.Min(took["bob"]))
 	}
 	known, unknown := slices.Min(took["an"]), slices.Min(took["bob"])
 	t.Logf("a known name takes %s, an unknown one %s", known, unknown)
-	if ratio := float64(known) / float64(unknown); ratio < 0.7 || ratio > 1.4 {
+	if ratio < 0.7 || ratio > 1.4 {
 		t.Errorf("a known name takes %s, an unknown one %s", known, unknown)
 	}
 }

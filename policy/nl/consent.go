@@ -108,7 +108,7 @@ func firstCallInTime(c *policy.Call, f *policy.Fact, cond *policy.Bound) bool {
 		return true
 	}
 	for _, call := range c.Facts.Calls {
-		if call.Allowed && call.Advertiser == f.Advertiser && !call.At.Before(f.At) && !call.At.After(last) {
+		if call.Allowed && !call.Unsure && call.Advertiser == f.Advertiser && !call.At.Before(f.At) && !call.At.After(last) {
 			return true
 		}
 	}

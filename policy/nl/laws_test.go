@@ -212,6 +212,46 @@ func TestNothingIsToldOfAnotherAdvertiser(t *testing.T) {
 	})
 }
 
+// TestAnUnsureCallIsJudgedOnTheSafeSide: a call of which it is not known whether
+// it went out allows nothing that it would not allow both if it had and if it had
+// not.
+func TestAnUnsureCallIsJudgedOnTheSafeSide(t *testing.T) {
+	books := newBooks(policy.Settings{Params: map[string]map[string]int{"nl.attempts": {"max": 1}}, Without: []string{"nl.hours", "nl.holidays"}})
+	consent := goodConsent(instant(t, "2026-02-01 10:00:00"))
+	for is, want := range map[bool]policy.Reason{false: policy.ReasonConsent, true: policy.ReasonConsentFirstCallLate} {
+		facts := policy.Facts{Number: called, All: []policy.Fact{consent}, Calls: []policy.EarlierCall{{At: consent.At.AddDate(0, 1, 0), Advertiser: "a", Allowed: true, Unsure: is}}}
+		if d := books.Decide(attempt(general, policy.Commercial, instant(t, "2026-09-15 10:00:00")), &facts); d.Reason != want {
+			t.Errorf("the first call is unsure (%v): %s, want %s", is, d.Reason, want)
+		}
+	}
+	differs := map[policy.Reason]bool{}
+	rapid.Check(t, func(t *rapid.T) {
+		c := anyCase(t)
+		for i := range c.facts.All {
+			c.facts.All[i].FirstCallBy = time.Time{}
+		}
+		before := c.facts.Calls
+		call := policy.EarlierCall{At: around(t, "earlier call", c.at), Advertiser: "ours", Allowed: true}
+		with := func(calls ...policy.EarlierCall) policy.Decision {
+			c.facts.Calls = append(slices.Clone(before), calls...)
+			return c.decide(books)
+		}
+		without, made := with(), with(call)
+		call.Unsure = true
+		unsure := with(call)
+		safe := without.Verdict == policy.Allowed && made.Verdict == policy.Allowed
+		if (unsure.Verdict == policy.Allowed) != safe {
+			t.Fatalf("without the call:\n%swith it:\n%sunsure:\n%s", judgement(without), judgement(made), judgement(unsure))
+		}
+		if without.Verdict != made.Verdict {
+			differs[unsure.Reason] = true
+		}
+	})
+	if !differs[policy.ReasonAttemptsExceeded] {
+		t.Errorf("it only made a difference to %v", differs)
+	}
+}
+
 // TestTheFutureChangesNothing: a fact that is made and recorded after the call
 // says nothing of it; of a consent it is only said that it came too late.
 func TestTheFutureChangesNothing(t *testing.T) {

@@ -78,9 +78,9 @@ func servePost(t testing.TB, addr string, o StreamOptions, p *post) *post {
 
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !is(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within 5 s: %s", what)
+			t.Fatalf("not within 30 s: %s", what)
 		}
 	}
 }
@@ -92,8 +92,8 @@ func (p *post) next() Datagram {
 		return d
 	case err := <-p.failed:
 		p.t.Fatalf("a message failed: %v", err)
-	case <-time.After(5 * time.Second):
-		p.t.Fatal("nothing came within 5 s")
+	case <-time.After(30 * time.Second):
+		p.t.Fatal("nothing came within 30 s")
 	}
 	return Datagram{}
 }
@@ -118,7 +118,7 @@ func dialRaw(t testing.TB, to netip.AddrPort) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	return c
 }
 
@@ -222,7 +222,7 @@ func TestEveryMessageForADeadTargetFails(t *testing.T) {
 	for range 3 {
 		select {
 		case <-a.failed:
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("no failure was told")
 		}
 	}
@@ -358,7 +358,7 @@ func TestDeadlines(t *testing.T) {
 
 // A peer that does not read loses its connection, and nobody waits for it.
 func TestASlowReaderBlocksNobody(t *testing.T) {
-	b := serveStream(t, "127.0.0.1:0", StreamOptions{Kind: TCP, Limits: Limits{Queue: 64 << 10}})
+	b := serveStream(t, "127.0.0.1:0", StreamOptions{Kind: TCP, Limits: Limits{Queue: 64 << 10, Write: time.Minute}})
 	c := dialRaw(t, b.LocalAddr())
 	fmt.Fprintf(c, "%s", options(1, 0))
 	to := b.next().Remote
@@ -376,12 +376,12 @@ func TestASlowReaderBlocksNobody(t *testing.T) {
 		}
 	}
 	b.ended(EndSlowReader, 1)
-	if slowest > 500*time.Millisecond {
+	if slowest > 20*time.Second { // one that waits for the peer waits a minute
 		t.Errorf("a write took %s", slowest)
 	}
 	select {
 	case <-b.failed:
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("nobody was told of the messages that were lost")
 	}
 }

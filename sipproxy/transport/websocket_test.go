@@ -26,7 +26,7 @@ func dialClient(t testing.TB, to *post, d ws.Dialer) (*webClient, error) {
 		return nil, err
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	return &webClient{c, t}, nil
 }
 

@@ -233,7 +233,7 @@ func TestAStartAfterACrashComputesFewHashes(t *testing.T) {
 		fill(t, l, n)
 		sealed(t, l)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		info, err := l.evidence.tree.f.Stat()
 		if err != nil {
 			t.Fatal(err)

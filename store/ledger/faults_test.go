@@ -52,13 +52,16 @@ func TestMissingAndReorderedSegmentsAreRefused(t *testing.T) {
 
 // TestASlowDisk: while a sync takes its time, nobody who appends waits for it,
 // and a record is acknowledged at the end of the sync after the one under way.
+// That is counted, not timed: the machine may be slow too.
 func TestASlowDisk(t *testing.T) {
 	slow := 200 * time.Millisecond
 	if os.Getenv("DIALGATE_LONG") != "" {
 		slow = 2 * time.Second
 	}
 	var slowly atomic.Bool
+	var ended atomic.Int64 // syncs
 	l := open(t, Options{Dir: t.TempDir(), Sync: func(f *os.File) error {
+		defer ended.Add(1)
 		if slowly.Load() {
 			time.Sleep(slow)
 		}
@@ -68,30 +71,32 @@ func TestASlowDisk(t *testing.T) {
 	slowly.Store(true)
 	defer slowly.Store(false)
 	const n = 200
-	acked := make(chan time.Duration, n)
-	worst := time.Duration(0)
+	acked := make(chan int64, n) // syncs that ended since it was appended
+	during, most := map[int64]int{}, 0
 	for range n {
-		start := time.Now()
-		l.Append(Record{Time: start, Kind: 1, Payload: []byte("x")}, func(_ uint64, err error) {
+		before := ended.Load()
+		l.Append(Record{Time: time.Now(), Kind: 1, Payload: []byte("x")}, func(_ uint64, err error) {
 			if err != nil {
 				t.Error(err)
 			}
-			acked <- time.Since(start)
+			acked <- ended.Load() - before
 		})
-		worst = max(worst, time.Since(start))
+		during[ended.Load()]++
+		most = max(most, during[ended.Load()])
 		time.Sleep(slow / 100)
 	}
-	latest := time.Duration(0)
+	latest := int64(0)
 	for range n {
 		latest = max(latest, <-acked)
 	}
-	if worst > slow/2 {
-		t.Errorf("an append waited %s, and a sync takes %s", worst, slow)
+	// One that waited for the sync under way would be the only one of its time.
+	if most < 10 {
+		t.Errorf("at most %d records were appended during a sync", most)
 	}
-	if bound := 2*slow + slow/2 + 100*time.Millisecond; latest > bound {
-		t.Errorf("a record was acknowledged after %s, want at most two syncs of %s", latest, slow)
+	if latest > 2 {
+		t.Errorf("a record was acknowledged after %d syncs, want at most the one under way and its own", latest)
 	}
-	t.Logf("appending took at most %s; acknowledged after at most %s", worst, latest)
+	t.Logf("up to %d records were appended during a sync; acknowledged after at most %d", most, latest)
 }
 
 // TestTheClockIsSet: back an hour, forward a day. The order is that of the

@@ -56,7 +56,7 @@ func TestNoRoomForTheNextFile(t *testing.T) {
 	if err := os.RemoveAll(obstacle); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if err = appendOne(some); err == nil || time.Now().After(end) {
 			break
 		}

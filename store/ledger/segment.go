@@ -100,7 +100,17 @@ func (s *segment) cut(end int64) error {
 
 func (s *segment) close() error { return s.f.Close() }
 
-func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
+func isZero(b []byte) bool {
+	for len(b) > len(zeros) {
+		if !bytes.Equal(b[:len(zeros)], zeros[:]) {
+			return false
+		}
+		b = b[len(zeros):]
+	}
+	return bytes.Equal(b, zeros[:len(b)])
+}
+
+var zeros [4096]byte
 
 // roll ends the current segment and begins the next.
 func (l *Ledger) roll(first uint64, least int64) error {
@@ -169,8 +179,8 @@ func (l *Ledger) recover() error {
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
-	data := make([]byte, s.size)
-	if _, err := s.f.ReadAt(data, 0); err != nil && s.size > 0 {
+	data, err := s.written()
+	if err != nil {
 		s.close()
 		return fmt.Errorf("ledger: %w", err)
 	}
@@ -202,6 +212,30 @@ func (l *Ledger) recover() error {
 	s.end = end
 	l.file, l.seq, l.durable, l.first = s, next-1, next-1, firstOf(names[0])
 	return nil
+}
+
+// zeroStep is how much of a segment is looked at once for what is written there.
+const zeroStep = 1 << 20
+
+// written reads a segment but for the zeros at its end, which are most of a new
+// one.
+func (s *segment) written() ([]byte, error) {
+	step := make([]byte, min(zeroStep, s.size))
+	end := s.size
+	for end > 0 {
+		from := max(0, end-zeroStep)
+		if _, err := s.f.ReadAt(step[:end-from], from); err != nil {
+			return nil, err
+		}
+		if !isZero(step[:end-from]) {
+			break
+		}
+		end = from
+	}
+	// A frame that ends there may be followed by zeros of its own.
+	data := make([]byte, min(s.size, end+align))
+	_, err := s.f.ReadAt(data, 0)
+	return data, err
 }
 
 // cutLeftovers removes segments whose making was interrupted.
