@@ -31,7 +31,8 @@ func drawFacts(t *rapid.T, n policy.Number) policy.Facts {
 		f.All = append(f.All, x)
 	}
 	for i := range rapid.IntRange(0, 2).Draw(t, "calls") {
-		f.Calls = append(f.Calls, policy.EarlierCall{At: noon.Add(time.Duration(i)), Advertiser: "a", Allowed: true, Attempt: 7})
+		f.Calls = append(f.Calls, policy.EarlierCall{At: noon.Add(time.Duration(i)), Advertiser: rapid.SampledFrom([]string{"a", "b", ""}).Draw(t, "whose"),
+			Purpose: policy.Purpose(rapid.IntRange(0, 2).Draw(t, "purpose")), Allowed: true, Attempt: policy.AttemptID(rapid.Uint64().Draw(t, "attempt"))})
 	}
 	return f
 }
