@@ -48,7 +48,7 @@ var arrows = map[string][]string{
 	"dialgate":                      nil,
 	"dialgate/policy":               {"dialgate/policy"},
 	"dialgate/policy/nl":            {"dialgate/policy"},
-	"dialgate/store":                {"dialgate/policy", "dialgate/store", "github.com/dgraph-io/badger/v4", "github.com/dgraph-io/ristretto/v2", "github.com/xuri/excelize/v2", "golang.org/x/text", "golang.org/x/sys", "filippo.io/age", "github.com/google/uuid"},
+	"dialgate/store":                {"dialgate/policy", "dialgate/store", "github.com/dgraph-io/badger/v4", "github.com/dgraph-io/ristretto/v2", "github.com/xuri/excelize/v2", "golang.org/x/text", "golang.org/x/sys", "filippo.io/age", "github.com/google/uuid", "google.golang.org/protobuf"},
 	"dialgate/store/ledger":         {"dialgate/policy", "golang.org/x/mod", "golang.org/x/sys"},
 	"dialgate/console":              {"dialgate/policy", "dialgate/console/access", "dialgate/console/webhook", "github.com/google/jsonschema-go"},
 	"dialgate/console/access":       {"golang.org/x/crypto"},

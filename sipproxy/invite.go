@@ -235,7 +235,7 @@ func (e *exchange) decided() {
 		e.forward(e.read())
 	default:
 		e.judged = true // also one that was only asked who calls
-		code = e.refuse(d.Reason)
+		code = e.refuse(d.Told())
 	}
 	e.log(code)
 	e.view = nil

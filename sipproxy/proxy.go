@@ -165,6 +165,7 @@ func (p *Proxy) handle(l *Listener, s *transport.Stream) {
 		Receive: func(d *transport.Datagram) bool {
 			v := views.Get().(*message.View)
 			defer views.Put(v)
+			defer p.layer.Turn()
 			return p.receive(l, d, v)
 		},
 		Failed: func(d transport.Datagram, err error) {
@@ -193,6 +194,7 @@ func (p *Proxy) readPackets(l *Listener, c transport.PacketConn) error {
 		for i := range ds[:n] {
 			p.receive(l, &ds[i], &v)
 		}
+		p.layer.Turn()
 	}
 }
 

@@ -50,10 +50,11 @@ func factKey(n policy.Number) [9]byte {
 	return k
 }
 
-// Badger opens silently without its tables when its MANIFEST is cut or gone,
-// and panics in a goroutine on a zeroed table (seen in v4.9.6). So what it
-// held at the last clean close stands in a file of ours, and a marker says
-// that an opening was begun and not survived.
+// Badger opens silently without its tables when its MANIFEST is cut or gone, and
+// ends the process on some damaged tables (seen in v4.9.6). So what it held at
+// the last clean close stands in a file of ours, its files are read before it
+// gets them, and should it die of them all the same, a marker says that an
+// opening was begun and not survived.
 const (
 	markerFile = "opening"
 	cleanFile  = "clean"
@@ -75,6 +76,13 @@ func openProjection(dir string, log *slog.Logger) (*projection, error) {
 	if err != nil {
 		return nil, err
 	}
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if err := tablesWhole(tables); err != nil {
+		return nil, err
+	}
 	if err := os.WriteFile(marker, nil, 0o600); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -86,7 +94,6 @@ func openProjection(dir string, log *slog.Logger) (*projection, error) {
 		_ = os.Remove(marker) // it failed in order: the next start may try again
 		return nil, &errRebuild{err.Error()}
 	}
-	// Tables written since the last start were checked when Badger opened them.
 	if err := os.Remove(marker); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: %w", err), db.Close())
 	}
@@ -101,7 +108,7 @@ func badgerOptions(dir string, log *slog.Logger) badger.Options {
 		WithCompression(options.None).WithBlockCacheSize(0).WithIndexCacheSize(0).
 		WithMemTableSize(8 << 20).WithNumMemtables(5).WithNumLevelZeroTables(5).WithNumLevelZeroTablesStall(15).
 		WithNumCompactors(2).WithValueThreshold(1 << 20).WithNumVersionsToKeep(1).WithDetectConflicts(false).
-		WithBloomFalsePositive(0.01).WithChecksumVerificationMode(options.OnTableRead).
+		WithBloomFalsePositive(0.01).WithChecksumVerificationMode(options.NoVerification). // tablesWhole has looked
 		WithLogger(badgerLog{log})
 }
 
@@ -238,7 +245,7 @@ func (p *projection) remember(most int64, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	db, err := badger.OpenManaged(badgerOptions(p.dir, log).WithChecksumVerificationMode(options.NoVerification)) // it was looked at just now
+	db, err := badger.OpenManaged(badgerOptions(p.dir, log))
 	if err != nil {
 		return errors.Join(fmt.Errorf("store: %w", err), t.close())
 	}

@@ -53,6 +53,7 @@ var dependencies = map[string]dependency{
 	"golang.org/x/sys":                         {bsd3, "datagrams in batches, locks, room for files"},
 	"golang.org/x/term":                        {bsd3, "reads a password without showing it"},
 	"golang.org/x/text":                        {bsd3, "reads lists in Windows-1252"},
+	"google.golang.org/protobuf":               {bsd3, "checksums of the store's tables"},
 	"pgregory.net/rapid":                       {mpl, "tests: properties"},
 
 	"filippo.io/hpke":                    {bsd3, "of age"},
@@ -85,7 +86,6 @@ var dependencies = map[string]dependency{
 	"golang.org/x/net":                   {bsd3, "of the store and of excelize"},
 	"golang.org/x/sync":                  {bsd3, "of excelize"},
 	"golang.org/x/tools":                 {bsd3, "of go-internal"},
-	"google.golang.org/protobuf":         {bsd3, "of the store and the metrics"},
 }
 
 // dependenciesDoc lists what stands in go.mod.

@@ -47,8 +47,8 @@ func (n *node) listen(log *slog.Logger) (all []sipproxy.Listener, err error) {
 		opened(s, advertised)
 		return nil
 	}
-	for _, l := range cfg.Listen.UDP {
-		conn, err := transport.ListenUDP(context.Background(), addrPort(l.Address), transport.Options{})
+	for i, l := range cfg.Listen.UDP {
+		conn, err := transport.ListenUDP(context.Background(), addrPort(l.Address), transport.Options{KeepProcessor: i < n.o.keep})
 		if err != nil {
 			return all, err
 		}

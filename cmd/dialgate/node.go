@@ -66,6 +66,7 @@ type nodeOptions struct {
 	sync     func(*os.File) error // of the ledger's disk; nil: the system's
 	config   string               // the file that a reload reads; "": none
 	setLevel func(level string)   // of the log, on a reload; nil: it stays
+	keep     int                  // how many readers of datagrams may keep a processor
 }
 
 // startNode brings a node up in one straight line; what was opened is closed

@@ -22,11 +22,11 @@ func (serveCmd) Help() string {
 
 // Run serves until a signal comes or a listener fails.
 func (c serveCmd) Run(s streams) error {
-	spareProcessors()
 	w, err := loadAccepted(c.Config)
 	if err != nil {
 		return err
 	}
+	keep := spareProcessors(len(w.cfg.Listen.UDP))
 	log, err := newLog(w.cfg.Log, s)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (c serveCmd) Run(s streams) error {
 	defer signal.Stop(stop)
 	defer signal.Stop(hangUp)
 
-	n, err := startNode(w, nodeOptions{now: time.Now, log: log.Logger, config: c.Config, setLevel: log.setLevel})
+	n, err := startNode(w, nodeOptions{now: time.Now, log: log.Logger, config: c.Config, setLevel: log.setLevel, keep: keep})
 	if err != nil {
 		return err
 	}
@@ -86,13 +86,17 @@ func orEnded(err error) error {
 	return err
 }
 
-// spareProcessors gives the runtime two processors more than it would take, one
-// for each goroutine that waits in system calls: the reader and the ledger's
-// committer. With none to spare the runtime's monitor takes theirs away again
-// and again, which costs a refused call more than its judgement
-// (docs/performance.md). GOMAXPROCS in the environment is left as it is.
-func spareProcessors() {
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
+// spareProcessors gives the runtime more processors than it would take, one for
+// each goroutine that waits in system calls: the ledger's committer, and the
+// readers of datagrams, up to two, which may keep theirs while they wait. With
+// none to spare the runtime's monitor takes them away again and again, which
+// costs a refused call more than its judgement (docs/performance.md). GOMAXPROCS
+// in the environment is left as it is, and then no reader may.
+func spareProcessors(readers int) (keep int) {
+	if os.Getenv("GOMAXPROCS") != "" {
+		return 0
 	}
+	keep = min(readers, 2)
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1 + keep)
+	return keep
 }

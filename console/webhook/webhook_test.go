@@ -308,7 +308,7 @@ func TestARestartLosesNothing(t *testing.T) {
 	s = openHooks(t, dir, l, quick)
 	r.set(func() { r.answer = func(int) int { return 200 } })
 	until(t, "the thirtieth event", func() bool { return state(s).Cursor == 30 })
-	r.check(wanted(1, 30), false)
+	r.check(wanted(1, 30), true) // the end may have cut a delivery off that arrived all the same
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -418,6 +418,8 @@ func TestWhatRetentionRemovedIsCounted(t *testing.T) {
 	l.mu.Lock()
 	l.first = 11
 	l.mu.Unlock()
+	tries := state(s).Tries // the next one may be of what was read before, the one after it is not
+	until(t, "two more tries", func() bool { return state(s).Tries >= tries+2 })
 	r.set(func() { r.answer = func(int) int { return 200 } })
 	until(t, "the last event", func() bool { return state(s).Cursor == 20 })
 	if st := state(s); st.Missed != 10 {

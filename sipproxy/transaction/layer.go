@@ -3,6 +3,7 @@ package transaction
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dialgate/sipproxy/message"
@@ -67,6 +68,7 @@ type Layer struct {
 
 	out    []outgoing
 	spare  []outgoing
+	turned atomic.Int64  // up to which tick somebody has turned the wheel between messages
 	wake   chan struct{} // tells the sleeping clock that a timer was set
 	asleep bool
 	failed func(Path, []byte, error)
@@ -145,30 +147,58 @@ func (l *Layer) Send(p Path, payload []byte) {
 	l.out = append(l.out, outgoing{p, payload})
 }
 
+// Turn fires the timers that are due. Who reads messages calls it between them,
+// without the lock: while they come often, nobody need wake up for the timers.
+func (l *Layer) Turn() {
+	if now := time.Now(); l.wheel.tickOf(now) != l.turned.Load() {
+		l.turn(now)
+	}
+}
+
+func (l *Layer) turn(now time.Time) {
+	l.Lock()
+	defer l.Unlock()
+	l.turned.Store(l.wheel.tickOf(now))
+	l.wheel.advance(now)
+}
+
+// The clock sleeps longer once it has found several times in a row that others
+// turn the wheel. So late may timers fire when messages suddenly cease.
+const (
+	lull = 5 * tick
+	sure = 3
+)
+
 // Run drives the timers until done is closed. It is called without the lock,
 // in a goroutine of its own; it sleeps while there are no timers.
 func (l *Layer) Run(done <-chan struct{}) {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for {
+	clock := time.NewTimer(tick)
+	defer clock.Stop()
+	for others, last := 0, int64(0); ; {
+		now := time.Now()
+		if others++; l.turned.Load() == last {
+			others = 0
+		}
+		last = l.turned.Load()
 		l.Lock()
-		l.wheel.advance(time.Now())
+		l.wheel.advance(now)
 		idle := l.wheel.count == 0
 		l.asleep = idle
 		l.Unlock()
 		if idle {
-			ticker.Stop()
 			select {
 			case <-done:
 				return
 			case <-l.wake:
-				ticker.Reset(tick)
 			}
+		}
+		if clock.Reset(tick); others > sure {
+			clock.Reset(lull)
 		}
 		select {
 		case <-done:
 			return
-		case <-ticker.C:
+		case <-clock.C:
 		}
 	}
 }

@@ -58,9 +58,12 @@ func (w *wheel) stop(t *timer) {
 	w.count--
 }
 
+// tickOf is the tick of a time, which is over only with the next.
+func (w *wheel) tickOf(now time.Time) int64 { return int64(now.Sub(w.start) / tick) }
+
 // advance fires every timer that is due at now.
 func (w *wheel) advance(now time.Time) {
-	until := int64(now.Sub(w.start) / tick)
+	until := w.tickOf(now)
 	if w.count == 0 {
 		w.now = until
 	}

@@ -72,6 +72,9 @@ type Options struct {
 	// Buffer is the size of the kernel's receive and send buffers to ask for,
 	// in octets; the kernel may give less. 0: 4 MiB.
 	Buffer int
+	// KeepProcessor says that the runtime has a processor to spare for this
+	// listener's reader, which keeps it while it waits for the next datagram.
+	KeepProcessor bool
 }
 
 // ListenUDP opens a UDP socket on an address of this host.
@@ -95,5 +98,5 @@ func ListenUDP(ctx context.Context, addr netip.AddrPort, o Options) (PacketConn,
 	// under load, which SIP repeats.
 	_ = conn.SetReadBuffer(o.Buffer)
 	_ = conn.SetWriteBuffer(o.Buffer)
-	return newUDP(conn, o.Buffer)
+	return newUDP(conn, o)
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +27,7 @@ type udp struct {
 	closed atomic.Bool
 
 	in      *vector
+	keeps   bool      // its processor, while it waits (wait_linux.go)
 	yielded time.Time // when the reader last gave way
 
 	out sync.Pool // *vector
@@ -73,8 +73,7 @@ func newVector(buffers bool) *vector {
 }
 
 // newUDP takes the socket of conn out of the runtime's poller and closes conn.
-// buffer is the size of the kernel's buffers to ask for.
-func newUDP(conn *net.UDPConn, buffer int) (PacketConn, error) {
+func newUDP(conn *net.UDPConn, o Options) (PacketConn, error) {
 	local := conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	u := &udp{
 		fd: -1, in: newVector(true), local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()),
@@ -89,8 +88,11 @@ func newUDP(conn *net.UDPConn, buffer int) (PacketConn, error) {
 		err = unix.SetNonblock(u.fd, false)
 		// Who may administer the network gets all that was asked for; others
 		// have what the system's limit left them.
-		_ = unix.SetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer)
-		_ = unix.SetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, buffer)
+		_ = unix.SetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, o.Buffer)
+		_ = unix.SetsockoptInt(u.fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, o.Buffer)
+	}
+	if err == nil && o.KeepProcessor {
+		err = u.keepProcessor(patience)
 	}
 	if err != nil && u.fd >= 0 {
 		_ = unix.Close(u.fd) // the error that stands is the first
@@ -118,9 +120,8 @@ func (u *udp) ReadBatch(ds []Datagram) (int, error) {
 	u.use.RLock()
 	defer u.use.RUnlock()
 	most := min(len(ds), Batch)
-	u.giveWay()
 	for !u.closed.Load() {
-		got, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(u.fd), uintptr(unsafe.Pointer(&u.in.hdrs[0])), uintptr(most), unix.MSG_WAITFORONE, 0, 0)
+		got, errno := u.receive(most)
 		if errno != 0 {
 			if isTransient(errno) {
 				continue
@@ -128,7 +129,7 @@ func (u *udp) ReadBatch(ds []Datagram) (int, error) {
 			return 0, os.NewSyscallError("recvmmsg", errno)
 		}
 		n := 0
-		for i := range int(got) {
+		for i := range got {
 			from, ok := address(&u.in.names[i])
 			u.in.hdrs[i].hdr.Namelen = unix.SizeofSockaddrInet6
 			if !ok || u.in.hdrs[i].hdr.Flags&unix.MSG_TRUNC != 0 {
@@ -142,17 +143,6 @@ func (u *udp) ReadBatch(ds []Datagram) (int, error) {
 		}
 	}
 	return 0, net.ErrClosed
-}
-
-// giveWay lets the runtime see a new turn of the reader every few milliseconds.
-// One that has had the same turn for ten counts as a goroutine that does not
-// give way, and loses its processor at every system call.
-func (u *udp) giveWay() {
-	const turn = 8 * time.Millisecond
-	if now := time.Now(); now.Sub(u.yielded) > turn {
-		u.yielded = now
-		runtime.Gosched()
-	}
 }
 
 // WriteBatch hands the datagrams to the kernel, Batch at a time.
@@ -190,8 +180,7 @@ func (u *udp) WriteBatch(ds []Datagram) (int, error) {
 func (u *udp) write(v *vector, d *Datagram) (int, error) {
 	v.set(0, d, u.is6)
 	for !u.closed.Load() {
-		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(u.fd), uintptr(unsafe.Pointer(v.iovs[0].Base)), uintptr(len(d.Payload)), 0,
-			uintptr(unsafe.Pointer(&v.names[0])), uintptr(v.hdrs[0].hdr.Namelen))
+		errno := u.sendTo(v, len(d.Payload))
 		switch {
 		case errno == 0:
 			return 1, nil

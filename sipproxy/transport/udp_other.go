@@ -16,7 +16,7 @@ type udp struct {
 	buf   []byte
 }
 
-func newUDP(conn *net.UDPConn, _ int) (PacketConn, error) {
+func newUDP(conn *net.UDPConn, _ Options) (PacketConn, error) {
 	local := conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	return &udp{conn: conn, local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), buf: make([]byte, MaxDatagram)}, nil
 }
