@@ -206,6 +206,11 @@ func TestFactTableWhileItChanges(t *testing.T) {
 		if err := table.put(alice, &f); err != nil {
 			t.Fatal(err)
 		}
+		if i%7 == 0 {
+			if err := table.part(alice.Key()).pack(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	close(stop)
 	readers.Wait()
