@@ -31,7 +31,8 @@ func drawFacts(t *rapid.T, n policy.Number) policy.Facts {
 		f.All = append(f.All, x)
 	}
 	for i := range rapid.IntRange(0, 2).Draw(t, "calls") {
-		f.Calls = append(f.Calls, policy.EarlierCall{At: noon.Add(time.Duration(i)), Advertiser: "a", Allowed: true, Attempt: 7})
+		f.Calls = append(f.Calls, policy.EarlierCall{At: noon.Add(time.Duration(i)), Advertiser: rapid.SampledFrom([]string{"a", "b", ""}).Draw(t, "whose"),
+			Purpose: policy.Purpose(rapid.IntRange(0, 2).Draw(t, "purpose")), Allowed: true, Attempt: policy.AttemptID(rapid.Uint64().Draw(t, "attempt"))})
 	}
 	return f
 }
@@ -204,6 +205,11 @@ func TestFactTableWhileItChanges(t *testing.T) {
 		f := policy.Facts{All: []policy.Fact{{ID: "x", Kind: policy.Consent, At: noon, Source: text, Evidence: policy.Evidence{Note: text}}}}
 		if err := table.put(alice, &f); err != nil {
 			t.Fatal(err)
+		}
+		if i%7 == 0 {
+			if err := table.part(alice.Key()).pack(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	close(stop)

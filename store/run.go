@@ -20,11 +20,11 @@ import (
 type run struct {
 	room  []byte // mapped
 	rows  []byte // the part of it that is used
-	marks []mark // of every 16th row
+	marks []mark // of every 8th row
 	count int
 }
 
-const perMark = 16
+const perMark = 8
 
 // A mark is where a row begins, and what its key is.
 type mark struct {

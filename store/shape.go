@@ -22,10 +22,11 @@ import (
 //
 //	uvarint   twice the number of its facts, plus one when calls stand behind them
 //	facts
-//	uvarint   the number of its calls, if there are any; then these
+//	uvarint   the number of its calls, if there are any; then these (see callShape)
 type shapes struct {
 	byText map[string]int
 	list   atomic.Pointer[[]shape] // which only grows: who reads takes no lock
+	calls  callShapes
 	common []byte
 }
 
@@ -74,7 +75,7 @@ func (s *shapes) appendRow(b []byte, f *policy.Facts) []byte {
 		b = binary.AppendUvarint(b, uint64(len(f.Calls)))
 	}
 	for i := range f.Calls {
-		b = appendCall(b, &f.Calls[i])
+		b = s.calls.append(b, &f.Calls[i])
 	}
 	return b
 }
@@ -172,7 +173,7 @@ func (s *shapes) readRow(row []byte, n policy.Number, into *policy.Facts) error 
 	}
 	if head%2 == 1 {
 		for range min(r.uvarint(), uint64(len(row))) {
-			into.Calls = append(into.Calls, r.call(valueVersion))
+			into.Calls = append(into.Calls, s.calls.read(&r))
 		}
 	}
 	if r.bad || r.s != "" {

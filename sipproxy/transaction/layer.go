@@ -22,20 +22,19 @@ type Path struct {
 	Reliable bool           // the transport itself repeats what is lost
 }
 
-// mostShared bounds the paths that transactions share.
-const mostShared = 1 << 10
-
-// share is a path that all transactions of one way have in common: there are tens
-// of thousands of these, and a few ways.
+// share is a path that transactions have in common which go one way at about the
+// same time: there are tens of thousands of these, and a few ways.
 func (l *Layer) share(p Path) *Path {
-	if s := l.paths[p]; s != nil {
-		return s
+	for _, s := range &l.paths {
+		if s != nil && *s == p {
+			return s
+		}
 	}
-	if len(l.paths) == mostShared {
-		clear(l.paths) // who has one keeps it
-	}
-	l.paths[p] = &p
-	return &p
+	s := new(Path) // not p itself, which would lie on the heap at every call
+	*s = p
+	l.paths[l.oldest] = s
+	l.oldest = (l.oldest + 1) % len(l.paths)
+	return s
 }
 
 // A way is where requests go, and from which socket.
@@ -57,7 +56,8 @@ type Layer struct {
 	remnants map[serverKey]*remnant
 	accepted map[uint64]*remnant // the same, by the client's number
 
-	paths   map[Path]*Path
+	paths   [16]*Path   // those that were shared last
+	oldest  int         // of these
 	calling map[way]int // requests over streams that were not answered yet
 	nextID  uint64
 	most    int
@@ -84,7 +84,7 @@ type outgoing struct {
 func New(t Timers, most int, failed func(p Path, payload []byte, err error)) *Layer {
 	return &Layer{
 		timers: t, wheel: newWheel(time.Now()), most: most, failed: failed,
-		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, remnants: map[serverKey]*remnant{}, accepted: map[uint64]*remnant{}, paths: map[Path]*Path{}, calling: map[way]int{}, wake: make(chan struct{}, 1),
+		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, remnants: map[serverKey]*remnant{}, accepted: map[uint64]*remnant{}, calling: map[way]int{}, wake: make(chan struct{}, 1),
 		Made: func(Path, string) {},
 	}
 }
