@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -41,6 +42,7 @@ type Proxy struct {
 	emergency bucket
 	guesses   guesses
 	scratch   message.View // for building responses, under the layer's lock
+	lines     callLines
 
 	closed chan struct{}
 	wg     sync.WaitGroup
@@ -67,6 +69,7 @@ func New(o Options) (*Proxy, error) {
 		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]*exchange{}, asked: map[*exchange]bool{},
 		closed: make(chan struct{}), seed: maphash.MakeSeed(), names: names{known: map[Name]*known{}, wake: make(chan struct{}, 1)},
 	}
+	p.lines = callLines{o.Log.Handler(), map[commonLine]slog.Handler{}}
 	if o.Resolver == nil {
 		p.dns = dns.NewClient(o.DNS)
 		p.o.Resolver = p.dns
