@@ -215,7 +215,7 @@ type Store struct {
 	Path       string `key:"path" default:"dialgate-data" doc:"Directory of the ledger, the facts and the control socket."`
 	ImportRate int    `key:"import_rate" default:"20000" min:"100" doc:"Facts a second that imports and undos put into a running node at most, so that calls do not feel them."`
 	DiskFloor  Size   `key:"disk_floor" default:"256MiB" doc:"Free space below which calls can't be recorded (ledger-unavailable) and only objections and withdrawals are taken in; new facts stop below twice, imports below three times as much."`
-	Memory     Size   `key:"memory" default:"512MiB" doc:"Memory in which a node may keep the facts of all numbers, so that a call looks up none on disk: a million numbers take 80MiB. 0, or when they need more: they are read from disk."`
+	Memory     Size   `key:"memory" default:"512MiB" doc:"Memory in which a node may keep the facts of all numbers, so that a call looks up none on disk: a million numbers take about 55MiB. 0, or when they need more: they are read from disk."`
 	ErasureKey string `key:"erasure_key" doc:"File of the key by which erased numbers are recognised; the first erasure makes it, and from then on the store does not open without it. Keep a copy apart from the store's backups. Default: the store's path with -erasure.key behind it."`
 }
 

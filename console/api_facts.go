@@ -299,9 +299,7 @@ func (s *Server) numberOf(who *access.Principal, n policy.Number, knownAt time.T
 			if st.Advertiser != who.Advertiser {
 				continue
 			}
-			if reason, ok := policy.ParseReason(st.Reason); ok {
-				st.Reason = reason.Public().String()
-			}
+			st.Reason = policy.Told(st.Reason, st.Mode)
 		}
 		k.standings = append(k.standings, st)
 	}

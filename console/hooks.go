@@ -205,7 +205,7 @@ func (s *Server) checkHook(n *newHook) error {
 	}
 	if reason, ok := policy.ParseReason(n.Reason); n.Reason != "" && !ok {
 		wrong("reason", "there is no reason %q", n.Reason)
-	} else if n.Advertiser != "" && reason.Public() != reason {
+	} else if n.Advertiser != "" && reason.TellsOfOthers() {
 		wrong("reason", "is not told")
 	}
 	return errors.Join(errs...)

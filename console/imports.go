@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"dialgate/policy"
 )
 
 // imports works uploaded files off, one at a time and behind the calls. An
@@ -108,7 +110,9 @@ func (i *imports) work(ctx context.Context, j *importJob) {
 	var err error
 	if j.undo != nil {
 		var u Undone
-		u, err = i.node.Undo(ctx, *j.undo)
+		if u, err = i.node.Undo(ctx, *j.undo); u.Several {
+			err = errSeveral
+		}
 		undone = &u
 	} else {
 		report, err = i.read(ctx, j)
@@ -186,6 +190,20 @@ func (i *imports) note(j *importJob) {
 			i.jobs = slices.Delete(i.jobs, old, old+1)
 		}
 	}
+}
+
+var errSeveral = errors.New("the name was imported more than once, and nothing was undone; say which import is meant, or all")
+
+// brought is the name and the time of what an import has brought in.
+func (i *imports) brought(id string) (name string, from, to time.Time, err error) {
+	j, err := i.find(id)
+	switch {
+	case err != nil:
+		return name, from, to, &Invalid{"import", "there is none of this id any more; say batch, and from and to"}
+	case j.undo != nil || j.DryRun || !j.over():
+		return name, from, to, &Invalid{"import", "has brought nothing in: it is an undo, a dry run, or not done"}
+	}
+	return j.Name, j.Began, j.Ended, nil
 }
 
 // undo lets the undoing of an import wait for its turn.
@@ -334,8 +352,27 @@ func (s *Server) importOptions(q *query) (o ImportOptions, dry bool) {
 		if name == "ignore" {
 			o.Ignore = values
 		}
+		if rest, ok := strings.CutPrefix(name, "value."); ok {
+			field, text := valueName(rest)
+			if field == "" {
+				q.fail(name, "names no field of a fact: want value.FIELD.TEXT, such as value.preticked.Ja=true")
+				continue
+			}
+			o.mean(field, text, values[0])
+		}
 	}
 	return o, dry
+}
+
+// valueName splits FIELD.TEXT. Fields have dots in their names, and so have texts:
+// the longest field counts.
+func valueName(s string) (field, text string) {
+	for _, f := range policy.FactFields() {
+		if t, ok := strings.CutPrefix(s, f+"."); ok && len(f) > len(field) {
+			field, text = f, t
+		}
+	}
+	return field, text
 }
 
 // startImport takes a file in.

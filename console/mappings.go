@@ -17,19 +17,39 @@ import (
 
 // A mapping is one way of reading somebody else's files, by its name.
 type mapping struct {
-	Name      string            `json:"name"`
-	Columns   map[string]string `json:"columns" jsonschema:"field by column"`
-	Ignore    []string          `json:"ignore,omitempty" jsonschema:"columns that are not read; * for all others"`
-	Constants map[string]string `json:"constants,omitempty" jsonschema:"fields that every row has"`
-	Dutch     bool              `json:"dutch_dates,omitempty" jsonschema:"dates are day-month-year"`
+	Name      string                       `json:"name"`
+	Columns   map[string]string            `json:"columns" jsonschema:"field by column"`
+	Ignore    []string                     `json:"ignore,omitempty" jsonschema:"columns that are not read; * for all others"`
+	Constants map[string]string            `json:"constants,omitempty" jsonschema:"fields that every row has"`
+	Values    map[string]map[string]string `json:"values,omitempty" jsonschema:"what texts mean: field, text in the file, text of the field; such as preticked, Ja, true"`
+	Dutch     bool                         `json:"dutch_dates,omitempty" jsonschema:"dates are day-month-year"`
 }
 
 func (m *mapping) options() ImportOptions {
-	return ImportOptions{Columns: maps.Clone(m.Columns), Ignore: slices.Clone(m.Ignore), Constants: maps.Clone(m.Constants), Dutch: m.Dutch}
+	return ImportOptions{Columns: maps.Clone(m.Columns), Ignore: slices.Clone(m.Ignore), Constants: maps.Clone(m.Constants), Values: cloneValues(m.Values), Dutch: m.Dutch}
+}
+
+func cloneValues(values map[string]map[string]string) map[string]map[string]string {
+	out := maps.Clone(values)
+	for field, texts := range out {
+		out[field] = maps.Clone(texts)
+	}
+	return out
+}
+
+// mean has a text of a field be read as another.
+func (o *ImportOptions) mean(field, text, as string) {
+	if o.Values == nil {
+		o.Values = map[string]map[string]string{}
+	}
+	if o.Values[field] == nil {
+		o.Values[field] = map[string]string{}
+	}
+	o.Values[field][text] = as
 }
 
 func mappingOf(name string, o *ImportOptions) mapping {
-	return mapping{Name: name, Columns: o.Columns, Ignore: o.Ignore, Constants: o.Constants, Dutch: o.Dutch}
+	return mapping{Name: name, Columns: o.Columns, Ignore: o.Ignore, Constants: o.Constants, Values: o.Values, Dutch: o.Dutch}
 }
 
 // check tells what is wrong with a mapping.
@@ -49,7 +69,14 @@ func (m *mapping) check() error {
 			errs = append(errs, &Invalid{"constants." + field, "is no field of a fact"})
 		}
 	}
-	if len(m.Columns)+len(m.Constants)+len(m.Ignore) > maxMapped {
+	count := len(m.Columns) + len(m.Constants) + len(m.Ignore)
+	for _, field := range slices.Sorted(maps.Keys(m.Values)) {
+		count += len(m.Values[field])
+		if !slices.Contains(known, field) {
+			errs = append(errs, &Invalid{"values." + field, "is no field of a fact"})
+		}
+	}
+	if count > maxMapped {
 		errs = append(errs, &Invalid{"columns", fmt.Sprintf("are too many, at most %d", maxMapped)})
 	}
 	return errors.Join(errs...)
@@ -66,7 +93,7 @@ type mappings struct {
 const (
 	mappingsFile = "mappings.json"
 	maxMappings  = 100
-	maxMapped    = 500 // columns, constants and columns that are left out
+	maxMapped    = 500 // columns, constants, texts and columns that are left out
 )
 
 func openMappings(dir string) (*mappings, error) {
@@ -236,8 +263,19 @@ func (s *Server) undoImport(c *call) error {
 // undo lets an undo wait for its turn, if it may be had.
 func (s *Server) undo(who *access.Principal, o UndoOptions) (importJob, error) {
 	var errs []error
-	if o.Batch == "" || len(o.Batch) > maxWords {
+	switch {
+	case o.Import != "" && (o.Batch != "" || !o.From.IsZero() || !o.To.IsZero() || o.All):
+		errs = append(errs, &Invalid{"import", "says it all: leave batch, from, to and all out"})
+	case o.Import != "":
+		var err error
+		if o.Batch, o.From, o.To, err = s.imports.brought(o.Import); err != nil {
+			errs = append(errs, err)
+		}
+	case o.Batch == "" || len(o.Batch) > maxWords:
 		errs = append(errs, &Invalid{"batch", "say which import: what the file was called, as dialgate facts list shows it"})
+	}
+	if !o.To.IsZero() && o.To.Before(o.From) {
+		errs = append(errs, &Invalid{"to", "lies before from"})
 	}
 	if !printable(o.Ground) || len(o.Ground) > maxWords {
 		errs = append(errs, &Invalid{"ground", fmt.Sprintf("is at most %d octets of text on one line", maxWords)})

@@ -127,18 +127,12 @@ func cleanText(s string) string {
 // tells of them.
 func show(c Call, who *access.Principal, full bool) Call {
 	c.clean()
-	if reason, ok := policy.ParseReason(c.Reason); ok {
-		if who.Advertiser != "" && reason.Public() != reason {
-			c.Reason, c.Rule = reason.Public().String(), ""
-			reason = reason.Public()
-		}
-		c.Means = reason.Text()
-	}
 	if who.Advertiser != "" {
 		c.Findings = nil
-		if would, ok := policy.ParseReason(c.Would); ok {
-			c.Would = would.Public().String()
-		}
+		c.Reason, c.Would = policy.Told(c.Reason, c.Mode), policy.Told(c.Would, c.Mode)
+	}
+	if reason, ok := policy.ParseReason(c.Reason); ok {
+		c.Means = reason.Text()
 	}
 	if !full {
 		c.mask()

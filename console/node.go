@@ -162,6 +162,7 @@ type Call struct {
 	Campaign   string    `json:"campaign,omitempty"`
 	Advertiser string    `json:"advertiser,omitempty"`
 	Purpose    string    `json:"purpose,omitempty"`
+	Mode       string    `json:"mode,omitempty" jsonschema:"live or robocall"`
 	CallID     string    `json:"call_id,omitempty"`
 	Fax        bool      `json:"fax,omitempty"`
 	Offers     []string  `json:"offers,omitempty"`
@@ -263,19 +264,21 @@ type Standing struct {
 	Campaign   string    `json:"campaign"`
 	Advertiser string    `json:"advertiser"`
 	Purpose    string    `json:"purpose"`
+	Mode       string    `json:"mode"`
 	Verdict    string    `json:"verdict"`
 	Reason     string    `json:"reason"`
-	Until      time.Time `json:"until,omitzero" jsonschema:"of an allowed call: when it would be refused if nothing new is learnt"`
+	Until      time.Time `json:"until,omitzero" jsonschema:"of an allowed call: when it would be refused if nothing new is learnt, hours and holidays apart"`
 }
 
 // ImportOptions say how a file of facts is read.
 type ImportOptions struct {
-	Name      string            // of the file
-	Constants map[string]string // fields that every row has
-	Columns   map[string]string // column to field, nil: they are called so
-	Ignore    []string          // columns; "*": all others
-	Dutch     bool              // dates are day-month-year
-	Guess     bool              // columns that are not named are read as what they seem to be, or not
+	Name      string                       // of the file
+	Constants map[string]string            // fields that every row has
+	Columns   map[string]string            // column to field, nil: they are called so
+	Ignore    []string                     // columns; "*": all others
+	Values    map[string]map[string]string // field to text in the file to text of the field
+	Dutch     bool                         // dates are day-month-year
+	Guess     bool                         // columns that are not named are read as what they seem to be, or not
 	DryRun    bool
 	Rejects   string // file for the rows that are refused
 	Progress  func(octets int64)
@@ -289,9 +292,11 @@ type Preview struct {
 
 // A PreviewColumn is a column and the field that it is read as.
 type PreviewColumn struct {
-	Name    string `json:"name"`
-	Field   string `json:"field,omitempty" jsonschema:"none: it is not read"`
-	Guessed bool   `json:"guessed,omitempty" jsonschema:"nobody said so; it seems to be"`
+	Name    string   `json:"name"`
+	Field   string   `json:"field,omitempty" jsonschema:"none: it is not read"`
+	Guessed bool     `json:"guessed,omitempty" jsonschema:"nobody said so; it seems to be"`
+	Texts   []string `json:"texts,omitempty" jsonschema:"of a field that has few words: what stands in the first rows, each text once whatever its case, at most 20"`
+	Words   []string `json:"words,omitempty" jsonschema:"and the words that it can have"`
 }
 
 // A PreviewRow is a row as it would be read.
@@ -303,12 +308,17 @@ type PreviewRow struct {
 	Fault  error           `json:"-"` // of which errors is made
 }
 
-// UndoOptions say which import is undone, and how.
+// UndoOptions say which import is undone, and how. Of a name that was imported
+// more than once only one import is undone, or all with All.
 type UndoOptions struct {
-	Batch  string `json:"batch" jsonschema:"name of the import: what the file was called"`
-	DryRun bool   `json:"dry_run,omitempty" jsonschema:"true: say what would be undone, change nothing"`
-	Lift   bool   `json:"lift,omitempty" jsonschema:"true: undo also what protects the called person, objections among it; for administrators"`
-	Ground string `json:"ground,omitempty" jsonschema:"why; asked for by lift"`
+	Import string    `json:"import,omitempty" jsonschema:"id of an import that is told of: what it brought in, and nothing else of its name"`
+	Batch  string    `json:"batch,omitempty" jsonschema:"without import: name of the import, which is what the file was called"`
+	From   time.Time `json:"from,omitzero" jsonschema:"only what came in at this instant or later"`
+	To     time.Time `json:"to,omitzero" jsonschema:"only what came in until this instant"`
+	All    bool      `json:"all,omitempty" jsonschema:"true: however often the name was imported; without it, and without from, to or import, such an undo is refused"`
+	DryRun bool      `json:"dry_run,omitempty" jsonschema:"true: say what would be undone, change nothing"`
+	Lift   bool      `json:"lift,omitempty" jsonschema:"true: undo also what protects the called person, objections among it; for administrators"`
+	Ground string    `json:"ground,omitempty" jsonschema:"why; asked for by lift"`
 }
 
 // An Undone tells what an undo did or would do. Facts are counted by kind.
@@ -321,6 +331,15 @@ type Undone struct {
 	Freed     int            `json:"freed" jsonschema:"numbers that lose their last objection, withdrawal or entry in a register while a fact that can allow a call stays"`
 	Registers []string       `json:"registers,omitempty" jsonschema:"whose copy counts no more"`
 	Batches   []string       `json:"batches,omitempty" jsonschema:"the first that there are, when there is none of this name"`
+	Runs      []ImportRun    `json:"runs,omitempty" jsonschema:"the times that the name was imported, the newest first"`
+	Several   bool           `json:"several,omitempty" jsonschema:"it was imported more than once and nobody said which is meant: nothing was undone"`
+}
+
+// An ImportRun is one time that a name was imported.
+type ImportRun struct {
+	From  time.Time `json:"from"`
+	To    time.Time `json:"to"`
+	Facts int       `json:"facts" jsonschema:"that it brought in"`
 }
 
 // An ImportReport tells what became of a file's rows.

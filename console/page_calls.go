@@ -47,7 +47,7 @@ func (v *view) calls() error {
 	if v.Who().Advertiser == "" {
 		d.State = v.s.o.Node.State()
 	} else {
-		d.Reasons = slices.DeleteFunc(d.Reasons, func(r policy.Reason) bool { return r.Public() != r })
+		d.Reasons = slices.DeleteFunc(d.Reasons, policy.Reason.TellsOfOthers)
 	}
 	status := http.StatusOK
 	if err := q.err(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"dialgate/policy"
 )
@@ -17,14 +18,55 @@ type mappingData struct {
 	Preview     Preview
 	Options     ImportOptions
 	Fields      []string // of facts
+	Worded      []string // fields that have few words
 	Kinds       []policy.Kind
 	Advertisers []string
 	Template    string // under whose name the mapping is kept
-	Templates   []mapping
+	Dates       bool   // how dates are written was guessed
 }
 
 // Constant is a field that every row has.
 func (d mappingData) Constant(field string) string { return d.Options.Constants[field] }
+
+// A textData is a text of the file and what it means.
+type textData struct {
+	Field, Text, Means string
+	Words              []string
+}
+
+// Texts are those that the file has in columns of few words, and those that it
+// was said of what they mean. One that is a word itself needs no meaning.
+func (d mappingData) Texts() (texts []textData) {
+	var there [][2]string
+	add := func(field, text string, words []string) {
+		folded := [2]string{field, strings.ToLower(text)}
+		means, said := "", false
+		for of, as := range d.Options.Values[field] {
+			if strings.EqualFold(of, text) {
+				means, said = as, true
+			}
+		}
+		if slices.Contains(there, folded) || !said && slices.Contains(words, text) {
+			return
+		}
+		there = append(there, folded)
+		if said && !slices.Contains(words, means) {
+			words = append(slices.Clone(words), means)
+		}
+		texts = append(texts, textData{field, text, means, words})
+	}
+	for _, c := range d.Preview.Columns {
+		for _, text := range c.Texts {
+			add(c.Field, text, c.Words)
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(d.Options.Values)) {
+		for _, text := range slices.Sorted(maps.Keys(d.Options.Values[field])) {
+			add(field, text, policy.FactWords(field))
+		}
+	}
+	return texts
+}
 
 // Facts are a row's fields beside each other.
 func (r PreviewRow) Facts() (all []field) {
@@ -32,11 +74,12 @@ func (r PreviewRow) Facts() (all []field) {
 	if len(r.Fact) == 0 || json.Unmarshal(r.Fact, &f) != nil {
 		return nil
 	}
-	for _, name := range slices.Sorted(maps.Keys(f)) {
+	for name, value := range flat(f) {
 		if name != "id" && name != "batch" {
-			all = append(all, field{name, short(fmt.Sprint(f[name]))})
+			all = append(all, field{name, short(value)})
 		}
 	}
+	sortFields(all)
 	return all
 }
 
@@ -62,10 +105,36 @@ func (v *view) importMapping() error {
 	}
 	o := j.options
 	o.Guess = o.Columns == nil && o.Ignore == nil
-	return v.showMapping(http.StatusOK, o, v.r.URL.Query().Get("template"))
+	dates := o.Guess && !o.Dutch && v.datesAreDutch(o)
+	o.Dutch = o.Dutch || dates
+	return v.showMapping(http.StatusOK, o, v.r.URL.Query().Get("template"), dates)
 }
 
-func (v *view) showMapping(status int, o ImportOptions, template string) error {
+// datesAreDutch reports whether more of a file's first rows can be read when
+// dates are day-month-year.
+func (v *view) datesAreDutch(o ImportOptions) bool {
+	atFault := func(dutch bool) (rows int) {
+		o.Dutch = dutch
+		p, err := v.s.preview(v.r, v.r.PathValue("id"), o)
+		if err != nil {
+			return 0 // the page says it
+		}
+		for i := range p.Rows {
+			for _, e := range p.Rows[i].Errors {
+				if slices.Contains(dateFields, e.Path) {
+					rows++
+				}
+			}
+		}
+		return rows
+	}
+	return atFault(true) < atFault(false)
+}
+
+// dateFields are the fields that dates are usually given for.
+var dateFields = []string{"at", "verified_at", "valid_until", "first_call_by", "started", "ended", "until"}
+
+func (v *view) showMapping(status int, o ImportOptions, template string, datesGuessed bool) error {
 	v.Name = "imports"
 	id := v.r.PathValue("id")
 	j, err := v.s.imports.find(id)
@@ -82,7 +151,12 @@ func (v *view) showMapping(status int, o ImportOptions, template string) error {
 			return err
 		}
 	}
-	d := mappingData{Job: j, Preview: p, Options: o, Fields: policy.FactFields(), Kinds: policy.Kinds(), Template: template, Templates: v.s.mappings.list()}
+	d := mappingData{Job: j, Preview: p, Options: o, Fields: policy.FactFields(), Kinds: policy.Kinds(), Template: template, Dates: datesGuessed}
+	for _, f := range d.Fields {
+		if len(policy.FactWords(f)) > 0 || f == "advertiser" || f == "products" {
+			d.Worded = append(d.Worded, f)
+		}
+	}
 	for id := range v.s.o.Node.State().Names {
 		d.Advertisers = append(d.Advertisers, id)
 	}
@@ -112,6 +186,15 @@ func (v *view) mappingForm() ImportOptions {
 			o.Constants[field] = text
 		}
 	}
+	for i := range maxMapped {
+		if _, there := v.r.PostForm[fmt.Sprint("valuefield", i)]; !there {
+			break
+		}
+		field, text, means := f(fmt.Sprint("valuefield", i)), strings.TrimSpace(f(fmt.Sprint("valuetext", i))), strings.TrimSpace(f(fmt.Sprint("valuemeans", i)))
+		if field != "" && text != "" && means != "" {
+			o.mean(field, text, means)
+		}
+	}
 	return o
 }
 
@@ -125,7 +208,7 @@ func (v *view) importMapped() error {
 			if err := v.wrong(err); err != nil {
 				return err
 			}
-			return v.showMapping(http.StatusUnprocessableEntity, o, template)
+			return v.showMapping(http.StatusUnprocessableEntity, o, template, false)
 		}
 		v.Notice = v.T("The template is kept.")
 	case "dry", "import":
@@ -134,7 +217,7 @@ func (v *view) importMapped() error {
 		}
 		return v.away("/imports/" + id)
 	}
-	return v.showMapping(http.StatusOK, o, template)
+	return v.showMapping(http.StatusOK, o, template, false)
 }
 
 // runKept imports a file after its dry run, as it was read then.
@@ -162,8 +245,21 @@ func (v *view) dropTemplate() error {
 // under it, for good.
 func (v *view) undoImport() error {
 	f := v.r.PostFormValue
-	o := UndoOptions{Batch: f("batch"), DryRun: f("do") != "undo", Lift: f("lift") != "", Ground: strings.TrimSpace(f("ground"))}
-	j, err := v.s.undo(v.Who(), o)
+	o := UndoOptions{Import: f("import"), Batch: f("batch"), All: f("all") != "", DryRun: f("do") != "undo", Lift: f("lift") != "", Ground: strings.TrimSpace(f("ground"))}
+	var err error
+	for name, at := range map[string]*time.Time{"from": &o.From, "to": &o.To} {
+		if f(name) == "" {
+			continue
+		}
+		if *at, err = time.Parse(time.RFC3339Nano, f(name)); err != nil {
+			err = &Invalid{name, v.T("is no date and time")}
+			break
+		}
+	}
+	var j importJob
+	if err == nil {
+		j, err = v.s.undo(v.Who(), o)
+	}
 	if err != nil {
 		if err := v.wrong(err); err != nil {
 			return err
@@ -176,6 +272,17 @@ func (v *view) undoImport() error {
 
 // Undoes is how an undo was asked for, nil when the job is an import.
 func (j importJob) Undoes() *UndoOptions { return j.undo }
+
+// OneOfSeveral reports whether an undo is of one import of a name that came more than once.
+func (o *UndoOptions) OneOfSeveral() bool { return !o.From.IsZero() || !o.To.IsZero() }
+
+// Exact is an instant for a form, to be read again as it is.
+func (v *view) Exact(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.RFC3339Nano)
+}
 
 // Counted lists how many facts there are of each kind.
 func (v *view) Counted(counts map[string]int) string {

@@ -100,36 +100,50 @@ func (v *view) fieldsOf(f *policy.Fact) (out []field) {
 	if err := json.Unmarshal(f.AppendJSON(nil), &all); err != nil {
 		panic(err) // it is JSON of ours
 	}
-	var walk func(prefix string, m map[string]any)
-	walk = func(prefix string, m map[string]any) {
-		for name, value := range m {
-			switch value := value.(type) {
-			case map[string]any:
-				walk(prefix+name+".", value)
-			case []any:
-				var texts []string
-				for _, one := range value {
-					texts = append(texts, fmt.Sprint(one))
-				}
-				out = append(out, field{prefix + name, strings.Join(texts, ", ")})
-			default:
-				if slices.Contains([]string{"id", "kind", "number", "advertiser", "at"}, prefix+name) {
-					continue
-				}
-				text := fmt.Sprint(value)
-				if at, err := time.Parse(time.RFC3339, text); err == nil {
-					text = v.Time(at)
-				}
-				out = append(out, field{prefix + name, text})
+	for name, text := range flat(all) {
+		if slices.Contains([]string{"id", "kind", "number", "advertiser", "at"}, name) {
+			continue
+		}
+		if at, err := time.Parse(time.RFC3339, text); err == nil {
+			text = v.Time(at)
+		}
+		if text == "true" || text == "false" {
+			text = v.T(map[string]string{"true": "yes", "false": "no"}[text])
+		}
+		out = append(out, field{name, text})
+	}
+	sortFields(out)
+	return out
+}
+
+// flat is the fields of a fact by their names in the vocabulary.
+func flat(f map[string]any) map[string]string {
+	out := map[string]string{}
+	for name, value := range f {
+		switch value := value.(type) {
+		case map[string]any:
+			for inner, text := range flat(value) {
+				out[name+"."+inner] = text
 			}
+		case []any:
+			var texts []string
+			for _, one := range value {
+				texts = append(texts, fmt.Sprint(one))
+			}
+			out[name] = strings.Join(texts, ", ")
+		default:
+			out[name] = fmt.Sprint(value)
 		}
 	}
-	walk("", all)
+	return out
+}
+
+// sortFields puts fields in the order of the vocabulary.
+func sortFields(all []field) {
 	order := policy.FactFields()
-	slices.SortFunc(out, func(a, b field) int {
+	slices.SortFunc(all, func(a, b field) int {
 		return cmp.Compare(slices.Index(order, a.Name), slices.Index(order, b.Name))
 	})
-	return out
 }
 
 // enter enters a fact about the open number, and shows the number again.

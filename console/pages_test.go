@@ -2,14 +2,18 @@ package console
 
 import (
 	"fmt"
+	"html"
 	"io/fs"
 	"math"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"dialgate/console/access"
 	"dialgate/policy"
 )
 
@@ -44,6 +48,15 @@ func TestEveryTextIsInDutch(t *testing.T) {
 	}
 	for _, k := range policy.Kinds() {
 		said[k.String()] = true
+	}
+	for _, f := range policy.FactFields() {
+		if fieldTexts[f] == "" {
+			t.Errorf("nobody says what the field %s is", f)
+		}
+		said[fieldTexts[f]] = true
+	}
+	if len(fieldTexts) != len(policy.FactFields()) {
+		t.Errorf("%d fields in words, %d in all", len(fieldTexts), len(policy.FactFields()))
 	}
 	// Words of ours that are data: results, strengths, modes, states, days, who ended a call.
 	for _, w := range strings.Fields("pass deny allow flag not-applicable statute code supervisor policy enforce shadow off ground mapping waiting running done failed working failing disabled decision up probing down " +
@@ -192,5 +205,38 @@ func TestMaskText(t *testing.T) {
 		if got := maskText(text); got != want {
 			t.Errorf("maskText(%q) = %q, want %q", text, got, want)
 		}
+	}
+}
+
+// TestAnUndoOfSeveralImports: the page lists them, and each can be chosen.
+func TestAnUndoOfSeveralImports(t *testing.T) {
+	s := &Server{o: Options{Node: pastCalls{}}}
+	var err error
+	if s.pages, err = loadPages(); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)
+	runs := []ImportRun{{at.AddDate(0, 0, 7), at.AddDate(0, 0, 7).Add(time.Minute - 1), 12}, {at, at.Add(time.Minute - 1), 1000}}
+	page := func(o UndoOptions) string {
+		j := importJob{ID: "1", Name: "leads.csv", State: "done", DryRun: o.DryRun, undo: &o, Undo: &Undone{Undone: map[string]int{"consent": 12}, Runs: runs}}
+		w := httptest.NewRecorder()
+		v := &view{s: s, w: w, r: httptest.NewRequest("GET", "/imports/1", nil), Lang: "en", Theme: "auto", who: &access.Principal{Role: access.Editor}}
+		if err := v.show(200, "import", "One import", j); err != nil {
+			t.Fatal(err)
+		}
+		return html.UnescapeString(w.Body.String())
+	}
+	text := page(UndoOptions{Batch: "leads.csv", DryRun: true})
+	for _, want := range []string{"imported more than once", `value="2026-11-01T09:00:00Z"`, `value="2026-11-01T09:00:59.999999999Z"`, "2026-11-08 10:00", `name="all" value="1"`, "Undo all of them"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not in %s", want, text)
+		}
+	}
+	text = page(UndoOptions{Batch: "leads.csv", DryRun: true, From: runs[1].From, To: runs[1].To})
+	if !strings.Contains(text, "Only what came in from 2026-11-01 10:00:00 to") || strings.Contains(text, `name="all"`) || !strings.Contains(text, "Undo it") {
+		t.Error(text)
+	}
+	if text = page(UndoOptions{Batch: "leads.csv", All: true}); strings.Contains(text, "Choose which import") || strings.Contains(text, `value="undo"`) {
+		t.Error(text)
 	}
 }

@@ -78,4 +78,10 @@ func TestAStreamComparesReasonsAsTheyAreTold(t *testing.T) {
 			t.Errorf("%+v fits: %v", q, !want)
 		}
 	}
+	c.Mode = "robocall"
+	for reason, want := range map[string]bool{"no-consent": false, "robocall-needs-consent": true} {
+		if q := (Search{Reason: reason, Public: true}); q.fits(&c) != want {
+			t.Errorf("a robocall fits %s: %v", reason, !want)
+		}
+	}
 }

@@ -46,7 +46,7 @@ const (
 )
 
 // readingQuery says how a file is read.
-var readingQuery = []parameter{{"dutch_dates", "as for POST /v1/imports, as are those below"}, {"const.FIELD", ""}, {"column.NAME", ""}, {"ignore", ""}, {"mapping", ""}, {"guess", ""}}
+var readingQuery = []parameter{{"dutch_dates", "as for POST /v1/imports, as are those below"}, {"const.FIELD", ""}, {"column.NAME", ""}, {"value.FIELD.TEXT", ""}, {"ignore", ""}, {"mapping", ""}, {"guess", ""}}
 
 // routes is the whole API.
 var routes = []route{
@@ -67,7 +67,7 @@ var routes = []route{
 	{method: "GET", path: "/v1/decisions/{seq}", door: door{access.SeeCalls, false}, summary: "One decision with how the call ended. full=true gives the numbers in full to who may see them; the look is recorded.",
 		query: []parameter{{"full", "true: numbers in full"}}, answer: Call{}, serve: (*Server).decision},
 	{method: "POST", path: "/v1/imports", door: door{access.Change, true}, summary: "Import a file of facts: CSV, XLSX or JSON Lines. It is worked off in the background; the answer says where it is told of.",
-		query: []parameter{{"name", "of the file"}, {"dry_run", "true: read and check, change nothing"}, {"dutch_dates", "true: dates are day-month-year"}, {"const.FIELD", "a field that every row has, such as const.kind=consent"}, {"column.NAME", "the field that a column of the file is, such as column.Telefoon=number"}, {"ignore", "a column that is not read; * for all others"},
+		query: []parameter{{"name", "of the file"}, {"dry_run", "true: read and check, change nothing"}, {"dutch_dates", "true: dates are day-month-year"}, {"const.FIELD", "a field that every row has, such as const.kind=consent"}, {"column.NAME", "the field that a column of the file is, such as column.Telefoon=number"}, {"value.FIELD.TEXT", "what a text of the file means, such as value.preticked.Ja=true"}, {"ignore", "a column that is not read; * for all others"},
 			{"mapping", "name of a mapping that was kept; what else is said here goes before it"}, {"guess", "true: columns that are not named are read as what they seem to be, or not"}, {"keep", "true: keep the file for a preview, import nothing yet"}},
 		body:   []byte{},
 		takes:  anyType,
@@ -221,11 +221,8 @@ func (q *query) search(who *access.Principal) Search {
 	}
 	if reason, ok := policy.ParseReason(s.Reason); s.Reason != "" && !ok {
 		q.fail("reason", "there is no reason %q", s.Reason)
-	} else if who.Advertiser != "" && reason.Public() != reason {
+	} else if who.Advertiser != "" && reason.TellsOfOthers() {
 		q.fail("reason", "is not told") // it tells of another advertiser
-	}
-	if s.Rule != "" && who.Advertiser != "" {
-		q.fail("rule", "is not told") // of some it tells of another advertiser
 	}
 	s.Before = q.cursor()
 	return s

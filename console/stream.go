@@ -123,8 +123,8 @@ func (s *stream) tell(last uint64) uint64 {
 func (q *Search) fits(c *Call) bool {
 	is := func(want, got string) bool { return want == "" || want == got }
 	reason := c.Reason
-	if told, ok := policy.ParseReason(reason); ok && q.Public {
-		reason = told.Public().String()
+	if q.Public {
+		reason = policy.Told(reason, c.Mode)
 	}
 	return is(q.Verdict, c.Verdict) && is(q.Rule, c.Rule) && is(q.Reason, reason) && is(q.Peer, c.Peer) && is(q.Campaign, c.Campaign) && is(q.Advertiser, c.Advertiser)
 }

@@ -59,7 +59,7 @@ type Options struct {
 	Node   string           // name of this node, for the record
 	Now    func() time.Time // the only clock that calls are judged by
 	// Answer is the SIP status code by which a refusal is answered in the
-	// peer's dialect, for the record.
+	// peer's dialect, for the record. The reason is as the peer is told it.
 	Answer func(p *policy.PeerTerms, r policy.Reason) int
 	// Permit names the operation reasons for which the operator chose to let
 	// calls pass unjudged or unrecorded. The decision is then not-enforced.
@@ -146,7 +146,7 @@ func (g *Gate) record(a *policy.Attempt, d policy.Decision, start time.Time, rea
 		Attempt: a, Decision: decision,
 	}
 	if denied {
-		record.Answer = g.o.Answer(a.Peer, d.Reason)
+		record.Answer = g.o.Answer(a.Peer, d.Told())
 	}
 	if d.Reason == policy.ReasonEmergency {
 		ready(w.ruling)

@@ -44,7 +44,7 @@ const maxRedials = 1 << 16
 type refusal struct {
 	peer, campaign, config string
 	caller, called         policy.Number
-	reason                 policy.Reason
+	told                   policy.Reason // so that no id tells that another advertiser's facts changed
 }
 
 // A dialled is a number that a peer calls.
@@ -74,7 +74,7 @@ func refusalOf(a *policy.Attempt, d *policy.Decision, config string) (k refusal,
 	if a.Peer == nil || a.Caller.Shown.IsZero() || a.Called.Number.IsZero() {
 		return k, false
 	}
-	k = refusal{peer: a.Peer.ID, config: config, caller: a.Caller.Shown, called: a.Called.Number, reason: d.Reason}
+	k = refusal{peer: a.Peer.ID, config: config, caller: a.Caller.Shown, called: a.Called.Number, told: d.Told()}
 	if a.Campaign != nil {
 		k.campaign = a.Campaign.ID
 	}
@@ -104,7 +104,7 @@ func (r *Redials) see(k refusal, denied bool, at time.Time) (first policy.Ruling
 	if e == nil {
 		return first, false
 	}
-	r.o.Redialled(k.peer, k.reason)
+	r.o.Redialled(k.peer, e.Reason)
 	if !r.o.Collapse {
 		return first, false
 	}
@@ -122,7 +122,7 @@ func telling(n int) bool { return n == 1 || n == 10 || n == 100 || n%1000 == 0 }
 
 // recorded notes a refusal whose record is durable: from now on others can be
 // counted there.
-func (r *Redials) recorded(k refusal, id policy.RulingID, at time.Time) {
+func (r *Redials) recorded(k refusal, why policy.Reason, id policy.RulingID, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -130,7 +130,7 @@ func (r *Redials) recorded(k refusal, id policy.RulingID, at time.Time) {
 	case len(r.refused) >= maxRedials:
 		r.o.Full()
 	default:
-		r.refused[k] = &repeats{Repeats: policy.Repeats{ID: id, Reason: k.reason, Since: at, Until: at}}
+		r.refused[k] = &repeats{Repeats: policy.Repeats{ID: id, Reason: why, Since: at, Until: at}}
 		r.queue = append(r.queue, k)
 	}
 }

@@ -132,6 +132,24 @@ func TestCallsThatAreNotAlike(t *testing.T) {
 	}
 }
 
+// TestRepeatsDoNotTellOfOthers: when another advertiser's fact comes between two
+// calls, the second is told no other id than if it had not.
+func TestRepeatsDoNotTellOfOthers(t *testing.T) {
+	w, a := newWatch(true), attempt(unknown)
+	id := policy.RulingID{1}
+	before, after := policy.Operational(policy.ReasonNoConsent), policy.Operational(policy.ReasonConsentOtherAdvertiser)
+	k, _ := refusalOf(a, &before, "cfg")
+	w.see(k, true, now)
+	w.recorded(k, before.Reason, id, now)
+	k, _ = refusalOf(a, &after, "cfg")
+	if first, repeated := w.see(k, true, now.Add(time.Second)); !repeated || first != id {
+		t.Errorf("%s, %v", first, repeated)
+	}
+	if len(w.repeats) != 1 || w.repeats[0].Reason != policy.ReasonNoConsent {
+		t.Errorf("%+v", w.repeats)
+	}
+}
+
 func TestRotationToAnAllowedCallCounts(t *testing.T) {
 	w := newWatch(false)
 	k := refusal{peer: "dialer", caller: caller, called: unknown}
@@ -165,7 +183,7 @@ func TestRedialsAreBounded(t *testing.T) {
 		n, _ := policy.NumberOfKey(31_610_000_000 + uint64(i))
 		k := refusal{peer: "dialer", caller: caller, called: n}
 		w.see(k, true, now)
-		w.recorded(k, policy.RulingID{}, now)
+		w.recorded(k, policy.ReasonNoConsent, policy.RulingID{}, now)
 	}
 	if len(w.refused) != maxRedials || len(w.last) != maxRedials || w.full != 10 {
 		t.Errorf("%d refusals, %d callers, %d forgotten", len(w.refused), len(w.last), w.full)
@@ -184,11 +202,11 @@ func BenchmarkRedials(b *testing.B) {
 			w, at := newWatch(false), now
 			for i := range b.N {
 				n, _ := policy.NumberOfKey(31_610_000_000 + uint64(i%100_000))
-				k := refusal{peer: "dialer", campaign: "energy", config: "cfg", caller: caller, called: n, reason: policy.ReasonNoConsent}
+				k := refusal{peer: "dialer", campaign: "energy", config: "cfg", caller: caller, called: n, told: policy.ReasonNoConsent}
 				at = at.Add(time.Millisecond)
 				w.see(k, denied, at)
 				if denied {
-					w.recorded(k, policy.RulingID{}, at)
+					w.recorded(k, policy.ReasonNoConsent, policy.RulingID{}, at)
 				}
 			}
 		})

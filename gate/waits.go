@@ -30,7 +30,7 @@ type wait struct {
 // The decision stands unless the clock was first, and the call was refused.
 func (w *wait) recorded(err error) (stands bool) {
 	if err == nil && w.repeatable {
-		w.g.o.Redials.recorded(w.alike, w.ruling.ID, w.at)
+		w.g.o.Redials.recorded(w.alike, w.ruling.Decision.Reason, w.ruling.ID, w.at)
 	}
 	if !w.ended.CompareAndSwap(false, true) {
 		return w.g.o.Permit[policy.ReasonLedgerUnavailable] // else late has refused it

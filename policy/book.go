@@ -153,7 +153,7 @@ func (s *Books) decide(a *Attempt, facts *Facts, explain bool, found []Finding) 
 	c.explain = explain
 	book := c.book
 
-	d := Decision{decided: -1}
+	d := Decision{decided: -1, mode: a.Mode()}
 	if c.found = found; cap(found) == 0 {
 		c.found = make([]Finding, 0, usualFindings)
 	}

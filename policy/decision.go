@@ -28,7 +28,11 @@ type Decision struct {
 	Findings []Finding // every rule that had something to say, in the order of the steps
 	decided  int       // index of the finding that gave the reason, -1: none did
 	permit   Reason    // of Permitted
+	mode     CallMode  // of the call
 }
+
+// Told is the reason as the dialer is told it.
+func (d *Decision) Told() Reason { return d.Reason.Public(d.mode) }
 
 // Operational is the decision when the system itself can't judge or record a
 // call: reason is one of the operation reasons.

@@ -111,6 +111,15 @@ func FactFields() []string {
 	return names
 }
 
+// FactWords lists the words that a field can have, none when it can have any text.
+func FactWords(field string) []string {
+	f := findFactField(field)
+	if f == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(f.words), func(word string) bool { return word == "" })
+}
+
 var factFieldsByName = sync.OnceValue(func() map[string]*factField {
 	byName := make(map[string]*factField, len(factFields))
 	for i := range factFields {

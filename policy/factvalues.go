@@ -27,6 +27,7 @@ const (
 
 // A fieldForm is how a field is written and read.
 type fieldForm struct {
+	words  []string                       // that it can have, nil: any text
 	append func(b []byte, f *Fact) []byte // its JSON, nothing when it is not set
 	set    func(*factReader, *Fact, factValue) error
 }
@@ -64,6 +65,7 @@ func textForm(at func(*Fact) *string) fieldForm {
 // oneOfForm is a text that is one of a few.
 func oneOfForm(allowed []string, at func(*Fact) *string) fieldForm {
 	form := textForm(at)
+	form.words = allowed
 	form.set = func(_ *factReader, f *Fact, v factValue) error {
 		if v.is != isText || !slices.Contains(allowed, v.text) {
 			return fmt.Errorf("want one of %s", strings.Join(allowed, ", "))
@@ -104,6 +106,7 @@ func textsForm(at func(*Fact) *[]string) fieldForm {
 // nameForm is a value that has a name of a table. It is always written.
 func nameForm[T interface{ String() string }](parse func(string) (T, bool), names []string, at func(*Fact) *T) fieldForm {
 	return fieldForm{
+		words:  names,
 		append: func(b []byte, f *Fact) []byte { return appendPlainText(b, (*at(f)).String()) },
 		set: func(_ *factReader, f *Fact, v factValue) error {
 			t, ok := parse(v.text)
@@ -118,6 +121,7 @@ func nameForm[T interface{ String() string }](parse func(string) (T, bool), name
 
 func namesForm[T any](parse func(string) (T, bool), name func(T) string, names []string, at func(*Fact) *[]T) fieldForm {
 	return fieldForm{
+		words:  names,
 		append: func(b []byte, f *Fact) []byte { return appendTexts(b, *at(f), name) },
 		set: func(_ *factReader, f *Fact, v factValue) error {
 			if v.is != isList {
@@ -142,6 +146,7 @@ func listNames(names []string) string {
 // flagForm is true or false. It is always written.
 func flagForm(at func(*Fact) *bool) fieldForm {
 	return fieldForm{
+		words: []string{"true", "false"},
 		append: func(b []byte, f *Fact) []byte {
 			if *at(f) {
 				return append(b, "true"...)

@@ -216,15 +216,44 @@ func (r Reason) outranks(s Reason) bool {
 	return r < s
 }
 
-// Public is what another party may be told: that a number gave its consent to,
-// or does business with, somebody else is nobody's business, so on the wire
-// these two reasons read "no-consent".
-func (r Reason) Public() Reason {
-	switch r {
-	case ReasonConsentOtherAdvertiser, ReasonRelationshipOtherAdvertiser:
-		return ReasonNoConsent
+// TellsOfOthers reports whether r says that a number gave its consent to, or
+// does business with, another advertiser, which is nobody else's business.
+func (r Reason) TellsOfOthers() bool {
+	return r == ReasonConsentOtherAdvertiser || r == ReasonRelationshipOtherAdvertiser
+}
+
+// NothingHeld is the reason of a refusal when nothing is held that comes near a
+// ground for a call.
+func NothingHeld(m CallMode) Reason {
+	if m == Robocall {
+		return ReasonRobocallNeedsConsent
+	}
+	return ReasonNoConsent
+}
+
+// Public is what a dialer or an advertiser is told in place of r, the reason for
+// a call of a mode: what it would have been if nothing of other advertisers
+// were known.
+func (r Reason) Public(m CallMode) Reason {
+	if r.TellsOfOthers() {
+		return NothingHeld(m)
 	}
 	return r
+}
+
+// Told is Public for a reason and a mode of a record. One that does not tell its
+// mode, since it is of before modes were recorded, may be of a robocall or not:
+// then all that means that nothing is held reads alike.
+func Told(reason, mode string) string {
+	r, _ := ParseReason(reason)
+	m, known := ParseCallMode(mode)
+	switch {
+	case r == NoReason:
+		return reason
+	case !known && r == NothingHeld(Robocall):
+		r = NothingHeld(Live)
+	}
+	return r.Public(m).String()
 }
 
 // ParseReason finds a reason by its name.

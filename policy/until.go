@@ -54,9 +54,13 @@ type Turns struct {
 	list  []time.Time
 }
 
+// endOfDates is where dates of four digits end in every zone. That something
+// holds up to then means that it does not end.
+var endOfDates = time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC)
+
 // At adds an instant from which something holds.
 func (t *Turns) At(at time.Time) {
-	if at.After(t.after) && !slices.Contains(t.list, at) {
+	if at.After(t.after) && at.Before(endOfDates) && !slices.Contains(t.list, at) {
 		t.list = append(t.list, at)
 	}
 }

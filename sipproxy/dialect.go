@@ -169,7 +169,7 @@ func AnswerTo(d Dialect, r policy.Reason) Answer { return (&Peer{Dialect: d}).An
 
 // Answer is the response to a call of the peer that is refused for a reason.
 func (p *Peer) Answer(r policy.Reason) Answer {
-	r = r.Public()
+	r = r.Public(policy.Live) // that of a decision is what may be told already
 	return p.say(classOf(r), r.String(), waits[r])
 }
 

@@ -36,7 +36,7 @@ func DialectsMarkdown() string {
 	for c := range classes {
 		var reasons []string
 		for _, r := range policy.Reasons() {
-			if !r.Allows() && classOf(r.Public()) == c {
+			if !r.Allows() && classOf(r.Public(policy.Live)) == c {
 				reasons = append(reasons, "`"+r.String()+"`")
 			}
 		}
@@ -68,7 +68,7 @@ func (d Dialect) row(c class) string {
 	wait := ""
 	for _, r := range policy.Reasons() { // the shortest and the longest wait of the class
 		a := p.Answer(r)
-		if r.Allows() || classOf(r.Public()) != c || a.RetryAfter == 0 {
+		if r.Allows() || classOf(r.Public(policy.Live)) != c || a.RetryAfter == 0 {
 			continue
 		}
 		if w := fmt.Sprint(a.RetryAfter); !strings.Contains(wait, w) {
@@ -110,7 +110,7 @@ func orNotRead(s string) string {
 const dialectsHead = `# How a call is answered
 
 Generated from the tables in ` + "`sipproxy/dialect.go` and `sipproxy/dialers.go`" + `. A peer's ` + "`dialect`" + ` chooses how its calls are answered: which status code, phrase and Reason header fields (RFC 3326) each class of reasons has, and whether an allowed call goes on to the carrier or back to the switch.
-Every refusal carries ` + "`Warning: 399`" + ` with the reason and the decision's id. That another advertiser holds a consent or relationship is never told: these read ` + "`no-consent`" + `.
+Every refusal carries ` + "`Warning: 399`" + ` with the reason and the decision's id. That another advertiser holds a consent or relationship is never told: a call is answered as if nothing of others were known, ` + "`no-consent`" + ` or, to a robocall, ` + "`robocall-needs-consent`" + `. The same holds wherever an advertiser reads a reason: in the console, the API, its streams and webhooks; a proof pack leaves such calls out.
 What dialers make of a code was read in their sources; no dialer was run. The dialplan of a site can change all of it.
 ` + "`dialgate config check`, `serve` and `config reload`" + ` warn of each peer with an answer on which trunks are known to try another way, past us: in the last column, yes. Some switches do so on a 603 or 480 too when they are told to: look at the route-advance list of yours.
 What can't be read or judged as a call is answered alike in all dialects: 400, 416, 420, 481, 482, 483, 405, 513.

@@ -233,7 +233,7 @@ func (e *exchange) decided() {
 		e.forward(e.read())
 	default:
 		e.judged = true // also one that was only asked who calls
-		code = e.refuse(d.Reason)
+		code = e.refuse(d.Told())
 	}
 	e.log(code)
 	e.view = nil
@@ -334,10 +334,37 @@ func (e *exchange) settle() {
 
 // letGo lets go of what only the set-up needed, once that is over.
 func (e *exchange) letGo() {
-	if e.ended && e.told {
-		e.setUp, e.best.bytes = nil, nil
+	if !e.ended || !e.told || e.setUp == nil {
+		return
 	}
+	switch {
+	case e.server == nil:
+	case !e.isInvite():
+		e.server.User = answered{} // which is left to answer again what comes again
+	case e.merge != 0 && len(e.tries) == 1:
+		if e.p.layer.Reduce(e.server, e.client, &remnant{p: e.p, listener: e.listener, source: e.source, peer: e.peer, merge: e.merge}) {
+			e.p.open[e.merge] = e.p.over
+		}
+	}
+	e.setUp, e.best.bytes = nil, nil
 }
+
+// A remnant is what stays of a call that a carrier has answered with a 2xx.
+type remnant struct {
+	p        *Proxy
+	listener *Listener
+	source   netip.AddrPort
+	peer     *peer
+	merge    uint64
+}
+
+// Again makes the exchange of the call anew.
+func (r *remnant) Again(s *transaction.Server, c *transaction.Client) transaction.User {
+	return &exchange{p: r.p, listener: r.listener, source: r.source, peer: r.peer, server: s, client: c, merge: r.merge, ended: true, told: true}
+}
+
+// Over is called when nothing comes again.
+func (r *remnant) Over() { delete(r.p.open, r.merge) }
 
 // know notes that the ruling is there; the set-up may have ended before.
 func (e *exchange) know() {

@@ -37,6 +37,7 @@ type Proxy struct {
 	draining  atomic.Bool
 	warned    atomic.Int64         // in which second it was last said that messages can't be sent
 	open      map[uint64]*exchange // INVITE transactions that run, against merged requests
+	over      *exchange            // in place of one that was answered
 	asked     map[*exchange]bool   // requests in a dialog that are judged, until their final response
 	inSetup   int                  // INVITEs without a final response
 	emergency bucket
@@ -66,7 +67,7 @@ func New(o Options) (*Proxy, error) {
 		o.Random = rand.IntN
 	}
 	p := &Proxy{
-		o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]*exchange{}, asked: map[*exchange]bool{},
+		over: &exchange{ended: true}, o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]*exchange{}, asked: map[*exchange]bool{},
 		closed: make(chan struct{}), seed: maphash.MakeSeed(), names: names{known: map[Name]*known{}, wake: make(chan struct{}, 1)},
 	}
 	p.lines = callLines{o.Log.Handler(), map[commonLine]slog.Handler{}}

@@ -242,8 +242,9 @@ func (r *valueReader) uint64() uint64 {
 	return n
 }
 
-func (r *valueReader) text() string {
-	n := r.uvarint()
+func (r *valueReader) text() string { return r.octets(r.uvarint()) }
+
+func (r *valueReader) octets(n uint64) string {
 	if n > uint64(len(r.s)) {
 		r.bad, r.s = true, ""
 		return ""

@@ -34,6 +34,14 @@ func (c *Columns) Check() error {
 	}
 	for _, field := range slices.Sorted(maps.Keys(c.Values)) {
 		unknown(field)
+		read := map[string]string{} // text without case → as it stands
+		for _, text := range slices.Sorted(maps.Keys(c.Values[field])) {
+			folded := strings.ToLower(text)
+			if other, there := read[folded]; there && c.Values[field][other] != c.Values[field][text] {
+				errs = append(errs, fmt.Errorf("of %s %q and %q are the same text, since case is passed over, and are read differently", field, other, text))
+			}
+			read[folded] = text
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -57,7 +57,7 @@ var damages = map[string]damage{
 	"KEYREGISTRY: octet flipped":    {"KEYREGISTRY", func(t *testing.T, p string) { flipAt(t, p, sizeOf(t, p)/2) }, ""},
 	"DISCARD: deleted":              {"DISCARD", func(t *testing.T, p string) { remove(t, p) }, saysFollowed},
 	"the note of a clean end stays": {"", staleNote, saysRebuilt},
-	"the last start died in Badger": {"", func(t *testing.T, state string) { mark(t, filepath.Dir(state)) }, saysRebuilt},
+	"the last start died in Badger": {"", func(t *testing.T, state string) { leaveMarker(t, filepath.Dir(state)) }, saysRebuilt},
 }
 
 const damagedFacts = 3000
@@ -141,8 +141,8 @@ func numbered(i int) policy.Number {
 	return policy.MustNumber(fmt.Sprintf("+316%08d", 50_000_000+i))
 }
 
-// mark leaves what says that an opening was begun.
-func mark(t *testing.T, dir string) {
+// leaveMarker leaves what says that an opening was begun.
+func leaveMarker(t *testing.T, dir string) {
 	if err := os.WriteFile(filepath.Join(dir, markerFile), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

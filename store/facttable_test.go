@@ -21,6 +21,7 @@ func drawFacts(t *rapid.T, n policy.Number) policy.Facts {
 		x := drawFact(t)
 		x.Number = n
 		x.Evidence.SHA256 = rapid.SampledFrom([]string{"", strings.Repeat("0f", 32), "abc", "ABCD", "é"}).Draw(t, "sha256")
+		x.Evidence.Person = rapid.SampledFrom(ownTextSamples).Draw(t, "person")
 		if rapid.Bool().Draw(t, "recorded") {
 			x.RecordedAt = noon.Add(time.Duration(rapid.Int64Range(-1<<50, 1<<50).Draw(t, "after")))
 		}
@@ -33,6 +34,35 @@ func drawFacts(t *rapid.T, n policy.Number) policy.Facts {
 		f.Calls = append(f.Calls, policy.EarlierCall{At: noon.Add(time.Duration(i)), Advertiser: "a", Allowed: true, Attempt: 7})
 	}
 	return f
+}
+
+// ownTextSamples are texts of every form, and of those that nearly have one.
+var ownTextSamples = []string{"", "p1", "p0", "p007", "p00", "0", "00", "12345678901234567", "1234567890123456789012", "row-0123456789abcdef01234567",
+	"row-0123456789ABCDEF", "0123456789abcdef", "0123456789abcdef0", "0197a3c4-5d6e-7f80-9123-456789abcdef", "a b", strings.Repeat("x", 40) + "7", "é9", "x\x009"}
+
+// TestTextForms: every text comes back as it was, whoever it shares a shape with.
+func TestTextForms(t *testing.T) {
+	for _, s := range ownTextSamples {
+		for _, f := range []textForm{formOf(s), plainForm(s)} {
+			r := valueReader{s: string(f.append(nil, s))}
+			if got := f.read(&r, nil); string(got) != s || r.bad || r.s != "" {
+				t.Errorf("%q as %+v comes back as %q", s, f, got)
+			}
+		}
+	}
+}
+
+func FuzzTextForm(f *testing.F) {
+	for _, s := range ownTextSamples {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		of := formOf(s)
+		r := valueReader{s: string(of.append(nil, s))}
+		if got := of.read(&r, nil); string(got) != s || r.bad || r.s != "" {
+			t.Errorf("%q as %+v comes back as %q", s, of, got)
+		}
+	})
 }
 
 // TestFactTable holds the table against a map under random changes: what is
@@ -49,6 +79,11 @@ func TestFactTable(t *testing.T) {
 				rt.Fatal(err)
 			}
 			model[n] = f
+			if rapid.IntRange(0, 9).Draw(rt, "settle") == 0 {
+				if err := table.settle(); err != nil {
+					rt.Fatal(err)
+				}
+			}
 		}
 		for n, want := range model {
 			var got policy.Facts
@@ -86,8 +121,14 @@ func TestFactTableGrows(t *testing.T) {
 			}
 		}
 	}
+	settled := func() int64 {
+		if err := table.settle(); err != nil {
+			t.Fatal(err)
+		}
+		return table.used.Load()
+	}
 	fill("a")
-	octets := table.used.Load()
+	octets := settled()
 	for i := 0; i < 20_000; i += 3 {
 		if err := table.put(number(i), &policy.Facts{}); err != nil {
 			t.Fatal(err)
@@ -103,7 +144,7 @@ func TestFactTableGrows(t *testing.T) {
 		}
 	}
 	fill("b")
-	if now := table.used.Load(); now != octets {
+	if now := settled(); now != octets {
 		t.Errorf("%d octets after all was written anew, %d before", now, octets)
 	}
 }

@@ -33,9 +33,10 @@ type Intake struct {
 
 // A Row is one row of a file: a fact, or why it is none.
 type Row struct {
-	Line   int    // where it begins, from 1
-	Column string // the field at fault, "" when it is the row
-	Text   string // the row as it stands
+	Line   int      // where it begins, from 1
+	Column string   // the field at fault, "" when it is the row
+	Text   string   // the row as it stands
+	Cells  []string // of a table's row, beneath its columns
 	Fact   policy.Fact
 	Err    error
 }
@@ -202,7 +203,7 @@ func (r *rowReader) row(raw *rawRow) Row {
 	case r.sheet == nil:
 		row.Fact, row.Err = r.in.Form.ParseJSON([]byte(raw.text))
 	default:
-		row.Text = joinCells(raw.cells, r.sheet.separator)
+		row.Text, row.Cells = joinCells(raw.cells, r.sheet.separator), raw.cells
 		row.Fact, row.Err = r.fact(raw.cells)
 	}
 	var field *policy.FieldError

@@ -60,7 +60,7 @@ func TestADecisionKeepsAllOfItsAttempt(t *testing.T) {
 	got, err := readDecision(ledger.Record{Public: public, Payload: payload})
 	want := Decision{Version: recordVersion, At: noon, ID: policy.RulingID{}.String(), Verdict: "allow", Reason: "not-enforced", Would: "facts-unavailable", By: "permit",
 		FromText: "1234", FromClass: "operator", ToText: "112", ToShort: "112", ToClass: "emergency", Emergency: true, Hides: "*31*",
-		Malformed: "X-Campaign is there more than once", Named: "ener\"gy", Fax: true, Findings: []Finding{}}
+		Malformed: "X-Campaign is there more than once", Named: "ener\"gy", Mode: "robocall", Fax: true, Findings: []Finding{}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v (%v)\nwant %+v", got, err, want)
 	}

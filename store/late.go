@@ -28,10 +28,14 @@ func appendNotMade(b []byte, l *policy.Late) []byte {
 	return append(strconv.AppendUint(b, uint64(l.Made.Attempt), 10), '}')
 }
 
-// tellsNotMade reports whether an outcome's record tells of a call that was not made.
-func tellsNotMade(r *ledger.Record) bool {
-	return r.Kind == kindOutcome && !r.Erased && len(r.Payload) > 0 && bytes.Contains(r.Public, []byte(`,"instead":"`))
+// tellsInstead reports whether an outcome's record tells of a call that did not
+// wait for its record.
+func tellsInstead(r *ledger.Record) bool {
+	return r.Kind == kindOutcome && bytes.Contains(r.Public, []byte(`,"instead":"`))
 }
+
+// tellsNotMade reports whether an outcome's record tells of a call that was not made.
+func tellsNotMade(r *ledger.Record) bool { return tellsInstead(r) && !r.Erased && len(r.Payload) > 0 }
 
 // notMade is the call that an outcome's record tells was not made, nil if it
 // tells of none.
@@ -69,7 +73,5 @@ type Late struct {
 // Late walks the calls on disk that did not wait for their records, from a
 // ledger record on.
 func (s *Store) Late(from uint64) iter.Seq2[Late, error] {
-	return walkRows(s, from, "outcome", func(r *ledger.Record) bool {
-		return r.Kind == kindOutcome && bytes.Contains(r.Public, []byte(`,"instead":"`))
-	}, func(r *ledger.Record) Late { return Late{Seq: r.Seq, At: r.Time} })
+	return walkRows(s, from, "outcome", tellsInstead, func(r *ledger.Record) Late { return Late{Seq: r.Seq, At: r.Time} })
 }

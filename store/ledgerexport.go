@@ -27,6 +27,7 @@ type ExportHead struct {
 	Checkpoint string    `json:"checkpoint"`
 	First      uint64    `json:"first"` // 0: no record is of that time
 	Last       uint64    `json:"last"`
+	Late       int       `json:"-"` // calls that were not answered as decided, counted when it is read
 }
 
 // ExportLedger writes the records of a period as JSON Lines with their proofs.
@@ -174,7 +175,13 @@ func readExport(in io.Reader, see func(r *ledger.Record, leaf []byte) error, key
 		if head.First == 0 || next > head.Last {
 			return head, errors.New("lines follow the last record")
 		}
-		if err := readExportLine(sc.Bytes(), next, checkpoint, see); err != nil {
+		err := readExportLine(sc.Bytes(), next, checkpoint, func(r *ledger.Record, leaf []byte) error {
+			if tellsInstead(r) {
+				head.Late++
+			}
+			return see(r, leaf)
+		})
+		if err != nil {
 			return head, err
 		}
 	}

@@ -13,17 +13,6 @@ import (
 // relationship. So calls that were refused for want of a basis, or would have
 // been, are left out whatever the record says: what is missing tells nothing.
 
-// untold are reasons as one advertiser is told them that stand for others too.
-var untold = func() map[policy.Reason]bool {
-	all := map[policy.Reason]bool{policy.ReasonRobocallNeedsConsent: true} // said of a robocall where it would be no-consent
-	for _, r := range policy.Reasons() {
-		if r.Public() != r {
-			all[r.Public()] = true
-		}
-	}
-	return all
-}()
-
 // tellsOfOthers reports whether a decision's record could.
 func (d *Decision) tellsOfOthers() bool {
 	names := []string{d.Reason, d.Would}
@@ -32,7 +21,7 @@ func (d *Decision) tellsOfOthers() bool {
 	}
 	return slices.ContainsFunc(names, func(name string) bool {
 		r, ok := policy.ParseReason(name)
-		return ok && untold[r.Public()]
+		return ok && (r.TellsOfOthers() || r == policy.NothingHeld(policy.Live) || r == policy.NothingHeld(policy.Robocall))
 	})
 }
 

@@ -184,6 +184,26 @@ func TestReasonsAreFilteredAsTheyAreTold(t *testing.T) {
 	}
 }
 
+// TestReasonsOfRecords as they are told: by the mode where the record tells it;
+// where one does not, what stands for nothing held reads alike.
+func TestReasonsOfRecords(t *testing.T) {
+	for _, c := range []struct{ reason, mode, want string }{
+		{"consent-other-advertiser", "live", "no-consent"}, {"relationship-other-advertiser", "live", "no-consent"}, {"no-consent", "live", "no-consent"},
+		{"consent-other-advertiser", "robocall", "robocall-needs-consent"}, {"relationship-other-advertiser", "robocall", "robocall-needs-consent"},
+		{"robocall-needs-consent", "robocall", "robocall-needs-consent"}, {"no-consent", "robocall", "no-consent"},
+		{"consent-other-advertiser", "", "no-consent"}, {"robocall-needs-consent", "", "no-consent"}, {"objected", "", "objected"}, {"", "live", ""}, {"of-later", "", "of-later"},
+	} {
+		if got := policy.Told(c.reason, c.mode); got != c.want {
+			t.Errorf("%s of mode %q is told as %s, want %s", c.reason, c.mode, got, c.want)
+		}
+	}
+	for payload, want := range map[string]string{`{"v":1}`: "", `{"v":2}`: "live", `{"v":2,"mode":"robocall"}`: "robocall"} {
+		if d, err := readDecision(ledger.Record{Public: []byte(`{"id":"x"}`), Payload: []byte(payload)}); err != nil || d.Mode != want {
+			t.Errorf("%s: mode %q, want %q (%v)", payload, d.Mode, want, err)
+		}
+	}
+}
+
 // TestAKeptInviteIsErasedWithItsNumber.
 func TestAKeptInviteIsErasedWithItsNumber(t *testing.T) {
 	s := open(t, t.TempDir(), nil)

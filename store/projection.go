@@ -229,6 +229,9 @@ func (p *projection) facts(n policy.Number, into *policy.Facts) error {
 func (p *projection) remember(most int64, log *slog.Logger) error {
 	t := newFactTable(most)
 	err := p.each(func(f *policy.Facts) error { return t.put(f.Number, f) })
+	if err == nil {
+		err = t.settle()
+	}
 	if err != nil {
 		_ = t.close() // there is an error that says more
 	}

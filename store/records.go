@@ -98,8 +98,8 @@ func appendQuoted(b []byte, s string) []byte {
 }
 
 // recordVersion tells which fields a decision has: since 1 all that it takes
-// to judge the attempt again.
-const recordVersion = 1
+// to judge the attempt again, since 2 its mode.
+const recordVersion = 2
 
 func appendAttempt(b []byte, r *policy.Record) []byte {
 	a := r.Attempt
@@ -135,6 +135,9 @@ func appendAttempt(b []byte, r *policy.Record) []byte {
 		b = appendField(b, "campaign", a.Campaign.ID)
 		b = appendField(b, "advertiser", a.Campaign.Advertiser.ID)
 		b = appendField(b, "purpose", a.Campaign.Effective().String())
+	}
+	if m := a.Mode(); m != policy.Live {
+		b = appendField(b, "mode", m.String())
 	}
 	b = appendField(b, "named", a.Named)
 	b = appendField(b, "call_id", a.CallID)
@@ -275,6 +278,7 @@ type Decision struct {
 	Campaign   string    `json:"campaign,omitempty"`
 	Advertiser string    `json:"advertiser,omitempty"`
 	Purpose    string    `json:"purpose,omitempty"` // that it was judged by
+	Mode       string    `json:"mode,omitempty"`    // live or robocall; none in records of before version 2
 	CallID     string    `json:"call_id,omitempty"`
 	Fax        bool      `json:"fax,omitempty"`
 	Media      []Media   `json:"media,omitempty"`
@@ -318,6 +322,9 @@ func readDecision(r ledger.Record) (d Decision, err error) {
 		if err := json.Unmarshal(part, &d); err != nil {
 			return d, fmt.Errorf("store: record %d of the ledger holds no decision: %w", r.Seq, err)
 		}
+	}
+	if d.Mode == "" && d.Version >= 2 {
+		d.Mode = policy.Live.String()
 	}
 	d.Seq = r.Seq
 	return d, nil

@@ -241,9 +241,15 @@ func (s *Store) undoCopies(u *Undone, o UndoOptions) error {
 	loaded := s.registers.Load().Loaded()
 	in := map[string]bool{}
 	for _, c := range loaded {
-		if c.Batch == u.Batch {
-			in[c.Register] = !c.Undone // the last one counts
+		if c.Batch != u.Batch {
+			continue
 		}
+		if !c.Undone {
+			u.came(c.RecordedAt, 0)
+		}
+		// The last one counts. To undo one copy of a name undoes all: entries are
+		// missing then, and a register that is missing lets nothing through.
+		in[c.Register] = !c.Undone && (in[c.Register] || o.within(c.RecordedAt))
 	}
 	for _, c := range loaded {
 		if !in[c.Register] {

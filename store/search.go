@@ -182,8 +182,8 @@ func (q *Search) mayFit(public []byte) bool {
 func (q *Search) fits(d *Decision) bool {
 	is := func(want, got string) bool { return want == "" || want == got }
 	reason := d.Reason
-	if told, ok := policy.ParseReason(reason); ok && q.Public {
-		reason = told.Public().String()
+	if q.Public {
+		reason = policy.Told(reason, d.Mode)
 	}
 	return is(q.Verdict, d.Verdict) && is(q.Rule, d.Rule) && is(q.Reason, reason) && is(q.Peer, d.Peer) && is(q.Campaign, d.Campaign) && is(q.Advertiser, d.Advertiser) &&
 		(q.From.IsZero() || !d.At.Before(q.From)) && (q.To.IsZero() || d.At.Before(q.To))

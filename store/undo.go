@@ -21,7 +21,22 @@ type UndoOptions struct {
 	Lift   bool   `json:"lift,omitempty"`
 	Ground string `json:"ground,omitempty"` // why; asked for by Lift
 	DryRun bool   `json:"dry_run,omitempty"`
+	// From and To bound when facts came in, both included, so that of several
+	// imports of one name one can be undone. Zero: no bound.
+	From time.Time `json:"from,omitzero"`
+	To   time.Time `json:"to,omitzero"`
+	// All undoes a name however often it was imported. Without it, and without
+	// bounds, one that was imported more than once is not undone.
+	All bool `json:"all,omitempty"`
 }
+
+// within reports whether what came in then is to be undone.
+func (o *UndoOptions) within(t time.Time) bool {
+	return !t.Before(o.From) && (o.To.IsZero() || !t.After(o.To))
+}
+
+// bound reports whether it is said which import of a name is meant.
+func (o *UndoOptions) bound() bool { return o.All || !o.From.IsZero() || !o.To.IsZero() }
 
 // An Undone tells what the undoing of a batch did, or would do. Facts are
 // counted by kind.
@@ -36,25 +51,77 @@ type Undone struct {
 	Freed     int      `json:"freed"`
 	Registers []string `json:"registers,omitempty"` // whose copy counts no more
 	Batches   []string `json:"batches,omitempty"`   // the first that there are, when there is none of this name
+	// Runs are the times that the name was imported, the newest first.
+	Runs []ImportRun `json:"runs,omitempty"`
+	// Several: it was imported more than once and nobody said which is meant,
+	// so that nothing was undone.
+	Several bool `json:"several,omitempty"`
+
+	minutes map[int64]int // facts that came in, by the minute
+}
+
+// An ImportRun is one time that a name was imported, as far as what came in
+// tells: nothing else of the name came within a few minutes before or after.
+type ImportRun struct {
+	From  time.Time `json:"from"`
+	To    time.Time `json:"to"`
+	Facts int       `json:"facts"` // that it brought in
 }
 
 // Known reports whether there is such a batch.
-func (u *Undone) Known() bool {
-	return len(u.Undone)+len(u.Before)+len(u.Stay)+len(u.Registers) > 0
-}
+func (u *Undone) Known() bool { return len(u.Runs) > 0 }
 
 const (
 	undoChunk    = 500
 	maxGround    = 1000
 	batchesNamed = 20
+	runsNamed    = 100
+	runGap       = 5 // minutes without a fact, at least, between two imports
 )
+
+// runs makes imports of the minutes in which facts came in.
+func (u *Undone) runs() (runs []ImportRun) {
+	last := int64(0)
+	for _, minute := range slices.Sorted(maps.Keys(u.minutes)) {
+		if len(runs) == 0 || minute > last+runGap {
+			runs = append(runs, ImportRun{From: time.Unix(minute*60, 0).UTC()})
+		}
+		run := &runs[len(runs)-1]
+		run.To, run.Facts = time.Unix(minute*60+60, -1).UTC(), run.Facts+u.minutes[minute]
+		last = minute
+	}
+	slices.Reverse(runs)
+	return runs[:min(len(runs), runsNamed)]
+}
+
+func (u *Undone) came(t time.Time, facts int) { u.minutes[t.Unix()/60] += facts }
 
 // Undo makes the facts that an import brought in void, by a fact of kind undo
 // for each. Nothing is deleted, and a second run changes nothing: so one that
 // was interrupted is run again. What protects the called person stays in force
-// unless it is lifted.
+// unless it is lifted. Of a name that was imported more than once nothing is
+// undone before it is said which import is meant.
 func (s *Store) Undo(ctx context.Context, batch string, o UndoOptions) (Undone, error) {
-	u := Undone{Batch: batch, Undone: map[string]int{}, Before: map[string]int{}, Stay: map[string]int{}}
+	if !o.DryRun && !o.bound() {
+		u, err := s.undo(ctx, batch, UndoOptions{DryRun: true})
+		if err != nil {
+			return u, err
+		}
+		if len(u.Runs) > 1 {
+			several := newUndone(batch)
+			several.Runs, several.Several = u.Runs, true
+			return several, nil
+		}
+	}
+	return s.undo(ctx, batch, o)
+}
+
+func newUndone(batch string) Undone {
+	return Undone{Batch: batch, Undone: map[string]int{}, Before: map[string]int{}, Stay: map[string]int{}, minutes: map[int64]int{}}
+}
+
+func (s *Store) undo(ctx context.Context, batch string, o UndoOptions) (Undone, error) {
+	u := newUndone(batch)
 	if batch == "" {
 		return u, fmt.Errorf("say which batch is undone")
 	}
@@ -107,7 +174,7 @@ func (s *Store) Undo(ctx context.Context, batch string, o UndoOptions) (Undone, 
 	if err != nil {
 		return u, fmt.Errorf("the undo stopped; run it again, nothing is undone twice: %w", err)
 	}
-	if !u.Known() {
+	if u.Runs = u.runs(); !u.Known() {
 		u.Batches = slices.Sorted(maps.Keys(others))
 	}
 	return u, nil
@@ -127,6 +194,10 @@ func (u *Undone) number(f *policy.Facts, o UndoOptions, now time.Time) (undos []
 			continue
 		}
 		kind, ours, void := x.Kind.String(), x.Batch == u.Batch, f.UndoneBy(x) != nil
+		if ours {
+			u.came(x.RecordedAt, 1)
+			ours = o.within(x.RecordedAt)
+		}
 		concerned = concerned || ours
 		switch {
 		case ours && void:

@@ -422,3 +422,73 @@ func TestCopiesAreBounded(t *testing.T) {
 		t.Errorf("%d copies, %v", got, r.AsOf())
 	}
 }
+
+// TestOneImportOfSeveral: of a name that was imported more than once nothing is
+// undone before it is said which import is meant, and then that one alone.
+func TestOneImportOfSeveral(t *testing.T) {
+	now := noon
+	o := testOptions(t.TempDir(), nil)
+	o.Now = func() time.Time { return now }
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	add(t, s, consentOf("c1", alice, "leads.csv"))
+	now = noon.Add(runGap * time.Minute) // the same import, if a slow one
+	add(t, s, consentOf("c2", bob, "leads.csv"))
+	now = noon.AddDate(0, 0, 1)
+	june := now
+	add(t, s, consentOf("c1", alice, "leads.csv"), consentOf("c3", alice, "leads.csv"))
+
+	u, err := s.Undo(t.Context(), "leads.csv", UndoOptions{})
+	if err != nil || !u.Several || !u.Known() || len(u.Undone)+len(u.Stay) != 0 || len(u.Runs) != 2 {
+		t.Fatalf("%+v, %v", u, err)
+	}
+	if first := u.Runs[1]; first.Facts != 2 || !first.From.Equal(noon) || !first.To.Equal(noon.Add(6*time.Minute-1)) {
+		t.Errorf("%+v", first)
+	}
+	if second := u.Runs[0]; second.Facts != 1 || !second.From.Equal(june) {
+		t.Errorf("%+v", second)
+	}
+	if got := inForce(t, s, alice); !slices.Equal(got, []string{"c1", "c3"}) {
+		t.Errorf("of alice count %v", got)
+	}
+	dry, err := s.Undo(t.Context(), "leads.csv", UndoOptions{DryRun: true})
+	if err != nil || dry.Undone["consent"] != 3 || dry.Several || len(dry.Runs) != 2 {
+		t.Errorf("%+v, %v", dry, err)
+	}
+	now = june.Add(time.Hour)
+	u, err = s.Undo(t.Context(), "leads.csv", UndoOptions{From: june, To: june})
+	if err != nil || u.Undone["consent"] != 1 || u.Numbers != 1 || len(u.Runs) != 2 {
+		t.Errorf("%+v, %v", u, err)
+	}
+	if got := inForce(t, s, alice); !slices.Equal(got, []string{"c1"}) {
+		t.Errorf("of alice count %v", got)
+	}
+	u, err = s.Undo(t.Context(), "leads.csv", UndoOptions{From: june.AddDate(0, 0, 1)})
+	if err != nil || !u.Known() || len(u.Undone)+len(u.Before) != 0 {
+		t.Errorf("%+v, %v", u, err)
+	}
+	u, err = s.Undo(t.Context(), "leads.csv", UndoOptions{All: true})
+	if err != nil || u.Undone["consent"] != 2 || u.Before["consent"] != 1 {
+		t.Errorf("%+v, %v", u, err)
+	}
+
+	// A register's copy is of its own import; entries that are lifted are missing
+	// from every copy of the name, so none of them counts.
+	for i := range 3 {
+		now = noon.AddDate(0, 1, i)
+		if err := s.LoadRegister(RegisterLoaded{Register: "r", AsOf: now, Batch: "r.csv"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lift := UndoOptions{Lift: true, Ground: "g", From: now.Add(1)}
+	if u, err = s.Undo(t.Context(), "r.csv", lift); err != nil || len(u.Registers) != 0 || len(u.Runs) != 3 {
+		t.Errorf("%+v, %v", u, err)
+	}
+	lift.From, lift.To = noon.AddDate(0, 1, 1), noon.AddDate(0, 1, 1)
+	if u, err = s.Undo(t.Context(), "r.csv", lift); err != nil || !slices.Equal(u.Registers, []string{"r"}) {
+		t.Errorf("%+v, %v", u, err)
+	}
+}

@@ -31,7 +31,7 @@ type auditListCmd struct {
 
 // Help is printed by --help.
 func (auditListCmd) Help() string {
-	return "Example: dialgate audit list --verdict deny --since 2026-11-23T00:00:00+01:00"
+	return "Example: dialgate audit list --verdict deny --since 2026-11-23T00:00:00+01:00\nA call that was not answered as decided, since the record was not on disk in time, ends with instead= and the reason it was answered by; audit late lists just these."
 }
 
 func (c auditListCmd) Run(s streams, parent *auditCmd) error {
@@ -40,6 +40,13 @@ func (c auditListCmd) Run(s streams, parent *auditCmd) error {
 		return err
 	}
 	return withKeeper(parent.Config, func(k keeper) error {
+		instead := map[string]string{} // of the few calls that did not wait for their records
+		for l, err := range k.Late(1) {
+			if err != nil {
+				return err
+			}
+			instead[l.ID] = l.Instead
+		}
 		for d, err := range k.Decisions(1) {
 			if err != nil {
 				return err
@@ -47,12 +54,19 @@ func (c auditListCmd) Run(s streams, parent *auditCmd) error {
 			if !keep(&d) {
 				continue
 			}
-			if err := c.print(s.out, &d); err != nil {
+			if err := c.print(s.out, &listedCall{d, instead[d.ID]}); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// A listedCall is a decision, and the reason by which the call was answered when
+// it was not by that of the decision.
+type listedCall struct {
+	store.Decision
+	Instead string `json:"instead,omitempty"`
 }
 
 func (c auditListCmd) filter() (func(*store.Decision) bool, error) {
@@ -74,7 +88,7 @@ func (c auditListCmd) filter() (func(*store.Decision) bool, error) {
 	}, nil
 }
 
-func (c auditListCmd) print(w io.Writer, d *store.Decision) error {
+func (c auditListCmd) print(w io.Writer, d *listedCall) error {
 	if c.JSON {
 		return json.NewEncoder(w).Encode(d)
 	}
@@ -85,6 +99,10 @@ func (c auditListCmd) print(w io.Writer, d *store.Decision) error {
 	if to == "" {
 		to = orNone(d.ToText)
 	}
-	_, err := fmt.Fprintf(w, "%s  %-16s -> %-16s %-5s %-28s %s %s\n", d.At.In(calledZone()).Format("2006-01-02 15:04:05.000"), from, to, d.Verdict, d.Reason, orNone(d.Campaign), d.ID)
+	instead := ""
+	if d.Instead != "" {
+		instead = " instead=" + d.Instead
+	}
+	_, err := fmt.Fprintf(w, "%s  %-16s -> %-16s %-5s %-28s %s %s%s\n", d.At.In(calledZone()).Format("2006-01-02 15:04:05.000"), from, to, d.Verdict, d.Reason, orNone(d.Campaign), d.ID, instead)
 	return err
 }

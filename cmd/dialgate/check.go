@@ -268,7 +268,7 @@ func judgeCase(w *world, c *configs.Case, a *policy.Attempt, known *caseFacts) (
 	}
 	out := outcome{verdict: d.Verdict.String(), reason: d.Reason.String(), rule: d.Rule(), basis: d.Basis(), findings: d.Findings}
 	if d.Verdict == policy.Denied {
-		out.sip = answer(a.Peer, d.Reason).Code
+		out.sip = answer(a.Peer, d.Told()).Code
 	}
 	return out, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ func callOf(d *store.Decision) console.Call {
 	c := console.Call{Seq: d.Seq, At: d.At, ID: d.ID, Erased: d.Erased, Verdict: d.Verdict, Reason: d.Reason, Rule: d.Rule, Would: d.Would, By: d.By,
 		Book: d.Book, Config: d.Config, Node: d.Node, Answer: d.Answer, Micros: d.Us, From: d.From, FromText: d.FromText, To: d.To, ToText: d.ToText,
 		Emergency: d.Emergency, Hides: d.Hides, Malformed: d.Malformed, Named: d.Named, Peer: d.Peer, Campaign: d.Campaign, Advertiser: d.Advertiser,
-		Purpose: d.Purpose, CallID: d.CallID, Fax: d.Fax, Marks: d.Marks}
+		Purpose: d.Purpose, Mode: d.Mode, CallID: d.CallID, Fax: d.Fax, Marks: d.Marks}
 	if c.ToText == "" {
 		c.ToText = d.ToShort
 	}
@@ -206,6 +207,10 @@ func (n consoleNode) Standings(number policy.Number) (out []console.Standing, er
 	if err != nil {
 		return nil, err
 	}
+	lasting, err := w.lasting()
+	if err != nil {
+		return nil, err
+	}
 	var scratch policy.Decision
 	for i := range w.cfg.Campaigns[:min(len(w.cfg.Campaigns), mostStandings)] {
 		k := &w.cfg.Campaigns[i]
@@ -215,9 +220,9 @@ func (n consoleNode) Standings(number policy.Number) (out []console.Standing, er
 		}
 		a.Called = w.reader.Dialled([]byte(number.E164()), a.Peer)
 		d := w.books.Decide(a, &facts)
-		st := console.Standing{Campaign: k.ID, Advertiser: k.Advertiser, Purpose: k.Purpose, Verdict: d.Verdict.String(), Reason: d.Reason.String()}
+		st := console.Standing{Campaign: k.ID, Advertiser: k.Advertiser, Purpose: k.Purpose, Mode: a.Mode().String(), Verdict: d.Verdict.String(), Reason: d.Reason.String()}
 		if d.Verdict == policy.Allowed {
-			st.Until, _ = w.books.Until(&scratch, a, &facts)
+			st.Until, _ = lasting.Until(&scratch, a, &facts)
 		}
 		out = append(out, st)
 	}
@@ -315,14 +320,39 @@ func (n consoleNode) Import(ctx context.Context, o console.ImportOptions, in io.
 
 // setColumns has an intake read columns as was asked for.
 func setColumns(intake *store.Intake, o *console.ImportOptions) error {
-	if o.Columns == nil && o.Ignore == nil && !o.Dutch && !o.Guess {
+	if o.Columns == nil && o.Ignore == nil && o.Values == nil && !o.Dutch && !o.Guess {
 		return nil
 	}
-	intake.Columns = &store.Columns{Fields: o.Columns, Ignore: o.Ignore, Dutch: o.Dutch, Guess: o.Guess}
+	intake.Columns = &store.Columns{Fields: o.Columns, Ignore: o.Ignore, Values: o.Values, Dutch: o.Dutch, Guess: o.Guess}
 	if err := intake.Columns.Check(); err != nil {
 		return &console.Invalid{Path: "columns", Text: oneLine(err)}
 	}
 	return nil
+}
+
+const (
+	previewLook  = 1000 // rows that are looked at for texts
+	previewTexts = 20   // that are shown of a column
+)
+
+// words lists the words that a field can have here: those of the vocabulary, and
+// for an advertiser and products what the configuration names.
+func (n consoleNode) words(field string) (words []string) {
+	cfg := n.current.Load().cfg
+	switch field {
+	case "advertiser":
+		for i := range cfg.Advertisers {
+			words = append(words, cfg.Advertisers[i].ID)
+		}
+		return append(words, "*")
+	case "products":
+		for i := range cfg.Campaigns {
+			words = append(words, cfg.Campaigns[i].Products...)
+		}
+		slices.Sort(words)
+		return slices.Compact(words)
+	}
+	return policy.FactWords(field)
 }
 
 func (n consoleNode) Preview(ctx context.Context, o console.ImportOptions, in io.Reader, rows int) (p console.Preview, err error) {
@@ -332,13 +362,29 @@ func (n consoleNode) Preview(ctx context.Context, o console.ImportOptions, in io
 		return p, err
 	}
 	var columns, fields []string
-	intake.Heads = func(c, f []string) { columns, fields = c, f }
+	var texts, words [][]string // by column
+	intake.Heads = func(c, f []string) {
+		columns, fields, texts = c, f, make([][]string, len(c))
+		for _, field := range f {
+			words = append(words, n.words(field))
+		}
+	}
+	read := 0
 	for row, err := range intake.Rows(in) {
 		if err != nil {
 			return p, &console.Invalid{Path: "file", Text: oneLine(err)}
 		}
-		if len(p.Rows) == rows || ctx.Err() != nil {
+		if read++; read > previewLook || ctx.Err() != nil {
 			break
+		}
+		for i := range min(len(row.Cells), len(texts)) {
+			text := strings.TrimSpace(row.Cells[i])
+			if len(words[i]) > 0 && text != "" && len(texts[i]) < previewTexts && !slices.ContainsFunc(texts[i], func(t string) bool { return strings.EqualFold(t, text) }) {
+				texts[i] = append(texts[i], text)
+			}
+		}
+		if len(p.Rows) == rows {
+			continue
 		}
 		one := console.PreviewRow{Line: row.Line, Text: row.Text, Fault: row.Err}
 		if row.Err == nil {
@@ -351,14 +397,20 @@ func (n consoleNode) Preview(ctx context.Context, o console.ImportOptions, in io
 		for of := range o.Columns {
 			c.Guessed = c.Guessed && !strings.EqualFold(strings.TrimSpace(of), strings.TrimSpace(name))
 		}
+		c.Texts, c.Words = texts[i], words[i]
 		p.Columns = append(p.Columns, c)
 	}
 	return p, ctx.Err()
 }
 
 func (n consoleNode) Undo(ctx context.Context, o console.UndoOptions) (console.Undone, error) {
-	u, err := n.store.Undo(ctx, o.Batch, store.UndoOptions{Lift: o.Lift, Ground: o.Ground, DryRun: o.DryRun})
-	return console.Undone(u), err
+	u, err := n.store.Undo(ctx, o.Batch, store.UndoOptions{Lift: o.Lift, Ground: o.Ground, DryRun: o.DryRun, From: o.From, To: o.To, All: o.All})
+	undone := console.Undone{Batch: u.Batch, Undone: u.Undone, Before: u.Before, Stay: u.Stay, Numbers: u.Numbers, Freed: u.Freed,
+		Registers: u.Registers, Batches: u.Batches, Several: u.Several}
+	for _, r := range u.Runs {
+		undone.Runs = append(undone.Runs, console.ImportRun(r))
+	}
+	return undone, err
 }
 
 // A progressReader tells how far a file was read, and ends when the node does.

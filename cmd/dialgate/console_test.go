@@ -45,7 +45,7 @@ store: {path: %q}
 var tuesday = time.Date(2026, 11, 24, 14, 0, 0, 0, calledZone())
 
 // startConsole starts a node. Sections of the configuration take the place of
-// the lines that begin as they do, or are added.
+// those of the same name, or are added.
 func startConsole(t testing.TB, sections ...string) *consoleTest {
 	t.Helper()
 	return startConsoleLogging(t, slog.New(slog.DiscardHandler), sections...)
@@ -58,6 +58,9 @@ func startConsoleLogging(t testing.TB, log *slog.Logger, sections ...string) *co
 		name, _, _ := strings.Cut(section, ":")
 		if _, after, there := strings.Cut(text, "\n"+name+":"); there {
 			_, rest, _ := strings.Cut(after, "\n")
+			for strings.HasPrefix(rest, " ") {
+				_, rest, _ = strings.Cut(rest, "\n")
+			}
 			text = strings.TrimSuffix(text, "\n"+name+":"+after) + "\n" + rest
 		}
 		text += section + "\n"

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/url"
 	"regexp"
 	"strings"
@@ -22,6 +23,7 @@ type job struct {
 		Undone, Stay map[string]int
 		Freed        int
 		Batches      []string
+		Runs         []struct{ Facts int }
 	}
 }
 
@@ -138,7 +140,7 @@ func TestMappingAndUndoThroughThePages(t *testing.T) {
 	v := c.visit(access.Editor)
 	status, text := v.send("/imports", "leads.csv", consents, "step", "look", "dates", "dutch")
 	page := regexp.MustCompile(`/imports/[0-9a-f]{16}/mapping`).FindString(text)
-	if status != 200 || page == "" || !strings.Contains(text, "guessed") || !strings.Contains(text, `<option selected>number</option>`) {
+	if status != 200 || page == "" || !strings.Contains(text, "guessed") || !strings.Contains(text, `<option value="number" selected>telephone number · number</option>`) {
 		t.Fatal(status, text)
 	}
 	form := url.Values{"name0": {"Telefoonnummer"}, "column0": {"number"}, "name1": {"Datum"}, "column1": {"at"}, "name2": {"Naam"}, "column2": {""},
@@ -185,6 +187,150 @@ func TestMappingAndUndoThroughThePages(t *testing.T) {
 	}
 	if _, text = v.post("/imports/template", url.Values{"name": {"leads"}}); strings.Contains(text, "<option>leads</option>") {
 		t.Error("the template is still there")
+	}
+}
+
+// TestTextsOfTheFile: what a file writes in the place of a field's words is
+// shown, mapped by the API and by the page, kept with the mapping, and imported.
+func TestTextsOfTheFile(t *testing.T) {
+	c := startConsole(t)
+	const list = "Telefoon;Datum;Soort;Bedrijf;Product;Vooraf aangevinkt;bundled\n0612345601;24-11-2026;Opt-in;Windkracht BV;energy;nee;false\n" +
+		"0612345602;24-11-2026;opt-in;Windkracht BV;energy;Ja;false\n0612345603;24-11-2026;Bezwaar;Windkracht BV;;;\n"
+	var kept job
+	if err := json.Unmarshal([]byte(c.upload("keep=true&name=list.csv", list, 202)), &kept); err != nil {
+		t.Fatal(err)
+	}
+	const values = "&value.kind.Opt-in=consent&value.kind.Bezwaar=objection&value.advertiser.Windkracht%20BV=windkracht&value.preticked.Ja=true&value.preticked.Nee=false&const.purposes=commercial"
+	got := c.as(access.Editor, "GET", "/v1/imports/"+kept.ID+"/preview?guess=true&dutch_dates=true", "", 200)
+	for _, want := range []string{`"name":"Soort","field":"kind","guessed":true,"texts":["Opt-in","Bezwaar"],"words":["consent",`, `"texts":["Windkracht BV"],"words":["windkracht","zonbank","*"]`,
+		`"texts":["energy"],"words":["energy","savings"]`, `"texts":["nee","Ja"],"words":["true","false"]`, `{"path":"kind",`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is not in %s", want, got)
+		}
+	}
+	if got = c.as(access.Editor, "GET", "/v1/imports/"+kept.ID+"/preview?guess=true&dutch_dates=true"+values, "", 200); strings.Count(got, `"fact":`) != 2 || !strings.Contains(got, `"preticked":true`) {
+		t.Error(got) // an objection has no purposes
+	}
+	for _, bad := range []string{"value.colour.a=b", "value.preticked=true"} {
+		if got = c.as(access.Editor, "GET", "/v1/imports/"+kept.ID+"/preview?"+bad, "", 422); !strings.Contains(got, `"path":"value.`) {
+			t.Error(got)
+		}
+	}
+	if got = c.as(access.Editor, "GET", "/v1/imports/"+kept.ID+"/preview?value.preticked.ja=true&value.preticked.JA=false", "", 422); !strings.Contains(got, "the same text") {
+		t.Error(got)
+	}
+	if got = c.as(access.Editor, "PUT", "/v1/mappings/x", `{"columns":{},"values":{"colour":{"a":"b"}}}`, 422); !strings.Contains(got, `"path":"values.colour"`) {
+		t.Error(got)
+	}
+
+	v := c.visit(access.Editor)
+	page := "/imports/" + kept.ID + "/mapping"
+	_, text := v.get(page)
+	for _, want := range []string{`name="valuetext0" value="Opt-in"`, `name="valuetext2" value="Windkracht BV"`, `Dates <span class="tag">guessed</span>`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not in %s", want, text)
+		}
+	}
+	form := url.Values{"do": {"look"}, "dates": {"dutch"}}
+	for i, column := range []string{"Telefoon=number", "Datum=at", "Soort=kind", "Bedrijf=advertiser", "Product=products", "Vooraf aangevinkt=preticked", "bundled=bundled"} {
+		name, field, _ := strings.Cut(column, "=")
+		form.Set(fmt.Sprint("name", i), name)
+		form.Set(fmt.Sprint("column", i), field)
+	}
+	for i, means := range []string{"kind Opt-in consent", "kind Bezwaar objection", "advertiser Windkracht+BV windkracht", "preticked nee false", "  ", "preticked Ja true"} {
+		parts := strings.Split(means, " ")
+		form.Set(fmt.Sprint("valuefield", i), parts[0])
+		form.Set(fmt.Sprint("valuetext", i), strings.ReplaceAll(parts[1], "+", " "))
+		form.Set(fmt.Sprint("valuemeans", i), parts[2])
+	}
+	if _, text = v.post(page, form); !strings.Contains(text, `<option selected>consent</option>`) || strings.Count(text, `class="preview"`) != 3 {
+		t.Error(text)
+	}
+	form.Set("template", "optins")
+	form.Set("do", "keep")
+	if _, text = v.post(page, form); !strings.Contains(text, "The template is kept") {
+		t.Error(text)
+	}
+	if got = c.as(access.Editor, "GET", "/v1/mappings", "", 200); !strings.Contains(got, `"values":{"advertiser":{"Windkracht BV":"windkracht"},"kind":{"Bezwaar":"objection","Opt-in":"consent"},"preticked":{"Ja":"true","nee":"false"}}`) {
+		t.Error(got)
+	}
+	// A column is added to what is kept, and all three rows are taken.
+	purposes := "Doel;" + strings.NewReplacer("\n0612345601", "\ncommercial;0612345601", "\n0612345602", "\ncommercial;0612345602", "\n0612345603", "\n;0612345603").Replace(list)
+	if j := c.done(c.upload("name=more.csv&mapping=optins&column.Doel=purposes", purposes, 202)); j.Report.Added != 3 {
+		t.Errorf("%+v", j)
+	}
+}
+
+// TestImportsOfOneName: the page and the API undo one import, by its id, and
+// leave the other that was called the same.
+func TestImportsOfOneName(t *testing.T) {
+	c := startConsole(t)
+	rows := func(number string) string {
+		return "kind,number,advertiser,at,purposes,products,preticked,bundled\nconsent," + number + ",windkracht,2026-11-01,commercial,energy,false,false\n"
+	}
+	first, second := c.done(c.upload("name=list.csv", rows("+31612345601"), 202)), c.done(c.upload("name=list.csv", rows("+31612345602"), 202))
+	third := c.done(c.upload("name=list.csv", rows("+31612345603"), 202))
+	undo := func(ask string) job { return c.done(c.as(access.Editor, "POST", "/v1/imports/undo", ask, 202)) }
+	if j := undo(`{"batch":"list.csv","dry_run":true}`); j.Undo.Undone["consent"] != 3 || len(j.Undo.Runs) != 1 {
+		t.Errorf("%+v", j.Undo) // they came within a minute
+	}
+	if j := undo(`{"import":"` + second.ID + `"}`); j.Undo.Undone["consent"] != 1 {
+		t.Errorf("%+v", j.Undo)
+	}
+	inForce := func(number string) bool {
+		n, err := policy.ParseNumber(number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var f policy.Facts
+		if err := c.store.Facts(n, &f); err != nil {
+			t.Fatal(err)
+		}
+		return len(f.InForce().All) == 1
+	}
+	if !inForce("+31612345601") || inForce("+31612345602") || !inForce("+31612345603") {
+		t.Error("another import was undone")
+	}
+	v := c.visit(access.Editor)
+	if _, text := v.get("/imports/" + third.ID); !strings.Contains(text, `name="import" value="`+third.ID+`"`) {
+		t.Error(text)
+	}
+	_, text := v.post("/imports/undo", url.Values{"import": {third.ID}, "do": {"look"}})
+	if !strings.Contains(text, "Only what came in from") {
+		t.Error(text)
+	}
+	path := "/imports/" + regexp.MustCompile(`"id":"([0-9a-f]{16})"`).FindStringSubmatch(c.as(access.Editor, "GET", "/v1/imports", "", 200))[1]
+	text = v.await(path, `value="undo"`)
+	form := url.Values{"do": {"undo"}}
+	for _, name := range []string{"batch", "from", "to"} {
+		m := regexp.MustCompile(`name="` + name + `" value="([^"/]+)"`).FindStringSubmatch(text)
+		if m == nil {
+			t.Fatal(name, text)
+		}
+		form.Set(name, html.UnescapeString(m[1]))
+	}
+	v.post("/imports/undo", form)
+	for range 500 {
+		if !inForce("+31612345603") {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if !inForce("+31612345601") || inForce("+31612345603") {
+		t.Error("the page undid another import")
+	}
+	for ask, path := range map[string]string{
+		`{"import":"` + first.ID + `","all":true}`:                                       "import",
+		`{"import":"none"}`:                                                              "import",
+		`{"import":"` + path[len("/imports/"):] + `"}`:                                   "import",
+		`{"batch":"list.csv","from":"2026-11-02T00:00:00Z","to":"2026-11-01T00:00:00Z"}`: "to",
+	} {
+		if got := c.as(access.Editor, "POST", "/v1/imports/undo", ask, 422); !strings.Contains(got, `"path":"`+path+`"`) {
+			t.Errorf("%s: %s", ask, got)
+		}
+	}
+	if status, _ := v.post("/imports/undo", url.Values{"batch": {"list.csv"}, "from": {"yesterday"}}); status != 422 {
+		t.Error(status)
 	}
 }
 

@@ -275,6 +275,9 @@ func verify(path string, outside [][]byte, keys []ledger.Key) (*verification, er
 			v.Findings = []string{err.Error()}
 		} else {
 			v.Found = fmt.Sprintf("records %d to %d, from %s to %s", head.First, head.Last, head.From.Format(time.RFC3339), head.To.Format(time.RFC3339))
+			if head.Late > 0 {
+				v.Found += fmt.Sprintf("; %d calls were not answered as decided, since their records were not on disk in time: the lines of their outcomes say instead", head.Late)
+			}
 		}
 		return v, nil
 	}

@@ -142,11 +142,11 @@ func (c scrubCmd) judge(w *world) (*listJudge, error) {
 	if err != nil {
 		return nil, err
 	}
-	lasting, err := newWorld(w.cfg, clockRules(w.books))
+	lasting, err := w.lasting()
 	if err != nil {
 		return nil, err
 	}
-	j := &listJudge{world: w, books: w.books, lasting: lasting.books, zone: calledZone(), call: *a,
+	j := &listJudge{world: w, books: w.books, lasting: lasting, zone: calledZone(), call: *a,
 		known: func([]policy.Number, []policy.Facts) error { return nil }} // no store yet: nothing is known
 	if c.At == "" {
 		j.books, j.leftOut = j.lasting, "; opening hours and holidays were left out, give --at to have them judged"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -96,6 +97,17 @@ func TestSlowDisk(t *testing.T) {
 			}
 			if list := w.command(0, "audit", "-c", w.config, "late"); strings.Count(list, "\n") != 3 || strings.Count(list, fmt.Sprint(" ", c.code, " ", c.instead)) != 3 {
 				t.Errorf("audit late lists %q", list)
+			}
+			if list := w.command(0, "audit", "-c", w.config, "list", "--number", yes.E164()); strings.Count(list, "\n") != 5 || strings.Count(list, " instead="+c.instead+"\n") != 3 {
+				t.Errorf("audit list marks %q", list)
+			}
+			if list := w.command(0, "audit", "-c", w.config, "list", "--json"); strings.Count(list, `"instead":"`+c.instead+`"}`) != 3 {
+				t.Errorf("audit list --json marks %q", list)
+			}
+			export := filepath.Join(t.TempDir(), "export.jsonl")
+			w.command(0, "audit", "-c", w.config, "export", "--from", "2020-01-01T00:00:00Z", "--to", "2030-01-01T00:00:00Z", export)
+			if found := w.command(0, "audit", "verify", export); !strings.Contains(found, "3 calls were not answered as decided") {
+				t.Errorf("of the export is said %q", found)
 			}
 			f, err := w.node.store.History(yes)
 			if err != nil {

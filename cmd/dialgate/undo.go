@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 	"unicode/utf8"
 
 	"dialgate/store"
@@ -18,6 +19,9 @@ type factsUndoCmd struct {
 	DryRun bool   `help:"Say what would be undone, change nothing."`
 	Lift   bool   `help:"Undo also what protects the called person: objections, withdrawals, entries in registers, and that a number is no legal person's. Needs --ground."`
 	Ground string `help:"Why; it stays on record with the undo." placeholder:"TEXT"`
+	From   string `help:"Only what came in at this instant or later, RFC 3339: of a name that was imported more than once, one import." placeholder:"TIME"`
+	To     string `help:"Only what came in until this instant." placeholder:"TIME"`
+	All    bool   `help:"However often the name was imported."`
 	JSON   bool   `help:"As JSON."`
 }
 
@@ -26,6 +30,7 @@ func (factsUndoCmd) Help() string {
 	return "Example: dialgate facts undo optins.csv\n" +
 		"Each fact that the import brought in is made void by a fact of kind undo; nothing is deleted, and what was known before the undo is still told by --known-at.\n" +
 		"Objections, withdrawals and entries in registers stay in force unless --lift is given: look with --dry-run first what it would set free.\n" +
+		"A name that was imported more than once is not undone before --from, --to or --all says which import is meant; --dry-run lists them.\n" +
 		"The same rows are not taken in again, unless with other ids or under another --batch; whoever objects again is always heard."
 }
 
@@ -37,11 +42,19 @@ func (c factsUndoCmd) Run(s streams, parent *factsCmd) error {
 	if err := checkWords("--ground", c.Ground); err != nil {
 		return err
 	}
+	o := store.UndoOptions{Lift: c.Lift, Ground: c.Ground, DryRun: c.DryRun, All: c.All}
+	var err error
+	if o.From, err = instant(c.From); err == nil {
+		o.To, err = instant(c.To)
+	}
+	if err != nil {
+		return usageError("--from, --to: %v", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	return withKeeper(parent.Config, func(k keeper) error {
-		u, err := k.Undo(ctx, c.Batch, store.UndoOptions{Lift: c.Lift, Ground: c.Ground, DryRun: c.DryRun})
+		u, err := k.Undo(ctx, c.Batch, o)
 		if err != nil {
 			return err
 		}
@@ -52,8 +65,14 @@ func (c factsUndoCmd) Run(s streams, parent *factsCmd) error {
 			}
 			return usageError("no import is called %q; there are: %s", c.Batch, there)
 		}
+		if u.Several {
+			return usageError("%q was imported %d times, and nothing was undone: say which with --from and --to, or --all\n%s", c.Batch, len(u.Runs), listRuns(u.Runs))
+		}
 		if c.JSON {
 			return printJSON(s.out, u)
+		}
+		if len(u.Runs) > 1 {
+			fmt.Fprintf(s.out, "imported %d times:\n%s\n", len(u.Runs), listRuns(u.Runs))
 		}
 		verb, frees := "undone", "have"
 		if c.DryRun {
@@ -71,6 +90,15 @@ func (c factsUndoCmd) Run(s streams, parent *factsCmd) error {
 		}
 		return nil
 	})
+}
+
+// listRuns tells when a name was imported, a line for each time.
+func listRuns(runs []store.ImportRun) string {
+	var lines []string
+	for _, r := range runs {
+		lines = append(lines, fmt.Sprintf("  --from %s --to %s   %d facts", r.From.In(calledZone()).Format(time.RFC3339), r.To.In(calledZone()).Format(time.RFC3339), r.Facts))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // byKind lists how many there are of each kind.

@@ -26,6 +26,10 @@ type world struct {
 	reader *sipproxy.Reader
 	books  *policy.Books
 	ran    []console.CaseResult // acceptance cases that it was held to
+
+	lasts       sync.Once // lasting is made when somebody asks
+	lastingBook *policy.Books
+	lastingErr  error
 }
 
 // loadConfig reads the configuration file, or the embedded default when path
@@ -82,6 +86,17 @@ func newWorld(cfg *configs.Config, without []string) (*world, error) {
 		w.reader.Emergency[n] = true
 	}
 	return w, nil
+}
+
+// lasting is the books without the rules that ask for the hour and the day
+// alone: by them it is asked until when a call that may be made now may be made.
+func (w *world) lasting() (*policy.Books, error) {
+	w.lasts.Do(func() {
+		settings := w.cfg.Settings()
+		settings.Without = clockRules(w.books)
+		w.lastingBook, w.lastingErr = policy.NewBooks(settings, nl.Book())
+	})
+	return w.lastingBook, w.lastingErr
 }
 
 // settingErrors places errors about rules in the configuration file.
@@ -185,7 +200,7 @@ func (w *world) warnings() []string {
 // sipAnswerTo is what the peer is answered, for explanations; nil when the
 // call goes on to the carrier.
 func sipAnswerTo(p *policy.PeerTerms, d *policy.Decision) *sipAnswer {
-	a := answer(p, d.Reason)
+	a := answer(p, d.Told())
 	if d.Verdict == policy.Allowed {
 		peer := sipproxy.PeerOf(p)
 		if !peer.Dialect.Redirects() {

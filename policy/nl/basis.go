@@ -223,14 +223,14 @@ func (s *search) conclude() policy.Finding {
 		s.record(m)
 		return policy.Finding{Result: policy.Deny, Reason: m.checks[m.defect].reason, Rests: [2]*policy.Fact{m.fact}, Note: m.checks[m.defect].note(c, m.fact)}
 	}
-	reason, what := policy.ReasonNoConsent, "no consent and no relationship of this advertiser is held"
+	reason, what := policy.NothingHeld(c.Mode()), "no consent and no relationship of this advertiser is held"
 	switch {
 	case s.other:
 		reason, what = policy.ReasonConsentOtherAdvertiser, "a consent is held, but of another advertiser"
 	case s.theirs:
 		reason, what = policy.ReasonRelationshipOtherAdvertiser, "a relationship is held, but with another advertiser"
 	case c.Mode() == policy.Robocall:
-		reason, what = policy.ReasonRobocallNeedsConsent, "a call without human intervention needs consent of any subscriber, and none is held"
+		what = "a call without human intervention needs consent of any subscriber, and none is held"
 	}
 	return policy.Finding{Result: policy.Deny, Reason: reason, Note: what}
 }

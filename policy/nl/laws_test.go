@@ -152,8 +152,62 @@ func TestAnotherAdvertisersFactsChangeNothing(t *testing.T) {
 		if after.Verdict != before.Verdict {
 			t.Fatalf("%s of a stranger was added, and this:\n%sbecame:\n%s", added.Kind, judgement(before), judgement(after))
 		}
-		if after.Reason != before.Reason && after.Reason.Public() != policy.ReasonNoConsent {
+		if after.Reason != before.Reason && !after.Reason.TellsOfOthers() {
 			t.Fatalf("%s of a stranger was added, and %s became %s", added.Kind, before.Reason, after.Reason)
+		}
+		if told(after, &c.attempt) != told(before, &c.attempt) {
+			t.Fatalf("%s of a stranger was added, and this is told:\n%s\nin place of:\n%s", added.Kind, told(after, &c.attempt), told(before, &c.attempt))
+		}
+	})
+}
+
+// told is what a dialer or an advertiser is told of a decision.
+func told(d policy.Decision, a *policy.Attempt) string {
+	w := d.Waived()
+	return fmt.Sprintf("%s %s by %s; would be %s %s by %s", d.Verdict, d.Told(), d.Rule(), w.Reason.Public(a.Mode()), w.By, w.Rule)
+}
+
+// TestNothingIsToldOfAnotherAdvertiser: whoever is told the reason of a call is
+// told what it would have been if nothing of other advertisers were known, and
+// so is who reads it in a record; nor does the end of an allowed call's ground tell.
+func TestNothingIsToldOfAnotherAdvertiser(t *testing.T) {
+	lasting := lasting(t)
+	rapid.Check(t, func(t *rapid.T) {
+		books, c := anyBooks(t), anyCase(t)
+		c.facts.Calls = append(c.facts.Calls, policy.EarlierCall{At: c.at.Add(time.Duration(rapid.IntRange(-100, 100).Draw(t, "earlier call")) * 24 * time.Hour), Advertiser: "theirs", Allowed: true})
+		if rapid.Bool().Draw(t, "made by a machine") && c.attempt.Campaign != nil {
+			c.attempt.Campaign.Mode = policy.Robocall
+		}
+		if rapid.Bool().Draw(t, "nothing of ours") {
+			for i := range c.facts.All {
+				if f := &c.facts.All[i]; f.Advertiser == "ours" {
+					f.Advertiser = "theirs"
+				}
+			}
+		}
+		all := c.decide(books)
+		was := told(all, &c.attempt)
+		if read := policy.Told(all.Reason.String(), c.attempt.Mode().String()); read != all.Told().String() {
+			t.Fatalf("the dialer is told %s, and who reads the record %s", all.Told(), read)
+		}
+
+		own := *c
+		ours := func(advertiser string) bool { return advertiser == "ours" || advertiser == "" || advertiser == "*" }
+		own.facts.All = slices.DeleteFunc(slices.Clone(c.facts.All), func(f policy.Fact) bool { return !ours(f.Advertiser) })
+		own.facts.Calls = slices.DeleteFunc(slices.Clone(c.facts.Calls), func(e policy.EarlierCall) bool { return !ours(e.Advertiser) })
+		alone := own.decide(books)
+		if alone.Told() != alone.Reason {
+			t.Fatalf("nothing is known of others, and %s is told in place of %s", alone.Told(), alone.Reason)
+		}
+		if is := told(alone, &own.attempt); is != was {
+			t.Fatalf("of others this is known:\n%sand told:\n%s\nwithout them:\n%s", judgement(all), was, is)
+		}
+		if c.decide(lasting).Verdict == policy.Denied {
+			return
+		}
+		until, ends := lasting.Until(new(policy.Decision), &c.attempt, &c.facts)
+		if at, end := lasting.Until(new(policy.Decision), &own.attempt, &own.facts); at != until || end != ends {
+			t.Fatalf("it may be called until %s (%v), without what is known of others until %s (%v)", until, ends, at, end)
 		}
 	})
 }

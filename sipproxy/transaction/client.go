@@ -37,7 +37,7 @@ const (
 type Client struct {
 	layer   *Layer
 	id      uint64
-	path    Path
+	path    *Path
 	invite  bool
 	state   clientState
 	request []byte // nil once it is answered for good
@@ -109,7 +109,7 @@ func BranchID(branch []byte) (id uint64, loop uint32, ok bool) {
 // NewClient sends a request in a transaction with the number that its branch
 // was made with.
 func (l *Layer) NewClient(id uint64, invite bool, path Path, request []byte, user ClientUser) *Client {
-	c := &Client{layer: l, id: id, path: path, invite: invite, request: request, user: user}
+	c := &Client{layer: l, id: id, path: l.share(path), invite: invite, request: request, user: user}
 	l.clients[id] = c
 	c.begin()
 	return c
@@ -126,7 +126,7 @@ func (c *Client) begin() {
 		l.set(&c.again, c.every) // A, E
 	}
 	l.set(&c.end, 64*l.timers.T1) // B, F
-	l.Send(c.path, c.request)
+	l.Send(*c.path, c.request)
 }
 
 // fired is the end of one of the transaction's timers.
@@ -149,6 +149,9 @@ func (l *Layer) FindClient(v *message.View) *Client {
 		return nil
 	}
 	c := l.clients[id]
+	if r := l.accepted[id]; c == nil && r != nil {
+		_, c = r.again()
+	}
 	if c == nil {
 		return nil
 	}
@@ -179,7 +182,7 @@ func (c *Client) Receive(v *message.View) {
 		c.user.Response(v)
 	case c.state == clientCompleted:
 		if c.ack != nil {
-			l.Send(c.path, c.ack) // the response came again: the ACK was lost
+			l.Send(*c.path, c.ack) // the response came again: the ACK was lost
 		}
 	case c.state == clientAccepted:
 		// a non-2xx after a 2xx is nobody's
@@ -188,8 +191,8 @@ func (c *Client) Receive(v *message.View) {
 		var sent message.View
 		if err := sent.Parse(c.request); err == nil {
 			c.ack = sent.AppendACK(nil, v.Value(message.To))
-			l.Made(c.path, "ACK")
-			l.Send(c.path, c.ack)
+			l.Made(*c.path, "ACK")
+			l.Send(*c.path, c.ack)
 		}
 		c.request = nil
 		c.over(l.timers.D)
@@ -265,7 +268,7 @@ func (c *Client) sendCancel() {
 	s := &Client{layer: l, id: c.id, path: c.path, request: c.cancel, user: nobody{}}
 	c.cancel, c.cancelSender = nil, s
 	l.set(&c.end, 64*l.timers.T1)
-	l.Made(s.path, "CANCEL")
+	l.Made(*s.path, "CANCEL")
 	s.begin()
 }
 
@@ -328,14 +331,14 @@ func (c *Client) move(w way) {
 	if c.state == clientCalling && !c.moved && c.path.Reliable && c.path.way() == w {
 		c.moved = true
 		c.request = bytes.Clone(c.request) // by which the failure of one is told from that of the other
-		c.layer.Send(c.path, c.request)
+		c.layer.Send(*c.path, c.request)
 	}
 }
 
 // sendAgain is timers A and E.
 func (c *Client) sendAgain() {
 	l := c.layer
-	l.Send(c.path, c.request)
+	l.Send(*c.path, c.request)
 	c.every *= 2
 	if !c.invite {
 		c.every = min(c.every, l.timers.T2)

@@ -22,6 +22,22 @@ type Path struct {
 	Reliable bool           // the transport itself repeats what is lost
 }
 
+// mostShared bounds the paths that transactions share.
+const mostShared = 1 << 10
+
+// share is a path that all transactions of one way have in common: there are tens
+// of thousands of these, and a few ways.
+func (l *Layer) share(p Path) *Path {
+	if s := l.paths[p]; s != nil {
+		return s
+	}
+	if len(l.paths) == mostShared {
+		clear(l.paths) // who has one keeps it
+	}
+	l.paths[p] = &p
+	return &p
+}
+
 // A way is where requests go, and from which socket.
 type way struct {
 	conn   transport.Conn
@@ -37,6 +53,11 @@ type Layer struct {
 	wheel   *wheel
 	servers map[serverKey]*Server
 	clients map[uint64]*Client
+	// of INVITEs that were answered with a 2xx
+	remnants map[serverKey]*remnant
+	accepted map[uint64]*remnant // the same, by the client's number
+
+	paths   map[Path]*Path
 	calling map[way]int // requests over streams that were not answered yet
 	nextID  uint64
 	most    int
@@ -63,7 +84,7 @@ type outgoing struct {
 func New(t Timers, most int, failed func(p Path, payload []byte, err error)) *Layer {
 	return &Layer{
 		timers: t, wheel: newWheel(time.Now()), most: most, failed: failed,
-		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, calling: map[way]int{}, wake: make(chan struct{}, 1),
+		servers: map[serverKey]*Server{}, clients: map[uint64]*Client{}, remnants: map[serverKey]*remnant{}, accepted: map[uint64]*remnant{}, paths: map[Path]*Path{}, calling: map[way]int{}, wake: make(chan struct{}, 1),
 		Made: func(Path, string) {},
 	}
 }
@@ -183,17 +204,19 @@ func (l *Layer) Run(done <-chan struct{}) {
 }
 
 // Full reports whether there is no room for another call.
-func (l *Layer) Full() bool { return len(l.servers) >= l.most }
+func (l *Layer) Full() bool { return l.count() >= l.most }
+
+func (l *Layer) count() int { return len(l.servers) + len(l.remnants) }
 
 // Exhausted reports whether there is no room for any transaction: what ends a
 // call that is up, or must not be refused, finds a tenth more room than a new call.
-func (l *Layer) Exhausted() bool { return len(l.servers) >= l.most+max(8, l.most/10) }
+func (l *Layer) Exhausted() bool { return l.count() >= l.most+max(8, l.most/10) }
 
 // Count is how many server and client transactions there are. It takes the lock itself.
 func (l *Layer) Count() (servers, clients int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.servers), len(l.clients)
+	return l.count(), len(l.clients) + len(l.accepted)
 }
 
 // A Timer is one of the layer's user: its function runs under the lock, at most

@@ -54,7 +54,7 @@ const (
 type Server struct {
 	layer  *Layer
 	key    serverKey
-	path   Path // where responses go
+	path   *Path // where responses go
 	invite bool
 	state  serverState
 	last   []byte // the response to send again
@@ -99,15 +99,26 @@ func (l *Layer) FindServer(v *message.View) *Server {
 	if method == "ACK" {
 		method = "INVITE"
 	}
-	return l.servers[keyOf(v, method)]
+	return l.find(keyOf(v, method))
+}
+
+func (l *Layer) find(key serverKey) *Server {
+	if s := l.servers[key]; s != nil {
+		return s
+	}
+	if r := l.remnants[key]; r != nil {
+		s, _ := r.again()
+		return s
+	}
+	return nil
 }
 
 // FindInvite finds the INVITE transaction that a CANCEL is about.
-func (l *Layer) FindInvite(v *message.View) *Server { return l.servers[keyOf(v, "INVITE")] }
+func (l *Layer) FindInvite(v *message.View) *Server { return l.find(keyOf(v, "INVITE")) }
 
 // NewServer begins a transaction for a request whose responses go by path.
 func (l *Layer) NewServer(v *message.View, path Path, user ServerUser) *Server {
-	s := &Server{layer: l, key: keyOf(v, string(v.Method)), path: path, invite: v.IsMethod("INVITE"), User: user}
+	s := &Server{layer: l, key: keyOf(v, string(v.Method)), path: l.share(path), invite: v.IsMethod("INVITE"), User: user}
 	s.again.of, s.end.of = s, s
 	l.servers[s.key] = s
 	return s
@@ -117,13 +128,13 @@ func (l *Layer) NewServer(v *message.View, path Path, user ServerUser) *Server {
 func (s *Server) Final() bool { return s.state >= completed }
 
 // Path is where the transaction's responses go.
-func (s *Server) Path() Path { return s.path }
+func (s *Server) Path() Path { return *s.path }
 
 // Again answers a request that came again: with the last response, or with
 // silence while there is none.
 func (s *Server) Again() {
 	if s.last != nil && s.state != confirmed && s.state != accepted {
-		s.layer.Send(s.path, s.last)
+		s.layer.Send(*s.path, s.last)
 	}
 }
 
@@ -177,7 +188,7 @@ func (s *Server) Respond(status int, response []byte) {
 		s.state, s.last = completed, response
 		s.over(64 * l.timers.T1) // J
 	}
-	l.Send(s.path, response)
+	l.Send(*s.path, response)
 }
 
 // over ends the transaction after d, at once where nothing can come again.
@@ -190,7 +201,7 @@ func (s *Server) over(d time.Duration) {
 
 // sendAgain is timer G: the response may have been lost, or the ACK.
 func (s *Server) sendAgain() {
-	s.layer.Send(s.path, s.last)
+	s.layer.Send(*s.path, s.last)
 	s.every = min(2*s.every, s.layer.timers.T2)
 	s.layer.set(&s.again, s.every)
 }
@@ -199,12 +210,15 @@ func (s *Server) terminate() {
 	if s.state == gone {
 		return
 	}
-	s.state = gone
-	l := s.layer
-	l.wheel.stop(&s.again)
-	l.wheel.stop(&s.end)
-	delete(l.servers, s.key)
+	s.remove()
 	s.User.Over()
+}
+
+func (s *Server) remove() {
+	s.state = gone
+	s.layer.wheel.stop(&s.again)
+	s.layer.wheel.stop(&s.end)
+	delete(s.layer.servers, s.key)
 }
 
 // Drop ends a transaction that was never answered and never will be.
