@@ -284,8 +284,8 @@ func (e *exchange) read() *message.View {
 // build makes a response of ours to the exchange's request.
 func (e *exchange) build(status int, text string, extra []byte) []byte {
 	v := e.read()
-	b := make([]byte, 0, len(v.Raw)-len(v.Body)+len(extra)+96) // no less than it takes
-	return v.AppendResponse(b, &message.Response{Status: status, Phrase: text, ToTag: e.p.tag(v), Source: e.source, Extra: extra})
+	e.p.made = v.AppendResponse(e.p.made[:0], &message.Response{Status: status, Phrase: text, ToTag: e.p.tag(v), Source: e.source, Extra: extra})
+	return bytes.Clone(e.p.made)
 }
 
 // respond sends a response of ours.

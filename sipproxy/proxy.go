@@ -43,6 +43,7 @@ type Proxy struct {
 	emergency bucket
 	guesses   guesses
 	scratch   message.View // for building responses, under the layer's lock
+	made      []byte       // where messages are made, under the lock: transactions keep copies of just their size
 	lines     callLines
 
 	closed chan struct{}

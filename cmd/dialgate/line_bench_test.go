@@ -65,8 +65,8 @@ a=sendrecv
 // a refused one (INVITE, 403, ACK), and one that the carrier answers 486. What
 // the two ends take is in the figures, but they allocate next to nothing.
 func BenchmarkLine(b *testing.B) {
-	for kind, want := range map[string]string{"refused": "403", "busy": "486"} {
-		b.Run(kind, func(b *testing.B) {
+	for _, kind := range []struct{ name, want string }{{"refused", "403"}, {"busy", "486"}} {
+		b.Run(kind.name, func(b *testing.B) {
 			runtime.GOMAXPROCS(runtime.NumCPU() + 2)
 			defer runtime.GOMAXPROCS(runtime.NumCPU())
 			dialer, carrier := lineSocket(b), lineSocket(b)
@@ -92,7 +92,7 @@ func BenchmarkLine(b *testing.B) {
 				}
 			}()
 			go answerBusy(carrier)
-			if kind == "busy" {
+			if kind.name == "busy" {
 				lineConsents(b, n, b.N)
 			}
 			invites := make([][]byte, b.N)
@@ -105,7 +105,7 @@ func BenchmarkLine(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for _, invite := range invites {
-				lineCall(b, dialer, n.sip[0], invite, want)
+				lineCall(b, dialer, n.sip[0], invite, kind.want)
 			}
 		})
 	}
@@ -127,8 +127,8 @@ func lineConsents(b *testing.B, n *node, most int) {
 	at, facts := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), make([]policy.Fact, most)
 	for i := range facts {
 		facts[i] = policy.Fact{Kind: policy.Consent, Number: policy.MustNumber(fmt.Sprint("+", lineNumber(i))), At: at, Advertiser: "windkracht",
-			Purposes: []policy.Purpose{policy.Commercial}, Products: []string{"energy"}, Method: "web-form", VerifiedAt: at, VerifiedBy: "sms",
-			FirstCallBy: at.AddDate(4, 0, 0)}
+			Purposes: []policy.Purpose{policy.Commercial}, Products: []string{"energy"}, Channels: []policy.CallMode{policy.Live}, Method: "web-form", VerifiedAt: at, VerifiedBy: "sms",
+			FirstCallBy: at.AddDate(4, 0, 0), Evidence: policy.Evidence{Person: fmt.Sprint("p", i), SHA256: fmt.Sprintf("%064x", i)}}
 	}
 	results, err := n.store.Add(b.Context(), facts...)
 	if err != nil {
