@@ -108,15 +108,17 @@ type RulingID [16]byte
 const hexDigits = "0123456789abcdef"
 
 // String is the usual text form of a UUID.
-func (id RulingID) String() string {
-	b := make([]byte, 0, 36)
+func (id RulingID) String() string { return string(id.AppendTo(make([]byte, 0, 36))) }
+
+// AppendTo appends what String gives.
+func (id RulingID) AppendTo(b []byte) []byte {
 	for i, o := range id {
 		if i == 4 || i == 6 || i == 8 || i == 10 {
 			b = append(b, '-')
 		}
 		b = append(b, hexDigits[o>>4], hexDigits[o&15])
 	}
-	return string(b)
+	return b
 }
 
 // A Ruling is a decision with its id, as the proxy carries it out.

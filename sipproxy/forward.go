@@ -1,6 +1,7 @@
 package sipproxy
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
 
@@ -117,7 +118,8 @@ func (e *exchange) send(v *message.View, edits *message.Edits, l *Listener, to n
 	var buf [96]byte
 	via, id := p.via(buf[:0], v, l)
 	edits.Via, edits.Add = via, l.length(v)
-	out := v.AppendForward(make([]byte, 0, len(v.Raw)+512), edits)
+	p.made = v.AppendForward(p.made[:0], edits)
+	out := bytes.Clone(p.made)
 	p.metrics.request(v.Method, sent, l.kind())
 	invite := v.IsMethod("INVITE")
 	t := e.current()
@@ -168,7 +170,8 @@ func (e *exchange) Response(v *message.View) {
 	if v.Status >= 200 {
 		e.noteBlock(v)
 	}
-	e.pass(v.Status, v.AppendForward(make([]byte, 0, len(v.Raw)), &message.Edits{PopVia: true, Add: e.listener.length(v)}))
+	e.p.made = v.AppendForward(e.p.made[:0], &message.Edits{PopVia: true, Add: e.listener.length(v)})
+	e.pass(v.Status, bytes.Clone(e.p.made))
 }
 
 // pass sends a response of the next hop.

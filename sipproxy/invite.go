@@ -2,8 +2,6 @@ package sipproxy
 
 import (
 	"bytes"
-	"context"
-	"log/slog"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -242,20 +240,13 @@ func (e *exchange) decided() {
 	e.settle()
 }
 
-// log writes the one line of a call. Nothing in it is personal.
+// log writes the one line of a call.
 func (e *exchange) log(code int) {
-	log := e.p.o.Log
-	if !log.Enabled(context.Background(), slog.LevelInfo) {
-		return
+	c := commonLine{verdict: e.ruling.Decision.Verdict, reason: e.ruling.Decision.Reason, peer: e.peerID()}
+	if e.attempt.Campaign != nil {
+		c.campaign = e.attempt.Campaign.ID
 	}
-	campaign := ""
-	if c := e.attempt.Campaign; c != nil {
-		campaign = c.ID
-	}
-	log.LogAttrs(context.Background(), slog.LevelInfo, "call",
-		slog.String("verdict", e.ruling.Decision.Verdict.String()), slog.String("reason", e.ruling.Decision.Reason.String()),
-		slog.String("peer", e.peerID()), slog.String("campaign", campaign), slog.Int("code", code),
-		slog.String("id", e.ruling.ID.String()), slog.Int64("us", time.Since(e.began).Microseconds()))
+	e.p.lines.write(c, code, e.ruling.ID, e.began)
 }
 
 func (e *exchange) peerID() string {
@@ -293,8 +284,8 @@ func (e *exchange) read() *message.View {
 // build makes a response of ours to the exchange's request.
 func (e *exchange) build(status int, text string, extra []byte) []byte {
 	v := e.read()
-	b := make([]byte, 0, len(v.Raw)-len(v.Body)+len(extra)+96) // no less than it takes
-	return v.AppendResponse(b, &message.Response{Status: status, Phrase: text, ToTag: e.p.tag(v), Source: e.source, Extra: extra})
+	e.p.made = v.AppendResponse(e.p.made[:0], &message.Response{Status: status, Phrase: text, ToTag: e.p.tag(v), Source: e.source, Extra: extra})
+	return bytes.Clone(e.p.made)
 }
 
 // respond sends a response of ours.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -42,6 +43,8 @@ type Proxy struct {
 	emergency bucket
 	guesses   guesses
 	scratch   message.View // for building responses, under the layer's lock
+	made      []byte       // where messages are made, under the lock: transactions keep copies of just their size
+	lines     callLines
 
 	closed chan struct{}
 	wg     sync.WaitGroup
@@ -68,6 +71,7 @@ func New(o Options) (*Proxy, error) {
 		over: &exchange{ended: true}, o: o, tokens: newTokens(o.Key), ours: map[netip.AddrPort]bool{}, open: map[uint64]*exchange{}, asked: map[*exchange]bool{},
 		closed: make(chan struct{}), seed: maphash.MakeSeed(), names: names{known: map[Name]*known{}, wake: make(chan struct{}, 1)},
 	}
+	p.lines = callLines{o.Log.Handler(), map[commonLine]slog.Handler{}}
 	if o.Resolver == nil {
 		p.dns = dns.NewClient(o.DNS)
 		p.o.Resolver = p.dns

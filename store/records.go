@@ -45,7 +45,7 @@ var factForm = policy.FactForm{Zone: time.UTC}
 func appendDecision(public, payload []byte, r *policy.Record) ([]byte, []byte) {
 	d := r.Decision
 	public = append(public, `{"id":"`...)
-	public = append(public, r.ID.String()...)
+	public = r.ID.AppendTo(public)
 	public = append(public, `","verdict":"`...)
 	public = append(public, d.Verdict.String()...)
 	public = append(public, `","reason":"`...)
@@ -222,7 +222,7 @@ func appendFinding(b []byte, f *policy.Finding) []byte {
 
 func outcomeRecord(o *policy.Outcome) ledger.Record {
 	b := append(make([]byte, 0, 128), `{"id":"`...)
-	b = append(b, o.ID.String()...)
+	b = o.ID.AppendTo(b)
 	b = append(b, `","code":`...)
 	b = strconv.AppendInt(b, int64(o.Code), 10)
 	b = append(b, `,"ring_ms":`...)

@@ -13,7 +13,7 @@ import (
 // decision that has the call, and holds nothing personal.
 func (s *Store) AppendRepeats(r *policy.Repeats, done func(error)) {
 	b := append(make([]byte, 0, 192), `{"id":"`...)
-	b = append(append(b, r.ID.String()...), '"')
+	b = append(r.ID.AppendTo(b), '"')
 	b = appendField(b, "reason", r.Reason.String())
 	b = append(b, `,"count":`...)
 	b = strconv.AppendInt(b, int64(r.Count), 10)

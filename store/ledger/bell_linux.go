@@ -8,29 +8,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A bell wakes the committer, which waits for it in the kernel on its own
+// A kernel bell wakes the committer, which waits for it in the kernel on its own
 // thread. A timer or a channel of the runtime would have another thread woken to
 // look after them: thousands of times a second, and for nothing else
 // (docs/performance.md).
-type bell struct{ fd int }
+type kernel struct{ fd int }
 
-func newBell() (*bell, error) {
+func newKernel() (bell, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
-	return &bell{fd}, nil
+	return &kernel{fd}, nil
 }
 
-// ring ends the wait that there is, or else the next one.
-func (b *bell) ring() {
+func (b *kernel) ring() {
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
 	_, _ = unix.Write(b.fd, one[:]) // it fails when it has rung four billion times: then it rings all the same
 }
 
-// wait waits for the bell, at most so long, and may end early.
-func (b *bell) wait(most time.Duration) {
+func (b *kernel) wait(most time.Duration) {
 	within := unix.NsecToTimespec(most.Nanoseconds())
 	rung := []unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLIN}}
 	if n, _ := unix.Ppoll(rung, &within, nil); n > 0 {
@@ -39,4 +37,4 @@ func (b *bell) wait(most time.Duration) {
 	}
 }
 
-func (b *bell) close() error { return unix.Close(b.fd) }
+func (b *kernel) close() error { return unix.Close(b.fd) }

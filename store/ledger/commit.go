@@ -20,6 +20,14 @@ type pending struct {
 	last   bool // nothing is appended any more
 }
 
+// beat is how long records that wait for each other do.
+func (l *Ledger) beat() time.Duration {
+	if l.o.Memory {
+		return memoryBeat * l.o.Linger
+	}
+	return l.o.Linger
+}
+
 // writeBy has what is there written at a time. l.mu is held.
 func (l *Ledger) writeBy(at time.Time) {
 	if l.due.IsZero() || at.Before(l.due) {
@@ -37,7 +45,11 @@ func (l *Ledger) writeSoon(r *Record) {
 	switch {
 	case !l.due.IsZero() && (r.Later || l.o.Memory): // it goes with the others
 	case l.o.Memory:
-		l.writeBy(time.Now().Add(memoryBeat * l.o.Linger))
+		at := time.Now().Add(l.beat())
+		if !l.wakes.IsZero() && l.wakes.Before(at) {
+			at = l.wakes
+		}
+		l.writeBy(at)
 	case r.Later:
 		l.writeBy(time.Now().Add(later))
 	default:
@@ -89,7 +101,7 @@ func (l *Ledger) await(written pending) pending {
 			return b
 		}
 		l.wakes = now.Add(time.Hour)
-		for _, at := range [...]time.Time{l.due, l.evidence.due, l.synced.Add(l.o.Linger)} {
+		for _, at := range [...]time.Time{l.due, l.evidence.due, l.synced.Add(l.beat())} {
 			// The last of these: while records come thick none needs to ring.
 			if now.Before(at) && at.Before(l.wakes) {
 				l.wakes = at

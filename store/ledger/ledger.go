@@ -53,7 +53,7 @@ type Ledger struct {
 	due    time.Time // what waits is to be written, zero: nothing waits
 	wakes  time.Time // the committer looks again by itself, zero: it is not waiting
 	synced time.Time // the last batch was on disk
-	bell   *bell
+	bell   bell
 
 	found   uint64 // the last sequence number that Open has found
 	durable uint64 // the last sequence number on disk, under mu
@@ -117,7 +117,7 @@ func Open(o Options) (*Ledger, error) {
 	l.evidence.due = time.Now().Add(checkpointEvery)
 	interrupted, err := l.finishErasure()
 	if err == nil {
-		l.bell, err = newBell()
+		l.bell, err = newBell(o.Memory)
 	}
 	if err == nil {
 		err = l.recover()
